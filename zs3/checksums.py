@@ -1,0 +1,130 @@
+"""The additional checksums of S3: algorithms, values, and running hashers.
+
+Ground floor and pure.  CRC32C and CRC64NVME come from awscrt (the library
+that AWS's own SDKs use, kept by AWS, wheels for every platform); CRC32 from
+zlib, which is faster still; SHA from hashlib.
+
+Source: Amazon S3 User Guide, "Checking object integrity in Amazon S3".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from awscrt import checksums as crt
+
+FULL_OBJECT = "FULL_OBJECT"
+COMPOSITE = "COMPOSITE"
+
+#: algorithm -> length of its value in bytes, in the order of the record's codes (append only)
+ALGORITHMS: dict[str, int] = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+
+HEADER_PREFIX = "x-amz-checksum-"
+#: header name in lower case -> algorithm
+HEADERS: dict[str, str] = {HEADER_PREFIX + name.lower(): name for name in ALGORITHMS}
+
+
+class Hasher(Protocol):
+    """What `hashlib` objects offer, as far as it is used here."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class _Crc:
+    """A CRC with the interface of a hashlib object."""
+
+    def __init__(self, function: Callable[[bytes | memoryview, int], int], size: int) -> None:
+        self._function, self._size, self._value = function, size, 0
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+def new(algorithm: str) -> Hasher:
+    """A running hasher for one of `ALGORITHMS`."""
+    if algorithm == "CRC32":
+        return _Crc(zlib.crc32, 4)
+    if algorithm == "CRC32C":
+        return _Crc(crt.crc32c, 4)
+    if algorithm == "CRC64NVME":
+        return _Crc(crt.crc64nvme, 8)
+    return hashlib.new(algorithm.lower(), usedforsecurity=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """An object's or part's additional checksum.
+
+    :ivar algorithm: a key of `ALGORITHMS`.
+    :ivar value: the raw digest.
+    :ivar kind: `FULL_OBJECT`, or `COMPOSITE` for a checksum of the parts' checksums.
+    :ivar parts: the number of parts of a COMPOSITE, else 0.
+    """
+
+    algorithm: str
+    value: bytes
+    kind: str = FULL_OBJECT
+    parts: int = 0
+
+    @property
+    def text(self) -> str:
+        """The value as S3 writes it: base64, and ``-N`` behind a COMPOSITE."""
+        text = base64.b64encode(self.value).decode("ascii")
+        return f"{text}-{self.parts}" if self.kind == COMPOSITE else text
+
+    @property
+    def header(self) -> str:
+        """The name of its header, in lower case."""
+        return HEADER_PREFIX + self.algorithm.lower()
+
+    @property
+    def element(self) -> str:
+        """The name of its XML element, e.g. ``ChecksumCRC32``."""
+        return "Checksum" + self.algorithm
+
+
+def decode(algorithm: str, text: str) -> bytes | None:
+    """The raw digest that `text` is the strict base64 of, or None if it is not one of this algorithm."""
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return value if len(value) == ALGORITHMS[algorithm] else None
+
+
+_COMBINERS: dict[str, Callable[[int, int, int], int]] = {
+    "CRC32": crt.combine_crc32,
+    "CRC32C": crt.combine_crc32c,
+    "CRC64NVME": crt.combine_crc64nvme,
+}
+
+
+def can_combine(algorithm: str) -> bool:
+    """Whether the checksum of a whole follows from those of its parts: that of a CRC does."""
+    return algorithm in _COMBINERS
+
+
+def composite(algorithm: str, values: Sequence[bytes]) -> Checksum:
+    """The checksum of the parts' checksums, as S3 writes it for a multipart upload."""
+    hasher = new(algorithm)
+    hasher.update(b"".join(values))
+    return Checksum(algorithm, hasher.digest(), COMPOSITE, len(values))
+
+
+def combine(algorithm: str, parts: Sequence[tuple[bytes, int]]) -> Checksum:
+    """The checksum of a whole from the (value, size in bytes) of its parts, in order; `can_combine` holds."""
+    combiner = _COMBINERS[algorithm]
+    total = 0
+    for value, size in parts:
+        total = combiner(total, int.from_bytes(value, "big"), size)
+    return Checksum(algorithm, total.to_bytes(ALGORITHMS[algorithm], "big"))

@@ -1,0 +1,339 @@
+"""Buckets: directories below the data directory, and the random ids to which their internals belong.
+
+Blocking.  A bucket's id is an attribute of its directory (or ``.zs3/id`` in it
+where attributes are missing); ``.zs3/buckets/<id>`` records the name, device
+and inode it was given to.  An id that is not recorded for this very directory
+is not its own: ``cp -a photos copy`` and ``mv photos old; mkdir photos`` give
+fresh private buckets, while ``mv photos old`` alone keeps what is the bucket's.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+
+from zs3.errors import S3Error
+from zs3.store import layout, locks, paths
+from zs3.store.durability import Durability
+from zs3.store.interface import BucketInfo
+from zs3.store.internals import Ownership, Staging, remove_tree
+from zs3.store.records import Records
+
+ATTRIBUTE = "user.zs3.id"
+#: What a directory must be called to be a bucket: S3's older rules, because people's folders have capitals.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+#: Scratch names in a bucket; invisible, as no key is encoded so.
+PROBE = b".zs3!"
+
+
+class Bucket:
+    """A bucket opened for one operation.
+
+    :ivar fd: its directory.
+    :ivar id: its id, or "" for one that was never written to.
+    :ivar home: the directory of its internals.
+    """
+
+    def __init__(self, buckets: Buckets, name: str, fd: int, identifier: str) -> None:
+        self._buckets = buckets
+        self.name = name
+        self.fd = fd
+        self.id = identifier
+        self.home = buckets.home(identifier)
+
+    def records(self) -> Records:
+        return Records(os.path.join(self.home, b"records"), self._buckets.make_directory, self._buckets.durability)
+
+    @contextmanager
+    def locked(self, key: str | None) -> Iterator[None]:
+        """Hold the lock of a key, or of the whole bucket, for a block.
+
+        :raises WouldBlock: another holds it, or the bucket's internals are just being removed.
+        """
+        start, length = (0, 0) if key is None else (locks.offset(key), 1)
+        try:
+            lock = locks.locked(os.path.join(self.home, b"lock"), start, length, self._buckets.ownership.file_mode)
+            lock.__enter__()
+        except FileNotFoundError:
+            self._buckets.forget(self.id)
+            raise locks.WouldBlock from None
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
+    def staging(self) -> Staging:
+        """Where files for this bucket are prepared: on its own file system."""
+        return self._buckets.staging_for(self)
+
+    def is_gone(self) -> bool:
+        """Whether the bucket was deleted, or its name given to another directory, since it was opened."""
+        try:
+            now = os.stat(self._buckets.path(self.name))
+        except OSError:
+            return True
+        return not os.path.samestat(now, os.fstat(self.fd))
+
+
+class Buckets:
+    """The buckets of a data directory."""
+
+    def __init__(self, data: bytes, durability: Durability, *, directory_mode: int) -> None:
+        self._data = data
+        self.durability = durability
+        self.directory_mode = directory_mode
+        self.ownership = Ownership(data)
+        self._internals = os.path.join(data, layout.INTERNAL)
+        self.shared = Staging(self._internals, os.path.join(data, b".uploads"), self.ownership, durability)
+        self._recognised: set[tuple[str, int, int, str]] = set()
+        self._stagings: dict[tuple[int, int], Staging] = {}
+
+    def path(self, name: str) -> bytes:
+        return os.path.join(self._data, name.encode())
+
+    def home(self, identifier: str) -> bytes:
+        return os.path.join(self._internals, b"buckets", (identifier or "none").encode())
+
+    def make_directory(self, path: bytes) -> None:
+        self.ownership.make_directory(path, self.durability)
+
+    def forget(self, identifier: str) -> None:
+        """Look the id up anew next time."""
+        self._recognised = {entry for entry in self._recognised if entry[0] != identifier}
+
+    @contextmanager
+    def opened(self, name: str, *, claim: bool = False) -> Iterator[Bucket]:
+        """Open a bucket for a block.
+
+        :param claim: for writing: give it an id if it has none.
+        :raises S3Error: NoSuchBucket.
+        """
+        if not _NAME.fullmatch(name):
+            raise S3Error("NoSuchBucket", BucketName=name)
+        try:
+            # A symlink here is the administrator's way to have a bucket elsewhere, and is followed.
+            fd = os.open(self.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+                raise S3Error("NoSuchBucket", BucketName=name) from None
+            raise
+        with paths.opened(fd):
+            identifier = self._identify(fd, name)
+            if claim and not identifier:
+                with self._naming():
+                    identifier = self._claim(fd, name)
+            yield Bucket(self, name, fd, identifier)
+
+    def _identify(self, fd: int, name: str) -> str:
+        """The id that is this directory's own, or ""."""
+        identifier = _read_id(fd)
+        if not identifier:
+            return ""
+        status = os.fstat(fd)
+        here = (identifier, status.st_dev, status.st_ino, name)
+        if here in self._recognised:
+            return identifier
+        known = self._read_record(identifier)
+        if known is None or known["inode"] != status.st_ino:
+            return ""
+        # Device numbers may change from boot to boot; then the name must be the same.
+        if known["device"] != status.st_dev and known["name"] != name:
+            return ""
+        self._recognised.add(here)
+        return identifier
+
+    def _read_record(self, identifier: str) -> dict[str, int | str] | None:
+        try:
+            with open(os.path.join(self.home(identifier), b"bucket"), "rb") as file:
+                record = json.load(file)
+        except (FileNotFoundError, ValueError):
+            return None
+        return record if isinstance(record, dict) and {"name", "device", "inode", "created_ns"} <= set(record) else None
+
+    def _naming(self) -> AbstractContextManager[None]:
+        """Exclude others that make buckets or give ids."""
+        return locks.locked(os.path.join(self._internals, b"lock"), 0, 0, self.ownership.file_mode)
+
+    def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:
+        """Give a directory an id of its own.  The caller holds `_naming`."""
+        identifier = self._identify(fd, name)
+        if identifier:
+            return identifier
+        identifier = secrets.token_hex(16)
+        status = os.fstat(fd)
+        record = {
+            "name": name,
+            "device": status.st_dev,
+            "inode": status.st_ino,
+            "created_ns": status.st_mtime_ns if created_ns is None else created_ns,
+        }
+        home = self.home(identifier)
+        self.make_directory(home)
+        self.ownership.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode(), self.durability)
+        self._write_id(fd, identifier)
+        return identifier
+
+    def _write_id(self, fd: int, identifier: str) -> None:
+        try:
+            os.setxattr(fd, ATTRIBUTE, identifier.encode())
+            if os.getxattr(fd, ATTRIBUTE) == identifier.encode():
+                self.durability.flush(fd)
+                return
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+                raise
+        inner = f"/proc/self/fd/{fd}/.zs3".encode()
+        self.make_directory(inner)
+        self.ownership.write_file(os.path.join(inner, b"id"), identifier.encode(), self.durability)
+
+    def staging_for(self, bucket: Bucket) -> Staging:
+        status = os.fstat(bucket.fd)
+        identity = (status.st_dev, status.st_ino)
+        staging = self._stagings.get(identity)
+        if staging is None:
+            staging = self.shared
+            if not self._can_rename_into(bucket.fd):
+                staging = self._inner(self.path(bucket.name))
+                staging.start()
+            self._stagings[identity] = staging
+        return staging
+
+    def _inner(self, path: bytes) -> Staging:
+        base = os.path.join(path, layout.INTERNAL)
+        return Staging(base, os.path.join(base, b"uploads"), self.ownership, self.durability)
+
+    def _can_rename_into(self, fd: int) -> bool:
+        """Only a rename tells: bind mounts share a device number, and project quotas forbid it within one."""
+        temporary, path = self.shared.create(0o600)
+        os.close(temporary)
+        name = PROBE + os.path.basename(path)
+        try:
+            os.rename(path, name, dst_dir_fd=fd)
+            os.unlink(name, dir_fd=fd)
+            return True
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return False
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def start(self) -> list[str]:
+        """Begin to write here: sweep what dead processes left.  Gives the names of directories that are no buckets."""
+        self.make_directory(os.path.join(self._internals, b"buckets"))
+        self.shared.start()
+        strange = []
+        for entry in os.scandir(os.fsencode(self._data)):
+            name = os.fsdecode(entry.name)
+            if not _NAME.fullmatch(name):
+                if not entry.name.startswith(b".") and entry.is_dir():
+                    strange.append(name)
+            elif os.path.isdir(os.path.join(entry.path, layout.INTERNAL, b"tmp")):
+                status = os.stat(entry.path)
+                staging = self._inner(entry.path)
+                staging.start()
+                self._stagings[status.st_dev, status.st_ino] = staging
+        return strange
+
+    def stagings(self) -> set[Staging]:
+        """Those that are in use."""
+        return {self.shared, *self._stagings.values()}
+
+    def stop(self) -> None:
+        for staging in self.stagings():
+            staging.stop()
+
+    def list(self) -> list[BucketInfo]:
+        """All buckets by name."""
+        found = []
+        with os.scandir(self._data) as entries:
+            for entry in entries:
+                name = os.fsdecode(entry.name)
+                if _NAME.fullmatch(name) and entry.is_dir():
+                    with suppress(S3Error, PermissionError):
+                        found.append(self.info(name))
+        return sorted(found, key=lambda bucket: bucket.name)
+
+    def info(self, name: str) -> BucketInfo:
+        with self.opened(name) as bucket:
+            record = self._read_record(bucket.id) if bucket.id else None
+            created = record["created_ns"] if record else os.fstat(bucket.fd).st_mtime_ns
+            return BucketInfo(name, int(created))
+
+    def create(self, name: str, now_ns: int) -> BucketInfo:
+        """Make a bucket.
+
+        :raises S3Error: BucketAlreadyOwnedByYou, InvalidBucketName.
+        """
+        if not _NAME.fullmatch(name):
+            raise S3Error("InvalidBucketName", BucketName=name)
+        with self._naming():
+            try:
+                os.mkdir(self.path(name), 0o700)
+            except FileExistsError:
+                taken = "BucketAlreadyOwnedByYou" if os.path.isdir(self.path(name)) else "BucketAlreadyExists"
+                raise S3Error(taken, BucketName=name) from None
+            with paths.opened(os.open(self.path(name), paths.DIRECTORY | os.O_CLOEXEC)) as fd:
+                os.fchmod(fd, self.directory_mode)
+                self._claim(fd, name, now_ns)
+            self.durability.flush_path(self._data)
+        return self.info(name)
+
+    def remove(self, bucket: Bucket) -> None:
+        """Remove the directory of a bucket without objects, and its internals.  The caller holds the bucket's lock.
+
+        :raises S3Error: BucketNotEmpty, also for a mount point or symlink.
+        """
+        path = self.path(bucket.name)
+        if os.path.islink(path) or os.path.ismount(path):
+            raise S3Error("BucketNotEmpty", "The bucket is a mount point or symbolic link; remove it on the server.")
+        _remove_empty(bucket.fd, top=True)
+        inner = self._stagings.pop((os.fstat(bucket.fd).st_dev, os.fstat(bucket.fd).st_ino), None)
+        if inner is not None and inner is not self.shared:
+            inner.stop()
+        remove_tree(os.path.join(path, layout.INTERNAL))
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise S3Error("BucketNotEmpty", BucketName=bucket.name) from None
+            raise
+        self.durability.flush_path(self._data)
+        self.shared.discard(bucket.home)
+        self.forget(bucket.id)
+
+
+def _read_id(fd: int) -> str:
+    try:
+        text = os.getxattr(fd, ATTRIBUTE)
+    except OSError:
+        try:
+            with paths.opened(paths.open_below(fd, (layout.INTERNAL, b"id"), paths.READ)) as file:
+                text = os.read(file, 64)
+        except OSError:
+            return ""
+    identifier = text.decode("latin-1").strip()
+    return identifier if _ID.fullmatch(identifier) else ""
+
+
+def _remove_empty(fd: int, *, top: bool) -> None:
+    """Remove the empty directories below a directory; with rmdir only, so that no file can be lost."""
+    with os.scandir(fd) as entries:
+        names = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in names:
+        if top and name == layout.INTERNAL:
+            continue
+        if top and name.startswith(PROBE):
+            os.unlink(name, dir_fd=fd)
+        elif is_directory:
+            with paths.opened(paths.open_below(fd, (name,), paths.DIRECTORY)) as below:
+                _remove_empty(below, top=False)
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=fd)

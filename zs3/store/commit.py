@@ -1,0 +1,327 @@
+"""The commit protocol: how a file becomes an object and how an object goes, atomically and for good.
+
+Blocking.  The rules are those that were checked by exhaustive search with the
+explicit-state model; change them there first.
+
+* An object is at its natural path N, or beside it at E while N is a directory.
+* Sticky: nothing ever moves an object from E to N, so that a reader who looks
+  at N and then at E is linearizable without trying again.
+* Every mutation of a key holds its lock while it looks, decides and renames;
+  not during the fsync of the directory, which comes before the answer.
+* Nobody holds the locks of two keys.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from zs3.errors import S3Error
+from zs3.store import layout, paths, records
+from zs3.store.buckets import Bucket
+from zs3.store.durability import Durability
+from zs3.store.interface import ObjectInfo, WriteCondition
+from zs3.store.layout import KeyPath
+from zs3.store.records import Records
+from zs3.store.staged import StagedFile
+
+_TRIES = 64
+_NO_WAY = "The path of this key is taken by a symbolic link or special file, which is not followed."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the two names of an object are: fds of directories, and names in them.
+
+    :ivar beside: the directory of E, or -1 if it does not exist (then E does not).
+    """
+
+    parent: int
+    name: bytes
+    beside: int
+    beside_name: bytes
+
+
+@contextmanager
+def _place(parent: int, path: KeyPath, *, make: int | None = None) -> Iterator[Place]:
+    """The two names of an object below the fd of its parent directory.
+
+    :param make: the mode to make E's directory with, if it is one of its own and missing.
+    """
+    *way, beside_name = path.beside
+    if not way:
+        yield Place(parent, path.name, parent, beside_name)
+        return
+    if make is not None:
+        _make_directory(parent, way[0], make)
+    try:
+        beside = paths.open_below(parent, way, paths.DIRECTORY)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        yield Place(parent, path.name, -1, beside_name)
+        return
+    with paths.opened(beside):
+        yield Place(parent, path.name, beside, beside_name)
+
+
+def _make_directory(parent: int, name: bytes, mode: int) -> None:
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        return
+    if mode != 0o700:
+        os.chmod(name, mode, dir_fd=parent)
+
+
+class _Obstacle(Exception):
+    """A file stands where a directory is needed: the object of this key must give way."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+def _open_parent(bucket: Bucket, path: KeyPath, mode: int) -> int:
+    """The directory of a key, made with all above it where missing; an fd."""
+    try:
+        return paths.open_below(bucket.fd, path.parent, paths.DIRECTORY)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+    at = os.dup(bucket.fd)
+    try:
+        for depth, name in enumerate(path.parent):
+            _make_directory(at, name, mode)
+            try:
+                below = paths.open_below(at, (name,), paths.DIRECTORY)
+            except OSError as error:
+                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                if not paths.is_file(paths.look(at, name)):
+                    raise S3Error("AccessDenied", _NO_WAY) from None
+                raise _Obstacle(_key_at(path, depth)) from None
+            os.close(at)
+            at = below
+        result, at = at, -1
+        return result
+    finally:
+        if at >= 0:
+            os.close(at)
+
+
+def _key_at(path: KeyPath, depth: int) -> str:
+    """The key whose natural path is the first `depth` + 1 names of this one's directories."""
+    for key in layout.ancestors(path.key):
+        names = layout.directory_names(key + "/")
+        if len(names) == depth + 1:
+            return key
+    raise S3Error("AccessDenied", _NO_WAY)
+
+
+def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> None:
+    """Move the object of `key` from N to E, because N must be a directory."""
+    path = layout.encode(key)
+    with (
+        paths.opened(paths.open_below(bucket.fd, path.parent, paths.DIRECTORY)) as parent,
+        bucket.locked(key),
+        _place(parent, path, make=mode) as place,
+    ):
+        before = paths.look(parent, path.name)
+        if before is None or not paths.is_file(before):
+            return
+        os.rename(path.name, place.beside_name, src_dir_fd=parent, dst_dir_fd=place.beside)
+        after = paths.look(parent, path.name)
+        if after is not None and os.path.samestat(before, after):
+            # Both names were hard links to one file: rename does nothing then.
+            os.unlink(path.name, dir_fd=parent)
+        if place.beside != parent:
+            # Two directories: that of E must not be behind that of N.
+            durability.flush(place.beside)
+            durability.flush(parent)
+        _make_directory(parent, path.name, mode)
+
+
+def _current(place: Place, kept: Records, key: str) -> tuple[ObjectInfo, list[bytes]] | None:
+    """The object as it is, N before E, and the sidecars that go with it."""
+    for directory, name in ((place.parent, place.name), (place.beside, place.beside_name)):
+        if directory >= 0 and (found := paths.open_file(directory, (name,))) is not None:
+            fd, status = found
+            with paths.opened(fd):
+                return kept.info(fd, status, key), kept.sidecars(fd, status, key)
+    return None
+
+
+def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
+    """Whether a mutation may happen.
+
+    Source: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes".
+
+    :raises S3Error: PreconditionFailed, NoSuchKey.
+    """
+    if condition.if_none_match and current is not None:
+        raise S3Error("PreconditionFailed", Condition="If-None-Match")
+    if condition == WriteCondition() or condition.if_none_match:
+        return
+    if current is None:
+        raise S3Error("NoSuchKey")
+    if condition.if_match not in (None, "*", current.etag):
+        raise S3Error("PreconditionFailed", Condition="If-Match")
+    if condition.size not in (None, current.size):
+        raise S3Error("PreconditionFailed", Condition="x-amz-if-match-size")
+    if condition.mtime_s not in (None, current.mtime_ns // 1_000_000_000):
+        raise S3Error("PreconditionFailed", Condition="x-amz-if-match-last-modified-time")
+
+
+def publish(
+    bucket: Bucket, key: str, staged: StagedFile, condition: WriteCondition, durability: Durability, mode: int
+) -> ObjectInfo:
+    """Make a sealed file the object of `key`, under its lock, and durable.
+
+    May be called again with the same arguments after `WouldBlock`.
+
+    :param mode: of the directories it makes.
+    :raises S3Error: PreconditionFailed, NoSuchKey (see `check`), NoSuchBucket, AccessDenied, SlowDown.
+    """
+    path = layout.encode(key)
+    for _ in range(_TRIES):
+        try:
+            parent = _open_parent(bucket, path, mode)
+        except _Obstacle as obstacle:
+            _displace(bucket, obstacle.key, mode, durability)
+            continue
+        except (FileNotFoundError, FileExistsError):
+            _check_bucket(bucket)
+            continue
+        with paths.opened(parent):
+            with bucket.locked(key):
+                way = _publish_locked(bucket, parent, path, staged, condition, mode)
+            if way is not None:
+                staged.published()
+                _settle(bucket, parent, path, way, durability)
+                return staged.record.info(key)
+        _check_bucket(bucket)
+    raise S3Error("SlowDown")
+
+
+def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], durability: Durability) -> None:
+    """Make the entry of a published object durable.
+
+    :param way: the names from its parent directory to the one that it was put in.
+    """
+    if not way:
+        durability.settle(bucket.fd, path.parent, parent)
+        return
+    with paths.opened(paths.open_below(parent, way, paths.DIRECTORY)) as beside:
+        durability.settle(bucket.fd, (*path.parent, *way), beside)
+
+
+def _publish_locked(
+    bucket: Bucket, parent: int, path: KeyPath, staged: StagedFile, condition: WriteCondition, mode: int
+) -> tuple[bytes, ...] | None:
+    """Rename or link a sealed file into place.
+
+    :returns: the names from its parent directory to the one it was put in; None if the place has changed: look again.
+    """
+    kept = bucket.records()
+    with _place(parent, path) as place:
+        found = _current(place, kept, path.key)
+        current, rubbish = found or (None, [])
+        check(condition, current)
+        natural = paths.look(parent, path.name)
+        beside = paths.look(place.beside, place.beside_name) if place.beside >= 0 else None
+    if current is not None and current.mtime_ns == staged.record.mtime_ns:
+        staged.seal(staged.record, kept, path.key, differ_from=current.mtime_ns)
+    use_natural = paths.is_file(natural) or (natural is None and beside is None)
+    with _place(parent, path, make=None if use_natural else mode) as place:
+        directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
+        try:
+            if condition.if_none_match:
+                _link(staged.path, directory, name)
+            else:
+                os.rename(staged.path, name, dst_dir_fd=directory)
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error
+            if error.errno not in (errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT, errno.ENOTDIR):
+                raise
+            return None
+        if use_natural and beside is not None and place.beside >= 0:
+            with suppress(FileNotFoundError):
+                os.unlink(place.beside_name, dir_fd=place.beside)
+    records.remove_sidecars(rubbish)
+    return () if use_natural else path.beside[:-1]
+
+
+def _link(source: bytes, directory: int, name: bytes) -> None:
+    """Rename without replacing: another program might just have made that file, and knows no lock."""
+    try:
+        os.link(source, name, dst_dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        os.rename(source, name, dst_dir_fd=directory)
+        return
+    os.unlink(source)
+
+
+def _check_bucket(bucket: Bucket) -> None:
+    if bucket.is_gone():
+        raise S3Error("NoSuchBucket", BucketName=bucket.name)
+
+
+def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Durability) -> bool:
+    """Remove the object of `key`, durably, and the directories that this leaves empty.
+
+    :returns: whether there was one.
+    :raises S3Error: as `check`.
+    """
+    path = layout.encode(key)
+    parent, names = _deepest(bucket, path.parent)
+    with paths.opened(parent):
+        if names != path.parent:
+            check(condition, None)
+            # It may have been deleted, and its directories pruned, by one who has not made that durable yet.
+            durability.flush(parent)
+            return False
+        kept = bucket.records()
+        with bucket.locked(key), _place(parent, path) as place:
+            found = _current(place, kept, key)
+            check(condition, found[0] if found else None)
+            if found is not None:
+                for directory, name in ((place.beside, place.beside_name), (parent, path.name)):
+                    if directory >= 0 and paths.is_file(paths.look(directory, name)):
+                        os.unlink(name, dir_fd=directory)
+                if place.beside not in (parent, -1):
+                    durability.flush(place.beside)
+        durability.flush(parent)
+    if found is None:
+        return False
+    records.remove_sidecars(found[1])
+    _prune(bucket, (*path.parent, *path.beside[:-1]))
+    return True
+
+
+def _deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes, ...]]:
+    """The deepest directory that exists on a way from the bucket: its fd, and the way to it."""
+    while True:
+        try:
+            return paths.open_below(bucket.fd, names, paths.DIRECTORY), names
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) or not names:
+                raise
+        names = names[:-1]
+
+
+def _prune(bucket: Bucket, names: tuple[bytes, ...]) -> None:
+    """Remove directories that a deletion left empty, from the deepest up.  Nothing is lost if a crash undoes it."""
+    while names:
+        try:
+            with paths.opened(paths.open_below(bucket.fd, names[:-1], paths.DIRECTORY)) as parent:
+                os.rmdir(names[-1], dir_fd=parent)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                return
+        names = names[:-1]

@@ -1,0 +1,449 @@
+"""The store as the rest of the daemon sees it: `IStore` over threads.
+
+The reactor's half: one hop to a thread per operation, the queue before a key's
+lock, trying again by timer where another process holds it, and writers and
+readers that may be given up at any moment.  No file system calls here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from zs3.checksums import Checksum
+from zs3.errors import S3Error
+from zs3.store import posix
+from zs3.store.interface import (
+    Attributes,
+    BucketInfo,
+    CompletedPart,
+    Ingest,
+    IObjectReader,
+    IStore,
+    IWriter,
+    ListPage,
+    ListQuery,
+    ObjectInfo,
+    PartInfo,
+    PartsPage,
+    SourceCheck,
+    UploadInfo,
+    UploadsPage,
+    WriteCondition,
+)
+from zs3.store.locks import WouldBlock
+from zs3.store.lookup import OpenObject
+from zs3.store.staged import StagedFile
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+#: Raw bytes gathered before they are worth a hop.
+_GATHER = 256 * 1024
+_FIRST_DELAY_S = 0.001
+_LAST_DELAY_S = 0.05
+_PATIENCE_S = 10.0
+_LIST_PATIENCE_S = 1.0
+
+
+#: Runs a function with its arguments in a thread of the pool, e.g. ``partial(deferToThreadPool, reactor, pool)``.
+Hop = Callable[..., Deferred[Any]]
+
+
+def _shielded(work: Deferred[_T]) -> Deferred[_T]:
+    """A Deferred that may be cancelled while the work goes on: a thread cannot be stopped half-way."""
+    outer: Deferred[_T] = Deferred()
+
+    def relay(result: Any) -> None:
+        if not outer.called:
+            outer.callback(result)
+
+    work.addBoth(relay)
+    return outer
+
+
+@implementer(IObjectReader)
+class Reader:
+    """An open object, read in threads."""
+
+    def __init__(self, found: OpenObject, hop: Hop) -> None:
+        self._found = found
+        self._hop = hop
+        self._busy = False
+        self._closed = False
+
+    def info(self) -> ObjectInfo:
+        return self._found.info
+
+    def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        if self._closed or self._busy:
+            return fail(ValueError("the reader is closed, or a call is under way"))
+        self._busy = True
+        work: Deferred[_T] = self._hop(posix.call, function, *args, **kwargs)
+        work.addBoth(self._done)
+        return _shielded(work)
+
+    def _done(self, result: Any) -> Any:
+        self._busy = False
+        if self._closed:
+            self._found.close()
+        return result
+
+    def read(self, offset: int, size: int) -> Deferred[bytes]:
+        return self._call(self._found.read, offset, size)
+
+    def unchanged(self) -> Deferred[bool]:
+        return self._call(self._found.unchanged)
+
+    def close(self) -> None:
+        # A thread that is reading needs its descriptor until it has read.
+        if not self._closed:
+            self._closed = True
+            if not self._busy:
+                self._found.close()
+
+
+@implementer(IWriter)
+class Writer:
+    """A body on its way to a target, written and hashed in threads."""
+
+    def __init__(self, store: FilesystemStore, target: posix.Target, ingest: Ingest, name: tuple[str, str]) -> None:
+        """:param name: of the queue that its publication waits in."""
+        self._store = store
+        self._target = target
+        self._ingest = ingest
+        self._name = name
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._staged: StagedFile | None = None
+        self._over = False
+        # One thread at a time may touch the file: who cancels must wait for it before throwing the file away.
+        self._turn = DeferredLock()
+
+    def _step(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        work: Deferred[_T] = self._turn.run(lambda: self._store.call(function, *args, **kwargs))
+        return _shielded(work)
+
+    def open(self) -> Deferred[None]:
+        return self._step(self._begin).addCallback(lambda _: None)
+
+    def write(self, data: bytes) -> Deferred[None]:
+        self._gathered.append(data)
+        self._size += len(data)
+        if self._size < _GATHER:
+            return succeed(None)
+        return self._step(self._flush).addCallback(lambda _: None)
+
+    def commit(self) -> Deferred[Any]:
+        return _shielded(Deferred.fromCoroutine(self._commit()))
+
+    async def _commit(self) -> Any:
+        small = self._staged is None
+        try:
+            if not small:
+                await self._step(self._seal)
+            async with self._turn:
+                # A small body is written, sealed and published in one hop.
+                return await self._store.mutate(self._name, self._finish)
+        except BaseException:
+            await self.abort()
+            raise
+
+    def abort(self) -> Deferred[None]:
+        self._over = True
+        return self._turn.run(self._store.call, self._discard).addErrback(self._store.log_failure)
+
+    # In a thread:
+
+    def _begin(self) -> StagedFile:
+        if self._over:
+            raise ValueError("the writer was given up")
+        if self._staged is None:
+            self._staged = self._target.begin()
+        return self._staged
+
+    def _flush(self) -> StagedFile:
+        staged = self._begin()
+        pieces, self._gathered, self._size = self._gathered, [], 0
+        for piece in pieces:
+            staged.write(self._ingest.feed(piece))
+        return staged
+
+    def _seal(self) -> StagedFile:
+        staged = self._flush()
+        if not staged.sealed:
+            self._target.seal(staged, self._ingest.finish())
+        return staged
+
+    def _finish(self) -> ObjectInfo | PartInfo:
+        return self._target.publish(self._seal())
+
+    def _discard(self) -> None:
+        if self._staged is not None:
+            self._staged.discard()
+
+
+@implementer(IStore)
+class FilesystemStore:
+    """`IStore` over a directory of plain files.
+
+    :param data: the directory.
+    :param hop: runs a function in a thread; in tests, `twisted.internet.defer.execute`.
+    :param sync: whether to fsync before answering.
+    :param file_mode: of the files of objects.
+    :param dir_mode: of the directories of buckets and keys.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        data: str,
+        hop: Hop,
+        clock: IReactorTime,
+        *,
+        sync: bool = True,
+        file_mode: int = 0o600,
+        dir_mode: int = 0o700,
+    ) -> None:
+        self._posix = posix.PosixStore(
+            data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, report=self._report
+        )
+        self._hop = hop
+        self._clock = clock
+        self._queues: dict[tuple[str, str], DeferredLock] = {}
+
+    def _report(self, message: str) -> None:
+        self._log.warn("{message}", message=message)
+
+    def log_failure(self, failure: Any) -> None:
+        """An errback for what nobody waits for."""
+        self._log.failure("cleaning up failed", failure=failure)
+
+    def start(self) -> Deferred[None]:
+        """Sweep what dead processes left and be ready to write; fires when that is done."""
+        return self._hop(self._posix.start)
+
+    def stop(self) -> Deferred[None]:
+        """Remove this process's temporary directory."""
+        return self._hop(self._posix.stop)
+
+    @property
+    def healthy(self) -> bool:
+        """False once an fsync has failed: what was answered before may not be on disk."""
+        return not self._posix.durability.broken
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """Run a function of the blocking store in a thread."""
+        return self._hop(posix.call, function, *args, **kwargs)
+
+    async def _retry(self, patience_s: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call until it does not block; the thread is given back between the tries."""
+        deadline = self._clock.seconds() + patience_s
+        delay = _FIRST_DELAY_S
+        while True:
+            try:
+                return await self.call(function, *args, **kwargs)
+            except WouldBlock:
+                if self._clock.seconds() >= deadline:
+                    raise
+            # Jitter, so that two daemons do not meet again and again.
+            await deferLater(self._clock, delay * random.uniform(0.5, 1.5))  # noqa: S311
+            delay = min(delay * 2, _LAST_DELAY_S)
+
+    async def mutate(
+        self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Call what takes the lock of a key: in the order of arrival within this process, then as `_retry`."""
+        queue = self._queues.setdefault(name, DeferredLock())
+        async with queue:
+            try:
+                return await self._retry(_PATIENCE_S, function, *args, **kwargs)
+            except WouldBlock:
+                raise S3Error("SlowDown") from None
+            finally:
+                if not queue.waiting:
+                    self._queues.pop(name, None)
+
+    def _mutate(
+        self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        return _shielded(Deferred.fromCoroutine(self.mutate(name, function, *args, **kwargs)))
+
+    # Buckets
+
+    def list_buckets(self) -> Deferred[list[BucketInfo]]:
+        return self.call(self._posix.list_buckets)
+
+    def create_bucket(self, name: str) -> Deferred[BucketInfo]:
+        return self._mutate((name, ""), self._posix.create_bucket, name)
+
+    def get_bucket(self, name: str) -> Deferred[BucketInfo]:
+        return self.call(self._posix.get_bucket, name)
+
+    def delete_bucket(self, name: str) -> Deferred[None]:
+        return self._mutate((name, ""), self._posix.delete_bucket, name)
+
+    # Objects
+
+    def open_object(self, bucket: str, key: str) -> Deferred[IObjectReader]:
+        work = self.call(self._posix.open_object, bucket, key)
+        outer: Deferred[IObjectReader] = Deferred()
+
+        def relay(result: Any) -> None:
+            if outer.called:
+                # Cancelled: nobody will close it.
+                if isinstance(result, OpenObject):
+                    result.close()
+            elif isinstance(result, OpenObject):
+                outer.callback(Reader(result, self._hop))
+            else:
+                outer.errback(result)
+
+        work.addBoth(relay)
+        return outer
+
+    def get_object_info(self, bucket: str, key: str) -> Deferred[ObjectInfo]:
+        return self.call(self._posix.get_object_info, bucket, key)
+
+    def put_object(
+        self,
+        bucket: str,
+        key: str,
+        ingest: Ingest,
+        *,
+        attributes: Attributes,
+        condition: WriteCondition,
+        length: int | None,
+    ) -> Writer:
+        target = posix.ObjectTarget(self._posix, bucket, key, attributes, condition, length)
+        return Writer(self, target, ingest, (bucket, key))
+
+    def copy_object(
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        *,
+        check: SourceCheck,
+        attributes: Attributes | None,
+        condition: WriteCondition,
+        checksum_algorithm: str = "",
+    ) -> Deferred[ObjectInfo]:
+        return _shielded(
+            Deferred.fromCoroutine(
+                self._copy_object(
+                    (source_bucket, source_key, bucket, key, check, attributes, checksum_algorithm), condition
+                )
+            )
+        )
+
+    async def _copy_object(
+        self,
+        copy: tuple[str, str, str, str, SourceCheck, Attributes | None, str],
+        condition: WriteCondition,
+    ) -> ObjectInfo:
+        bucket, key = copy[2:4]
+        staged = await self._retry(_PATIENCE_S, self._posix.stage_copy, *copy)
+        try:
+            return await self.mutate((bucket, key), self._posix.publish, bucket, key, staged, condition)
+        finally:
+            await self.call(staged.discard)
+
+    def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
+        return self._mutate((bucket, key), self._posix.delete_object, bucket, key, condition)
+
+    def list_objects(self, bucket: str, query: ListQuery) -> Deferred[ListPage]:
+        return Deferred.fromCoroutine(self._list_objects(bucket, query))
+
+    async def _list_objects(self, bucket: str, query: ListQuery) -> ListPage:
+        try:
+            return await self._retry(_LIST_PATIENCE_S, self._posix.list_objects, bucket, query, True)
+        except WouldBlock:
+            # So many writers that the lock was never free: the united passes must do.
+            return await self.call(self._posix.list_objects, bucket, query, False)
+
+    # Multipart uploads
+
+    def create_upload(
+        self, bucket: str, key: str, *, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+    ) -> Deferred[UploadInfo]:
+        return self._mutate(
+            (bucket, ""), self._posix.create_upload, bucket, key, attributes, checksum_algorithm, checksum_type
+        )
+
+    def get_upload(self, bucket: str, key: str, upload_id: str) -> Deferred[UploadInfo]:
+        return self.call(self._posix.get_upload, bucket, key, upload_id)
+
+    def put_part(
+        self, bucket: str, key: str, upload_id: str, number: int, ingest: Ingest, *, length: int | None
+    ) -> Writer:
+        target = posix.PartTarget(self._posix, bucket, key, upload_id, number, length)
+        return Writer(self, target, ingest, (bucket, f"{upload_id}/{number}"))
+
+    def copy_part(
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        check: SourceCheck,
+        span: tuple[int, int] | None,
+    ) -> Deferred[PartInfo]:
+        return self._mutate(
+            (bucket, f"{upload_id}/{number}"),
+            self._posix.copy_part,
+            source_bucket,
+            source_key,
+            bucket,
+            key,
+            upload_id,
+            number,
+            check,
+            span,
+        )
+
+    def list_parts(self, bucket: str, key: str, upload_id: str, *, after: int, limit: int) -> Deferred[PartsPage]:
+        return self.call(self._posix.list_parts, bucket, key, upload_id, after, limit)
+
+    def list_uploads(
+        self, bucket: str, *, prefix: str, delimiter: str, key_marker: str, upload_id_marker: str, limit: int
+    ) -> Deferred[UploadsPage]:
+        return self.call(self._posix.list_uploads, bucket, prefix, delimiter, key_marker, upload_id_marker, limit)
+
+    def complete_upload(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[CompletedPart],
+        *,
+        condition: WriteCondition,
+        checksum: Checksum | None = None,
+        size: int | None = None,
+    ) -> Deferred[ObjectInfo]:
+        return self._mutate(
+            (bucket, key),
+            self._posix.complete_upload,
+            bucket,
+            key,
+            upload_id,
+            parts,
+            condition,
+            checksum,
+            size,
+        )
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> Deferred[None]:
+        return self._mutate((bucket, upload_id), self._posix.abort_upload, bucket, key, upload_id)

@@ -1,0 +1,83 @@
+"""What must be on disk before an answer, and which directories are known to be.
+
+Blocking.  `--sync=off` makes this a no-op, and nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from zs3.store import kernel, paths
+
+#: Directories remembered; some 100 bytes each.
+_KNOWN_MAX = 100_000
+
+
+class Durability:
+    """The fsyncs of one store.
+
+    :ivar broken: whether the disk has failed to keep what it was given: never forgotten, as the kernel forgets it.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+        self.broken = False
+        self._known: dict[tuple[int, int, int], None] = {}
+
+    def flush(self, fd: int) -> None:
+        """fsync a file or directory.  A failure is final: the kernel has dropped the pages, trying again would lie."""
+        if not self.enabled:
+            return
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                self.broken = True
+            raise
+
+    def flush_path(self, path: bytes) -> None:
+        """fsync the directory at `path`."""
+        if self.enabled:
+            with paths.opened(os.open(path, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
+                self.flush(fd)
+
+    def settle(self, bucket: int, names: Sequence[bytes], parent: int) -> None:
+        """Make the entries of a directory durable, and its own and all above it up to the bucket's directory.
+
+        The ancestors are fsynced once: what this process has seen durable is known by device, inode and generation.
+        Where there are no generations an inode number proves nothing, and they are fsynced each time.
+
+        :param bucket: the fd of the bucket's directory.
+        :param names: the way from there to the directory.
+        :param parent: the fd of the directory.
+        """
+        if not self.enabled:
+            return
+        self.flush(parent)
+        if not names:
+            return
+        identity = _identity(parent)
+        if identity is not None and identity in self._known:
+            return
+        for depth in range(len(names)):
+            try:
+                ancestor = paths.open_below(bucket, names[:depth], paths.DIRECTORY)
+            except FileNotFoundError:
+                # Pruned since, with the object that was put in it: the deletion answers for it.
+                return
+            with paths.opened(ancestor):
+                self.flush(ancestor)
+        if identity is not None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            self._known[identity] = None
+
+
+def _identity(fd: int) -> tuple[int, int, int] | None:
+    generation = kernel.generation(fd)
+    if generation is None:
+        return None
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino, generation

@@ -1,0 +1,346 @@
+"""The contract between the S3 operations and what keeps the objects.
+
+The store knows no HTTP: it is told buckets, keys, bytes and attributes, and
+fails with `zs3.errors.S3Error`.  Every method that touches the disk returns a
+Deferred.  Values are frozen; times are integers of nanoseconds since the epoch
+(UTC), sizes and offsets integers of bytes, keys and bucket names `str`.
+
+`tests/contract` holds what every implementation must do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from zs3.checksums import Checksum
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+MAX_PARTS = 10_000
+MIN_PART_SIZE = 5 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BucketInfo:
+    """A bucket: its name and when it was created (for a directory made by hand, when that last changed)."""
+
+    name: str
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a client stores beside an object's bytes.
+
+    :ivar headers: S3's system headers, names in lower case, e.g. ``content-type``; values as sent.
+    :ivar metadata: user metadata, names in lower case without ``x-amz-meta-``.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object as it is now.
+
+    :ivar etag: without the quotes.
+    :ivar part_sizes: the sizes of the parts of a multipart upload in order, else empty.
+    :ivar upload_id: the multipart upload that made it, else "".
+    """
+
+    key: str
+    size: int
+    mtime_ns: int
+    etag: str
+    attributes: Attributes = field(default_factory=Attributes)
+    checksum: Checksum | None = None
+    part_sizes: tuple[int, ...] = ()
+    upload_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What an `Ingest` knows once its last byte was accepted."""
+
+    md5: bytes
+    size: int
+    checksum: Checksum | None = None
+
+
+class Ingest(Protocol):
+    """Turns the bytes of a request into the bytes of an object, verifying them.
+
+    Pure and without locks; the store calls it from one thread at a time, not
+    always the same one, because hashing belongs beside the writing.
+    """
+
+    def feed(self, data: bytes, /) -> Iterable[bytes | memoryview]:
+        """Take raw bytes, give the object's bytes they hold.  Raises `S3Error` for what cannot be right."""
+
+    def finish(self) -> Digests:
+        """There is no more: verify length, signatures and checksums (`S3Error`), give the digests."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCondition:
+    """What must hold, under the key's lock, for a mutation to happen.
+
+    :ivar if_match: an ETag without quotes, or ``*`` (something must exist).  Without an object: NoSuchKey.
+        Another ETag: PreconditionFailed.
+    :ivar if_none_match: True for ``If-None-Match: *``: nothing may exist, else PreconditionFailed.
+    :ivar size: the current size must be this (DeleteObject).
+    :ivar mtime_s: the current last-modified time in whole seconds must be this (DeleteObject).
+    """
+
+    if_match: str | None = None
+    if_none_match: bool = False
+    size: int | None = None
+    mtime_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """One page of a listing, in UTF-8 byte order of whole keys.
+
+    :ivar after: only what is greater than this; a common prefix that is a prefix of it, or equal, is left out too.
+    :ivar limit: the most keys and common prefixes together; 0 gives an empty page that is not truncated.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """:ivar last: the greatest key or common prefix of the page (to go on `after`), "" for an empty page."""
+
+    objects: Sequence[ObjectInfo]
+    prefixes: Sequence[str]
+    truncated: bool
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadInfo:
+    """A multipart upload under way.
+
+    :ivar checksum_algorithm: what CreateMultipartUpload asked for, or "".
+    :ivar checksum_type: `COMPOSITE` or `FULL_OBJECT`, or "".
+    """
+
+    upload_id: str
+    bucket: str
+    key: str
+    initiated_ns: int
+    attributes: Attributes = field(default_factory=Attributes)
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PartInfo:
+    number: int
+    size: int
+    mtime_ns: int
+    etag: str
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedPart:
+    """A part as CompleteMultipartUpload names it: its ETag without quotes, and its checksum if given."""
+
+    number: int
+    etag: str
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartsPage:
+    upload: UploadInfo
+    parts: Sequence[PartInfo]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UploadsPage:
+    """`next_key` and `next_upload_id` are where a truncated listing goes on (for a common prefix the id is "")."""
+
+    uploads: Sequence[UploadInfo]
+    prefixes: Sequence[str]
+    truncated: bool
+    next_key: str = ""
+    next_upload_id: str = ""
+
+
+#: Called with the source of a copy as it is; raises `S3Error` if it may not be copied.
+SourceCheck = Callable[[ObjectInfo], None]
+
+
+class IObjectReader(Interface):
+    """An open object.  Later overwrites and deletes do not disturb it."""
+
+    def info() -> ObjectInfo:
+        """The object as it was when it was opened; no I/O."""
+
+    def read(offset: int, size: int) -> Deferred[bytes]:
+        """Fires with up to `size` bytes from `offset`: fewer only at the end of what is on disk.
+
+        The caller holds what it got against `info().size`: a file that someone
+        shortens meanwhile ends early.  One call at a time.
+        """
+
+    def unchanged() -> Deferred[bool]:
+        """Fires with whether size and modification time are still those of `info()`."""
+
+    def close() -> None:
+        """Give the file back.  May be called at any time, also twice; a `read` under way still ends."""
+
+
+class IWriter(Interface):
+    """A body on its way to the disk.  Nothing is visible before `commit` fires, and nothing stays after `abort`."""
+
+    def open() -> Deferred[None]:
+        """Check what can be checked before the first byte (NoSuchBucket, NoSuchUpload, StorageFull).
+
+        Optional: `write` and `commit` do it where it was not done, so a small body costs one hop.
+        """
+
+    def write(data: bytes) -> Deferred[None]:
+        """Take raw bytes for the `Ingest`; fires when more is welcome.  One call at a time."""
+
+    def commit() -> Deferred[Any]:
+        """Finish the `Ingest`, make it durable and visible; fires with `ObjectInfo` or `PartInfo`.
+
+        Fails with `S3Error`; the old object stands then and the temporary file is gone.
+        """
+
+    def abort() -> Deferred[None]:
+        """Throw away what was written.  Never fails; harmless after `commit` or a second time."""
+
+
+class IStore(Interface):
+    """Buckets of objects.  Every method may fail with NoSuchBucket where it takes an existing bucket,
+    with StorageFull, SlowDown (a lock was not had in time) or AccessDenied (the directory is not writable)
+    where it writes.
+    """
+
+    def list_buckets() -> Deferred[list[BucketInfo]]:
+        """Fires with all buckets in byte order of their names."""
+
+    def create_bucket(name: str) -> Deferred[BucketInfo]:
+        """Make an empty bucket, durably.  BucketAlreadyOwnedByYou if there is one; InvalidBucketName."""
+
+    def get_bucket(name: str) -> Deferred[BucketInfo]:
+        """Fires with the bucket, or fails with NoSuchBucket."""
+
+    def delete_bucket(name: str) -> Deferred[None]:
+        """Remove an empty bucket and all that belongs to it.  BucketNotEmpty."""
+
+    def open_object(bucket: str, key: str) -> Deferred[IObjectReader]:
+        """Open an object for reading.  NoSuchKey."""
+
+    def get_object_info(bucket: str, key: str) -> Deferred[ObjectInfo]:
+        """Fires with what is known of an object, without reading it.  NoSuchKey."""
+
+    def put_object(
+        bucket: str,
+        key: str,
+        ingest: Ingest,
+        *,
+        attributes: Attributes,
+        condition: WriteCondition,
+        length: int | None,
+    ) -> IWriter:
+        """A writer of one object, at once.
+
+        :param length: the object's size if it is known beforehand, to find out early that it cannot fit.
+        """
+
+    def copy_object(
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        *,
+        check: SourceCheck,
+        attributes: Attributes | None,
+        condition: WriteCondition,
+        checksum_algorithm: str = "",
+    ) -> Deferred[ObjectInfo]:
+        """Copy within the store; never through user space where the kernel can.
+
+        :param attributes: replace the source's; None keeps them.
+        :param checksum_algorithm: what the copy's checksum is to be; "" keeps the source's.
+        """
+
+    def delete_object(bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
+        """Fires with whether there was one, once that it is gone is durable."""
+
+    def list_objects(bucket: str, query: ListQuery) -> Deferred[ListPage]:
+        """Fires with one page."""
+
+    def create_upload(
+        bucket: str, key: str, *, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+    ) -> Deferred[UploadInfo]:
+        """Begin a multipart upload."""
+
+    def get_upload(bucket: str, key: str, upload_id: str) -> Deferred[UploadInfo]:
+        """Fires with the upload.  NoSuchUpload, also where the id belongs to another bucket or key."""
+
+    def put_part(bucket: str, key: str, upload_id: str, number: int, ingest: Ingest, *, length: int | None) -> IWriter:
+        """A writer of one part (1..10000), which replaces an earlier one of that number."""
+
+    def copy_part(
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        check: SourceCheck,
+        span: tuple[int, int] | None,
+    ) -> Deferred[PartInfo]:
+        """Make a part of an object or of its bytes `first`..`last` (both included); outside it: InvalidRange."""
+
+    def list_parts(bucket: str, key: str, upload_id: str, *, after: int, limit: int) -> Deferred[PartsPage]:
+        """Fires with the parts whose number is greater than `after`, ascending."""
+
+    def list_uploads(
+        bucket: str, *, prefix: str, delimiter: str, key_marker: str, upload_id_marker: str, limit: int
+    ) -> Deferred[UploadsPage]:
+        """Fires with the uploads under way by key, then by time of initiation.
+
+        After `key_marker`; with `upload_id_marker` also those of that very key which come after that upload.
+        """
+
+    def complete_upload(
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[CompletedPart],
+        *,
+        condition: WriteCondition,
+        checksum: Checksum | None = None,
+        size: int | None = None,
+    ) -> Deferred[ObjectInfo]:
+        """Make the object of these parts; takes effect once, however often it is called.
+
+        InvalidPart, InvalidPartOrder, EntityTooSmall, NoSuchUpload; the upload stands then.
+
+        :param checksum: the whole object's as the client states it (BadDigest).
+        :param size: likewise its size (InvalidRequest).
+        """
+
+    def abort_upload(bucket: str, key: str, upload_id: str) -> Deferred[None]:
+        """Forget an upload and its parts.  NoSuchUpload."""

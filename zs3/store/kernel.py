@@ -1,0 +1,103 @@
+"""What the kernel offers and Python's `os` does not: openat2, fallocate, OFD locks, statfs, inode generations.
+
+Thin, blocking, and raising `OSError` like `os` does.  Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+_fstatfs = _libc.fstatfs
+_fallocate = _libc.fallocate
+_fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+_SYS_OPENAT2 = 437  # the same number on every architecture, https://man7.org/linux/man-pages/man2/openat2.2.html
+_RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
+_FALLOC_FL_KEEP_SIZE = 0x01
+_FS_IOC_GETVERSION = 0x80087601
+#: struct flock of fcntl(2) with 64-bit offsets: type, whence, start, len, pid
+_FLOCK = struct.Struct("@hhqqi4x")
+
+EXT, XFS, BTRFS, ZFS, TMPFS = 0xEF53, 0x58465342, 0x9123683E, 0x2FC12FC1, 0x01021994
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def _raise() -> None:
+    code = ctypes.get_errno()
+    raise OSError(code, os.strerror(code))
+
+
+def openat2(directory: int, path: bytes, flags: int) -> int:
+    """Open `path` below the directory fd, following no symlink and leaving the directory by no way.
+
+    :raises OSError: ENOSYS (or EPERM, by a seccomp filter) where the kernel lacks the call.
+    """
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
+    fd: int = _syscall(
+        ctypes.c_long(_SYS_OPENAT2),
+        ctypes.c_int(directory),
+        ctypes.c_char_p(path),
+        ctypes.byref(how),
+        ctypes.c_size_t(ctypes.sizeof(how)),
+    )
+    if fd < 0:
+        _raise()
+    return fd
+
+
+def preallocate(fd: int, size: int) -> None:
+    """Reserve `size` bytes of disk for a file without changing its length, where that is supported.
+
+    :raises OSError: ENOSPC, EDQUOT, EFBIG: they will not fit.
+    """
+    # Not os.posix_fallocate: where the file system cannot, glibc writes zeros instead.
+    if _fallocate(fd, _FALLOC_FL_KEEP_SIZE, 0, size) != 0 and ctypes.get_errno() in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+    ):
+        _raise()
+
+
+def filesystem_type(fd: int) -> int:
+    """The magic number of the file system that an open file is on (statfs(2))."""
+    buffer = ctypes.create_string_buffer(256)
+    if _fstatfs(fd, buffer) != 0:
+        _raise()
+    return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+
+
+def generation(fd: int) -> int | None:
+    """The generation of an open file's inode number, or None where the file system has none.
+
+    Together with device and inode it names a directory for ever: inode numbers are used again.
+    """
+    try:
+        return int(struct.unpack("@l", fcntl.ioctl(fd, _FS_IOC_GETVERSION, b"\0" * struct.calcsize("@l")))[0])
+    except OSError:
+        return None
+
+
+def try_lock(fd: int, start: int, length: int) -> bool:
+    """Take an exclusive OFD lock on a range of bytes (length 0: to the end) without waiting; False if another has it.
+
+    It belongs to the open file description: it excludes threads and processes alike, and closing `fd` gives it back.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True

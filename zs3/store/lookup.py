@@ -1,0 +1,81 @@
+"""Finding an object and opening it.  Blocking; takes no lock and writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from zs3.errors import S3Error
+from zs3.store import layout, paths
+from zs3.store.buckets import Bucket
+from zs3.store.interface import ObjectInfo
+
+
+class OpenObject:
+    """An object's file, open, with what was known of it then.
+
+    :ivar fd: closed by `close`.
+    """
+
+    def __init__(self, fd: int, info: ObjectInfo) -> None:
+        self.fd = fd
+        self.info = info
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`, fewer only at the end of the file."""
+        data = os.pread(self.fd, size, offset)
+        if 0 < len(data) < size:
+            pieces = [data]
+            while data and (size := size - len(data)) > 0:
+                offset += len(data)
+                data = os.pread(self.fd, size, offset)
+                pieces.append(data)
+            return b"".join(pieces)
+        return data
+
+    def unchanged(self) -> bool:
+        """Whether nobody has written to the file since it was opened."""
+        status = os.fstat(self.fd)
+        return status.st_size == self.info.size and status.st_mtime_ns == self.info.mtime_ns
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def open_names(directory: int, names: Sequence[bytes], bucket: Bucket, key: str) -> OpenObject | None:
+    """Open the object that is known to be at `names` below a directory; None if it is there no more."""
+    found = paths.open_file(directory, names)
+    if found is None:
+        return None
+    fd, status = found
+    try:
+        return OpenObject(fd, bucket.records().info(fd, status, key))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def find(bucket: Bucket, key: str) -> OpenObject | None:
+    """Open the object of a key: at its natural path N, else beside it at E; None if there is none.
+
+    Nothing moves from E to N, so this order cannot miss an object that exists throughout.
+    """
+    if not layout.is_key(key):
+        return None
+    path = layout.encode(key)
+    return open_names(bucket.fd, (*path.parent, path.name), bucket, key) or open_names(
+        bucket.fd, (*path.parent, *path.beside), bucket, key
+    )
+
+
+def open_object(bucket: Bucket, key: str) -> OpenObject:
+    """Like `find`.
+
+    :raises S3Error: NoSuchKey.
+    """
+    found = find(bucket, key)
+    if found is None:
+        raise S3Error("NoSuchKey", Key=key)
+    return found

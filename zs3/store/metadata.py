@@ -1,0 +1,226 @@
+"""The record that is kept with an object's file, as a value and as bytes.  Pure.
+
+It must fit, in the common case, the 68 bytes that an ext4 inode of 256 bytes
+has left for attributes: a fixed head, the checksum, and only when there is
+more to tell, JSON.  It names no key, inode or ctime, so that ``mv``, ``cp -a``
+and restores keep it valid; it holds the size and modification time of the file
+that it was written for, and is void for any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mimetypes
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
+from zs3.store.interface import EMPTY, Attributes, ObjectInfo
+
+#: format, flags, size, mtime_ns, ETag digest, ETag suffix (0: none), content type code, checksum code
+_HEAD = struct.Struct("<BBqq16sIBB")
+_FORMAT = 1
+_SIDECAR = 0x01
+_COMPOSITE = 0x02
+
+DEFAULT_TYPE = "binary/octet-stream"
+#: Content types by code; append only.  0 is none given, `_OTHER` is spelled out.
+_TYPES: tuple[str, ...] = (
+    "",
+    "application/octet-stream",
+    "application/x-www-form-urlencoded",
+    "text/plain",
+    "text/html",
+    "text/css",
+    "text/csv",
+    "text/plain; charset=utf-8",
+    "text/html; charset=utf-8",
+    "application/json",
+    "application/xml",
+    "application/pdf",
+    "application/zip",
+    "application/gzip",
+    "application/x-tar",
+    "application/javascript",
+    "text/javascript",
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "image/svg+xml",
+    "audio/mpeg",
+    "video/mp4",
+    DEFAULT_TYPE,
+    "application/x-directory",
+    "application/x-directory; charset=UTF-8",
+    "application/vnd.apache.parquet",
+)
+_CODES = {name: code for code, name in enumerate(_TYPES)}
+_OTHER = 255
+_ALGORITHMS = ("", *ALGORITHMS)
+
+#: The types of files that a compressor made, whatever is inside.
+_COMPRESSED = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "br": "application/x-brotli",
+    "compress": "application/x-compress",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What zs3 knows of the bytes it wrote.
+
+    :ivar digest: 16 bytes: the MD5 of the content, or of the parts' MD5s, or for a copy of unknown content, anything.
+    :ivar suffix: what stands behind the ``-`` of the ETag, 0 for a plain MD5.
+    """
+
+    size: int
+    mtime_ns: int
+    digest: bytes
+    suffix: int = 0
+    attributes: Attributes = field(default_factory=Attributes)
+    checksum: Checksum | None = None
+    part_sizes: tuple[int, ...] = ()
+    upload_id: str = ""
+
+    @property
+    def etag(self) -> str:
+        return f"{self.digest.hex()}-{self.suffix}" if self.suffix else self.digest.hex()
+
+    def describes(self, status: os.stat_result) -> bool:
+        """Whether the file is still as it was when the record was written."""
+        return self.size == status.st_size and self.mtime_ns == status.st_mtime_ns
+
+    def stamped(self, status: os.stat_result) -> Record:
+        """The same for a file of this size and modification time."""
+        return replace(self, size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+    def info(self, key: str) -> ObjectInfo:
+        attributes = self.attributes
+        if "content-type" not in attributes.headers:
+            attributes = Attributes({"content-type": DEFAULT_TYPE, **attributes.headers}, attributes.metadata)
+        return ObjectInfo(
+            key, self.size, self.mtime_ns, self.etag, attributes, self.checksum, self.part_sizes, self.upload_id
+        )
+
+
+def plain_info(key: str, status: os.stat_result, *, inode: bool) -> ObjectInfo:
+    """What is told of a file without a valid record: one that others made or changed.
+
+    Its ETag changes with its size or modification time, and has a ``-`` so that no client takes it for an MD5.
+
+    :param inode: whether inode numbers are stable here, so that replacing the file changes the ETag too.
+    """
+    facts = (status.st_size, status.st_mtime_ns, status.st_ino if inode else 0)
+    digest = hashlib.blake2b(struct.pack("<qqQ", *facts), digest_size=16).hexdigest()
+    headers = {"content-type": guess_type(key)}
+    return ObjectInfo(key, status.st_size, status.st_mtime_ns, f"{digest}-1", Attributes(headers))
+
+
+def guess_type(key: str) -> str:
+    """The content type that the name of a file suggests."""
+    kind, encoding = mimetypes.guess_type(key.rsplit("/", 1)[-1], strict=False)
+    if encoding is not None:
+        return _COMPRESSED.get(encoding, DEFAULT_TYPE)
+    return kind or DEFAULT_TYPE
+
+
+def _runs(sizes: Sequence[int]) -> list[int]:
+    """Run lengths, flat: nearly all parts of an upload have one size."""
+    out: list[int] = []
+    for size in sizes:
+        if out and out[-2] == size:
+            out[-1] += 1
+        else:
+            out += [size, 1]
+    return out
+
+
+def pack(record: Record) -> bytes:
+    """The bytes of a record."""
+    headers = dict(record.attributes.headers)
+    kind = headers.pop("content-type", "")
+    more: dict[str, Any] = {
+        "t": kind if kind not in _CODES else None,
+        "h": headers,
+        "m": dict(record.attributes.metadata),
+        "p": _runs(record.part_sizes),
+        "u": record.upload_id,
+    }
+    checksum = record.checksum
+    flags = 0
+    if checksum is not None and checksum.kind == COMPOSITE:
+        flags, more["k"] = _COMPOSITE, checksum.parts
+    more = {name: value for name, value in more.items() if value}
+    return (
+        _HEAD.pack(
+            _FORMAT,
+            flags,
+            record.size,
+            record.mtime_ns,
+            record.digest,
+            record.suffix,
+            _CODES.get(kind, _OTHER),
+            _ALGORITHMS.index(checksum.algorithm) if checksum else 0,
+        )
+        + (checksum.value if checksum else b"")
+        + (json.dumps(more, ensure_ascii=False, separators=(",", ":")).encode() if more else b"")
+    )
+
+
+def unpack(data: bytes) -> Record | None:
+    """The record that `data` holds, or None if it holds none: it is then void, whatever the reason."""
+    try:
+        return _unpack(data)
+    except (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _unpack(data: bytes) -> Record | None:
+    version, flags, size, mtime_ns, digest, suffix, kind, algorithm = _HEAD.unpack_from(data)
+    if version != _FORMAT or flags & _SIDECAR:
+        return None
+    at = _HEAD.size
+    more: dict[str, Any] = {}
+    value = b""
+    if algorithm:
+        length = ALGORITHMS[_ALGORITHMS[algorithm]]
+        value, at = data[at : at + length], at + length
+        if len(value) != length:
+            return None
+    if len(data) > at:
+        more = json.loads(data[at:])
+    headers: Mapping[str, str] = more.get("h", EMPTY)
+    content_type = more.get("t") if kind == _OTHER else _TYPES[kind]
+    if content_type:
+        headers = {"content-type": content_type, **headers}
+    checksum = None
+    if algorithm:
+        composite = bool(flags & _COMPOSITE)
+        checksum = Checksum(
+            _ALGORITHMS[algorithm], value, COMPOSITE if composite else FULL_OBJECT, more["k"] if composite else 0
+        )
+    runs = more.get("p", ())
+    sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
+    attributes = Attributes(headers, more.get("m", EMPTY))
+    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, more.get("u", ""))
+
+
+def pack_reference(record: Record, name: bytes) -> bytes:
+    """What stands in the attribute when the record itself is in the sidecar file `name` (16 bytes)."""
+    return _HEAD.pack(_FORMAT, _SIDECAR, record.size, record.mtime_ns, name, 0, 0, 0)
+
+
+def unpack_reference(data: bytes) -> bytes | None:
+    """The 16 bytes that name the sidecar file, or None if the record is not in one."""
+    if len(data) != _HEAD.size or data[0] != _FORMAT or not data[1] & _SIDECAR:
+        return None
+    name: bytes = _HEAD.unpack(data)[4]
+    return name

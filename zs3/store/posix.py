@@ -1,0 +1,448 @@
+"""The store's operations on a POSIX file system, blocking: what `zs3.store.deferred` runs in threads.
+
+Each method is one operation, or the longest part of one that needs no waiting.
+Those that mutate may raise `WouldBlock`, having done nothing that harms when
+they are called again.  `call` turns `OSError` into `S3Error`.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, Protocol, TypeVar
+
+from zs3 import checksums
+from zs3.checksums import FULL_OBJECT, Checksum
+from zs3.errors import S3Error
+from zs3.store import commit, layout, listing, lookup, paths, records, uploads
+from zs3.store.buckets import Bucket, Buckets
+from zs3.store.durability import Durability
+from zs3.store.interface import (
+    Attributes,
+    BucketInfo,
+    CompletedPart,
+    Digests,
+    ListPage,
+    ListQuery,
+    ObjectInfo,
+    PartInfo,
+    PartsPage,
+    SourceCheck,
+    UploadInfo,
+    UploadsPage,
+    WriteCondition,
+)
+from zs3.store.lookup import OpenObject
+from zs3.store.metadata import Record
+from zs3.store.staged import StagedFile
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_READ = 1 << 20
+_COPY_TRIES = 3
+_REPORTED_MAX = 1000
+
+_ERRORS = {
+    errno.ENOSPC: ("StorageFull", None),
+    errno.EDQUOT: ("StorageFull", None),
+    errno.EFBIG: ("EntityTooLarge", None),
+    errno.EROFS: ("AccessDenied", "The data directory is read-only."),
+    errno.EACCES: ("AccessDenied", "The server may not do this with the file or directory of this key."),
+    errno.EPERM: ("AccessDenied", "The server may not do this with the file or directory of this key."),
+    errno.EMFILE: ("SlowDown", None),
+    errno.ENFILE: ("SlowDown", None),
+    errno.ENOMEM: ("SlowDown", None),
+    errno.ENAMETOOLONG: ("KeyTooLongError", None),
+    errno.EXDEV: ("InvalidRequest", "The key's path leads to another file system."),
+}
+
+
+def call(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call `function`; what the file system answers and a client should know becomes an `S3Error`."""
+    try:
+        return function(*args, **kwargs)
+    except OSError as error:
+        if error.errno not in _ERRORS:
+            raise
+        raise S3Error(*_ERRORS[error.errno]) from error
+
+
+class Target(Protocol):
+    """What a body is being written to: an object or a part."""
+
+    def begin(self) -> StagedFile:
+        """Check that it can be written to, and make its temporary file."""
+
+    def seal(self, staged: StagedFile, digests: Digests) -> None:
+        """Make the temporary file durable with all that belongs to it."""
+
+    def publish(self, staged: StagedFile) -> ObjectInfo | PartInfo:
+        """Make it visible; may raise `WouldBlock` and be called again."""
+
+
+class PosixStore:
+    """A data directory.
+
+    :param report: told, once each, what the administrator should know.
+    """
+
+    def __init__(
+        self, data: str, *, sync: bool, file_mode: int, directory_mode: int, report: Callable[[str], None]
+    ) -> None:
+        path = os.path.realpath(os.fsencode(data))
+        self.durability = Durability(enabled=sync)
+        self.buckets = Buckets(path, self.durability, directory_mode=directory_mode)
+        self.file_mode = file_mode
+        self.directory_mode = directory_mode
+        self._report = report
+        self._reported: set[bytes] = set()
+
+    def start(self) -> None:
+        """Make what is needed for writing, and clear away what dead processes left.
+
+        A directory that cannot be written to is served for reading.
+        """
+        try:
+            strange = self.buckets.start()
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            self._report("the data directory is not writable: serving it for reading only")
+            return
+        for name in strange:
+            self._report(f"the directory {name!r} is no bucket: a bucket's name has letters, digits and . _ - only")
+        fd, path = self.buckets.shared.create(0o600)
+        with paths.opened(fd):
+            for warning in records.warnings(fd):
+                self._report(warning)
+            os.unlink(path)
+        for staging in self.buckets.stagings():
+            uploads.sweep(staging)
+
+    def stop(self) -> None:
+        self.buckets.stop()
+
+    # Buckets
+
+    def list_buckets(self) -> list[BucketInfo]:
+        return self.buckets.list()
+
+    def create_bucket(self, name: str) -> BucketInfo:
+        return self.buckets.create(name, time.time_ns())
+
+    def get_bucket(self, name: str) -> BucketInfo:
+        return self.buckets.info(name)
+
+    def delete_bucket(self, name: str) -> None:
+        with self.buckets.opened(name, claim=True) as bucket, bucket.locked(None):
+            if bucket.is_gone():
+                raise S3Error("NoSuchBucket", BucketName=name)
+            if not listing.is_empty(bucket, self._report_name):
+                raise S3Error("BucketNotEmpty", BucketName=name)
+            pending = uploads.of_bucket(self.buckets, bucket)
+            self.buckets.remove(bucket)
+            for upload in pending:
+                upload.discard()
+
+    def _report_name(self, name: bytes) -> None:
+        if name not in self._reported and len(self._reported) < _REPORTED_MAX:
+            self._reported.add(name)
+            self._report(f"the name {name!r} stands for no key: the file or directory is not served")
+
+    # Reading
+
+    def open_object(self, bucket: str, key: str) -> OpenObject:
+        with self.buckets.opened(bucket) as opened:
+            return lookup.open_object(opened, key)
+
+    def get_object_info(self, bucket: str, key: str) -> ObjectInfo:
+        found = self.open_object(bucket, key)
+        found.close()
+        return found.info
+
+    def list_objects(self, bucket: str, query: ListQuery, exclusive: bool) -> ListPage:
+        """:param exclusive: take the bucket's lock for a directory that does not hold still; it may block."""
+        with self.buckets.opened(bucket) as opened:
+            lock = (lambda: opened.locked(None)) if exclusive and opened.id else None
+            return listing.list_page(opened, query, lock, self._report_name)
+
+    # Writing
+
+    def stage(self, bucket: Bucket, length: int | None = None) -> StagedFile:
+        return StagedFile.create(bucket.staging(), self.durability, self.file_mode, length)
+
+    def publish(self, bucket: str, key: str, staged: StagedFile, condition: WriteCondition) -> ObjectInfo:
+        """Make a sealed file the object of `key`; see `commit.publish`."""
+        with self.buckets.opened(bucket, claim=True) as opened:
+            return commit.publish(opened, key, staged, condition, self.durability, self.directory_mode)
+
+    def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> bool:
+        with self.buckets.opened(bucket, claim=True) as opened:
+            if not layout.is_key(key):
+                commit.check(condition, None)
+                return False
+            return commit.remove(opened, key, condition, self.durability)
+
+    def stage_copy(
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        check: SourceCheck,
+        attributes: Attributes | None,
+        checksum_algorithm: str,
+    ) -> StagedFile:
+        """A sealed copy of an object, to be published as `key`."""
+        check_key(key)
+        with self.buckets.opened(bucket, claim=True) as opened:
+            staged, source = self._copied(source_bucket, source_key, opened, check, None)
+            try:
+                checksum = source.checksum
+                if checksum_algorithm and (
+                    checksum is None or checksum.kind != FULL_OBJECT or checksum.algorithm != checksum_algorithm
+                ):
+                    checksum = _checksum(staged, checksum_algorithm)
+                digest, suffix = _parse_etag(source.etag)
+                kept = source.attributes if attributes is None else attributes
+                record = Record(staged.size, 0, digest, suffix, kept, checksum)
+                staged.seal(record, opened.records(), key)
+                return staged
+            except BaseException:
+                staged.discard()
+                raise
+
+    def _copied(
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: Bucket,
+        check: SourceCheck,
+        span: tuple[int, int] | None,
+    ) -> tuple[StagedFile, ObjectInfo]:
+        """The bytes of an object, or some of them, in a temporary file for `bucket`; and what the object was."""
+        for _ in range(_COPY_TRIES):
+            source = self.open_object(source_bucket, source_key)
+            try:
+                check(source.info)
+                first, last = span or (0, source.info.size - 1)
+                if span is not None and not 0 <= first <= last < source.info.size:
+                    raise S3Error("InvalidRange", ActualObjectSize=str(source.info.size))
+                staged = self.stage(bucket)
+                try:
+                    length = last - first + 1
+                    if staged.copy(source.fd, first, length) == length and source.unchanged():
+                        return staged, source.info
+                except BaseException:
+                    staged.discard()
+                    raise
+                staged.discard()
+            finally:
+                source.close()
+        raise S3Error("SlowDown", "The source is being changed by another program.")
+
+    # Multipart uploads
+
+    def create_upload(
+        self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+    ) -> UploadInfo:
+        check_key(key)
+        with self.buckets.opened(bucket, claim=True) as opened:
+            now = time.time_ns()
+            return uploads.create(self.buckets, opened, key, now, attributes, checksum_algorithm, checksum_type)
+
+    def get_upload(self, bucket: str, key: str, upload_id: str) -> UploadInfo:
+        with self.buckets.opened(bucket) as opened:
+            return uploads.find(self.buckets, opened, key, upload_id).info
+
+    def copy_part(
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        check: SourceCheck,
+        span: tuple[int, int] | None,
+    ) -> PartInfo:
+        with self.buckets.opened(bucket, claim=True) as opened:
+            upload = uploads.find(self.buckets, opened, key, upload_id)
+            staged, source = self._copied(source_bucket, source_key, opened, check, span)
+            try:
+                whole = staged.size == source.size and "-" not in source.etag
+                # Not read, so no MD5 but for a whole object: a number that is the same for the same bytes.
+                named = f"{source.etag} {span}".encode()
+                digest = bytes.fromhex(source.etag) if whole else hashlib.blake2b(named, digest_size=16).digest()
+                algorithm = upload.info.checksum_algorithm
+                checksum = _checksum(staged, algorithm) if algorithm else None
+                staged.seal(Record(staged.size, 0, digest, checksum=checksum), upload.records(), str(number))
+                return upload.put(number, staged)
+            finally:
+                staged.discard()
+
+    def list_parts(self, bucket: str, key: str, upload_id: str, after: int, limit: int) -> PartsPage:
+        with self.buckets.opened(bucket) as opened:
+            return uploads.list_parts(uploads.find(self.buckets, opened, key, upload_id), after=after, limit=limit)
+
+    def list_uploads(
+        self, bucket: str, prefix: str, delimiter: str, key_marker: str, upload_id_marker: str, limit: int
+    ) -> UploadsPage:
+        with self.buckets.opened(bucket) as opened:
+            return uploads.list_page(
+                uploads.of_bucket(self.buckets, opened),
+                prefix=prefix,
+                delimiter=delimiter,
+                key_marker=key_marker,
+                upload_id_marker=upload_id_marker,
+                limit=limit,
+            )
+
+    def complete_upload(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[CompletedPart],
+        condition: WriteCondition,
+        checksum: Checksum | None,
+        size: int | None,
+    ) -> ObjectInfo:
+        with self.buckets.opened(bucket, claim=True) as opened:
+            try:
+                upload = uploads.find(self.buckets, opened, key, upload_id)
+                with upload.locked():
+                    return self._complete(opened, upload, parts, condition, checksum, size)
+            except S3Error as error:
+                if error.code != "NoSuchUpload":
+                    raise
+                # Completed before, and the answer lost: tell again what was made, if it still stands.
+                current = lookup.find(opened, key)
+                if current is None:
+                    raise
+                current.close()
+                if not upload_id or current.info.upload_id != upload_id:
+                    raise
+                return current.info
+
+    def _complete(
+        self,
+        bucket: Bucket,
+        upload: uploads.Upload,
+        parts: Sequence[CompletedPart],
+        condition: WriteCondition,
+        checksum: Checksum | None,
+        size: int | None,
+    ) -> ObjectInfo:
+        """Complete an upload whose lock is held."""
+        key = upload.info.key
+        intent = upload.intent()
+        if intent is not None and upload.is_published():
+            # A crash came after the rename.  A newer object must survive: never again, only the rest.
+            upload.finish()
+            return intent.record.info(key)
+        if intent is None or intent.parts != tuple((part.number, part.etag) for part in parts):
+            intent = uploads.plan(upload, parts, checksum, size)
+            current = lookup.find(bucket, key)
+            if current is not None:
+                current.close()
+            # Known to fail before all is copied; what decides is the same check under the key's lock.
+            commit.check(condition, None if current is None else current.info)
+            upload.assemble(intent)
+        staged = upload.assembled()
+        try:
+            os.fchmod(staged.fd, self.file_mode)
+            staged.seal(intent.record, bucket.records(), key)
+            info = commit.publish(bucket, key, staged, condition, self.durability, self.directory_mode)
+        finally:
+            # Not discarded: of an upload of one part it is the part.
+            staged.close()
+        upload.finish()
+        return info
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        with self.buckets.opened(bucket, claim=True) as opened:
+            upload = uploads.find(self.buckets, opened, key, upload_id)
+            with upload.locked():
+                upload.discard()
+
+
+class ObjectTarget:
+    """An object that is being put."""
+
+    def __init__(
+        self,
+        store: PosixStore,
+        bucket: str,
+        key: str,
+        attributes: Attributes,
+        condition: WriteCondition,
+        length: int | None,
+    ) -> None:
+        self._store, self._bucket, self._key = store, bucket, key
+        self._attributes, self._condition, self._length = attributes, condition, length
+
+    def begin(self) -> StagedFile:
+        check_key(self._key)
+        with self._store.buckets.opened(self._bucket, claim=True) as bucket:
+            return self._store.stage(bucket, self._length)
+
+    def seal(self, staged: StagedFile, digests: Digests) -> None:
+        with self._store.buckets.opened(self._bucket, claim=True) as bucket:
+            record = Record(digests.size, 0, digests.md5, 0, self._attributes, digests.checksum)
+            staged.seal(record, bucket.records(), self._key)
+
+    def publish(self, staged: StagedFile) -> ObjectInfo:
+        return self._store.publish(self._bucket, self._key, staged, self._condition)
+
+
+class PartTarget:
+    """A part that is being put."""
+
+    def __init__(
+        self, store: PosixStore, bucket: str, key: str, upload_id: str, number: int, length: int | None
+    ) -> None:
+        self._store, self._bucket, self._key = store, bucket, key
+        self._upload_id, self._number, self._length = upload_id, number, length
+
+    def begin(self) -> StagedFile:
+        with self._store.buckets.opened(self._bucket, claim=True) as bucket:
+            uploads.find(self._store.buckets, bucket, self._key, self._upload_id)
+            return self._store.stage(bucket, self._length)
+
+    def seal(self, staged: StagedFile, digests: Digests) -> None:
+        with self._store.buckets.opened(self._bucket) as bucket:
+            upload = uploads.find(self._store.buckets, bucket, self._key, self._upload_id)
+            record = Record(digests.size, 0, digests.md5, checksum=digests.checksum)
+            staged.seal(record, upload.records(), str(self._number))
+
+    def publish(self, staged: StagedFile) -> PartInfo:
+        with self._store.buckets.opened(self._bucket) as bucket:
+            upload = uploads.find(self._store.buckets, bucket, self._key, self._upload_id)
+            return upload.put(self._number, staged)
+
+
+def check_key(key: str) -> None:
+    """:raises S3Error: for what can be no object's key."""
+    if not layout.is_key(key):
+        if len(key.encode("utf-8", "surrogatepass")) > layout.KEY_MAX:
+            raise S3Error("KeyTooLongError", MaxSizeAllowed=str(layout.KEY_MAX))
+        raise S3Error("InvalidArgument", "This key is empty or has characters that XML 1.0 cannot carry.")
+
+
+def _parse_etag(etag: str) -> tuple[bytes, int]:
+    digest, _, suffix = etag.partition("-")
+    return bytes.fromhex(digest), int(suffix or 0)
+
+
+def _checksum(staged: StagedFile, algorithm: str) -> Checksum:
+    hasher = checksums.new(algorithm)
+    offset = 0
+    while data := os.pread(staged.fd, _READ, offset):
+        hasher.update(data)
+        offset += len(data)
+    return Checksum(algorithm, hasher.digest())

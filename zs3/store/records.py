@@ -1,0 +1,186 @@
+"""Where an object's record is kept: in the file's attribute `user.zs3`, or in a sidecar file.
+
+Blocking.  Attributes are written and read through the opened file, never by
+path.  A record that an attribute cannot hold goes to a sidecar in the bucket's
+internals, whose random name the attribute holds; where there are no attributes
+at all, it is named by key, size and modification time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterable
+
+from zs3.store import kernel, metadata
+from zs3.store.durability import Durability
+from zs3.store.interface import ObjectInfo
+from zs3.store.metadata import Record
+
+ATTRIBUTE = "user.zs3"
+_LONGEST = 2048
+#: errno of an attribute that is too large, or not to be had at all
+_REFUSED = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.E2BIG, errno.ERANGE),
+    *(errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS),
+)
+_COARSE_NS = 2_000_000_000
+_STABLE_INODES = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS)
+
+
+def warnings(fd: int) -> list[str]:
+    """What the administrator should know of the file system of a scratch file, found out by trying."""
+    found = []
+    try:
+        os.setxattr(fd, ATTRIBUTE, b"probe")
+        kept = os.getxattr(fd, ATTRIBUTE) == b"probe"
+    except OSError:
+        kept = False
+    if not kept:
+        found.append("no extended attributes here: records are kept in sidecar files and are lost by mv and cp")
+    odd = 1_000_000_000_123_456_789
+    os.utime(fd, ns=(odd, odd))
+    if os.fstat(fd).st_mtime_ns != odd:
+        found.append("modification times are coarse here: objects younger than 2 s are told without their record")
+    return found
+
+
+def stamp(fd: int, record: Record, *, differ_from: int | None = None) -> Record:
+    """Set the modification time of a file after its last write, and give the record for it.
+
+    :param differ_from: the modification time that it must not have, in nanoseconds.
+    """
+    now = time.time_ns()
+    # Never a whole microsecond, so that a file whose time is one shows that the file system rounds.
+    now += now % 1000 == 0
+    if now == differ_from:
+        now += 1
+    os.utime(fd, ns=(now, now))
+    return record.stamped(os.fstat(fd))
+
+
+class Records:
+    """The records of the objects of one bucket, or of the parts of one upload.
+
+    :ivar directory: where the sidecars are.
+    """
+
+    def __init__(self, directory: bytes, make: Callable[[bytes], None], durability: Durability) -> None:
+        """:param make: makes a directory with what is above it, durably."""
+        self.directory = directory
+        self._make = make
+        self._durability = durability
+
+    def write(self, fd: int, record: Record, key: str) -> None:
+        """Keep the record of the open file `fd`, which is not yet visible.  The caller fsyncs `fd`."""
+        data = metadata.pack(record)
+        if len(data) <= _LONGEST and _set(fd, data):
+            return
+        name = secrets.token_bytes(16)
+        if _set(fd, metadata.pack_reference(record, name)):
+            self._write_sidecar(os.path.join(self.directory, b"any"), name, data)
+        else:
+            self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), data)
+
+    @property
+    def _by_key(self) -> bytes:
+        return os.path.join(self.directory, b"key")
+
+    def _write_sidecar(self, base: bytes, name: bytes, data: bytes) -> None:
+        path = _sidecar(base, name)
+        directory = os.path.dirname(path)
+        self._make(directory)
+        temporary = path + b"." + secrets.token_hex(8).encode()
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                self._durability.flush(fd)
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        self._durability.flush_path(directory)
+
+    def read(self, fd: int, status: os.stat_result, key: str) -> Record | None:
+        """The valid record of an open file, or None."""
+        try:
+            data = os.getxattr(fd, ATTRIBUTE)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, *_REFUSED):
+                raise
+            path = _sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))
+            # The first look spares the second for each of the files that others dropped in.
+            record = _read_sidecar(path) if os.path.isdir(self._by_key) else None
+        else:
+            name = metadata.unpack_reference(data)
+            record = metadata.unpack(data) if name is None else _read_sidecar(self._any(name))
+        if record is None or not record.describes(status):
+            return None
+        # Where times are rounded, a file changed twice in a tick looks the same: a young record proves nothing.
+        rounded = status.st_mtime_ns % 1000 == 0
+        return None if rounded and time.time_ns() - status.st_mtime_ns < _COARSE_NS else record
+
+    def _any(self, name: bytes) -> bytes:
+        return _sidecar(os.path.join(self.directory, b"any"), name)
+
+    def sidecars(self, fd: int, status: os.stat_result, key: str) -> list[bytes]:
+        """The paths of the sidecars that are rubbish once this open file is replaced or deleted."""
+        try:
+            name = metadata.unpack_reference(os.getxattr(fd, ATTRIBUTE))
+        except OSError:
+            return [_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))]
+        return [] if name is None else [self._any(name)]
+
+    def info(self, fd: int, status: os.stat_result, key: str) -> ObjectInfo:
+        """What there is to tell of an open file: its record, or what can be seen from outside."""
+        record = self.read(fd, status, key)
+        if record is not None:
+            return record.info(key)
+        return metadata.plain_info(key, status, inode=has_stable_inodes(fd))
+
+
+def has_stable_inodes(fd: int) -> bool:
+    """Whether a file's inode number stays the same on the file system of an open file, and tells it from others."""
+    return kernel.filesystem_type(fd) in _STABLE_INODES
+
+
+def remove_sidecars(paths: Iterable[bytes]) -> None:
+    """Remove what `Records.sidecars` named.  One that stays is rubbish and costs nothing but its room."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def _set(fd: int, data: bytes) -> bool:
+    """Set the attribute, and see that it reads back: some file systems take one and keep nothing."""
+    try:
+        os.setxattr(fd, ATTRIBUTE, data)
+        return os.getxattr(fd, ATTRIBUTE) == data
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        return False
+
+
+def _sidecar(base: bytes, name: bytes) -> bytes:
+    text = name.hex().encode()
+    return os.path.join(base, text[:2], text)
+
+
+def _read_sidecar(path: bytes) -> Record | None:
+    try:
+        with open(path, "rb") as file:
+            return metadata.unpack(file.read())
+    except FileNotFoundError:
+        return None
+
+
+def _name(key: str, size: int, mtime_ns: int) -> bytes:
+    return hashlib.blake2b(struct.pack("<qq", size, mtime_ns) + key.encode(), digest_size=16).digest()
