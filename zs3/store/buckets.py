@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from zs3.errors import S3Error
-from zs3.store import layout, locks, paths
+from zs3.store import layout, locks, paths, records
 from zs3.store.durability import Durability
 from zs3.store.interface import BucketInfo
 from zs3.store.internals import Ownership, Staging, remove_tree
@@ -128,7 +128,14 @@ class Buckets:
             if claim and not identifier:
                 with self._naming():
                     identifier = self._claim(fd, name)
-            yield Bucket(self, name, fd, identifier)
+            bucket = Bucket(self, name, fd, identifier)
+            try:
+                yield bucket
+            except FileNotFoundError as error:
+                # What is put into a directory that was just deleted finds nothing there.
+                if bucket.is_gone():
+                    raise S3Error("NoSuchBucket", BucketName=name) from error
+                raise
 
     def _identify(self, fd: int, name: str) -> str:
         """The id that is this directory's own, or ""."""
@@ -186,7 +193,7 @@ class Buckets:
                 self.durability.flush(fd)
                 return
         except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in records.REFUSED:
                 raise
         inner = f"/proc/self/fd/{fd}/.zs3".encode()
         self.make_directory(inner)

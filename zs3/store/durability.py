@@ -40,7 +40,7 @@ class Durability:
     def flush_path(self, path: bytes) -> None:
         """fsync the directory at `path`."""
         if self.enabled:
-            with paths.opened(os.open(path, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
+            with paths.opened(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
                 self.flush(fd)
 
     def settle(self, bucket: int, names: Sequence[bytes], parent: int) -> None:

@@ -132,7 +132,7 @@ def decode_name(chain: tuple[bytes, ...], name: bytes) -> tuple[Kind, bytes]:
     :returns: its kind, and the segment it names (for CONTINUED its beginning, so far).
     """
     if not name.startswith(INTERNAL):
-        return (Kind.NATURAL, name) if not chain and _is_text(name) else (Kind.INVISIBLE, b"")
+        return (Kind.NATURAL, name) if not chain and _is_natural(name) and _is_text(name) else (Kind.INVISIBLE, b"")
     marker, rest = name[: len(ESCAPED)], name[len(ESCAPED) :]
     segment = b"".join(link[len(CONTINUED) :] for link in chain) + rest
     if not _is_text(rest):

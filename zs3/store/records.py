@@ -24,10 +24,10 @@ from zs3.store.metadata import Record
 
 ATTRIBUTE = "user.zs3"
 _LONGEST = 2048
-#: errno of an attribute that is too large, or not to be had at all
-_REFUSED = (
+#: errno of an attribute that is too large, or not to be had at all, or was taken and is not there (ENODATA)
+REFUSED = (
     *(errno.ENOSPC, errno.EDQUOT, errno.E2BIG, errno.ERANGE),
-    *(errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS),
+    *(errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENODATA),
 )
 _COARSE_NS = 2_000_000_000
 _STABLE_INODES = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS)
@@ -113,7 +113,7 @@ class Records:
         try:
             data = os.getxattr(fd, ATTRIBUTE)
         except OSError as error:
-            if error.errno not in (errno.ENODATA, *_REFUSED):
+            if error.errno not in REFUSED:
                 raise
             path = _sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))
             # The first look spares the second for each of the files that others dropped in.
@@ -164,7 +164,7 @@ def _set(fd: int, data: bytes) -> bool:
         os.setxattr(fd, ATTRIBUTE, data)
         return os.getxattr(fd, ATTRIBUTE) == data
     except OSError as error:
-        if error.errno not in _REFUSED:
+        if error.errno not in REFUSED:
             raise
         return False
 

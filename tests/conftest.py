@@ -1,0 +1,17 @@
+"""Fixtures for every kind of test."""
+
+import pytest
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+
+
+@pytest.fixture
+def logged():
+    """A function: the events of `twisted.logger` in this test so far, formatted, of a level and above."""
+    events = []
+    globalLogPublisher.addObserver(events.append)
+
+    def texts(level="warn"):
+        return [formatEvent(each) for each in events if each["log_level"] >= LogLevel.lookupByName(level)]
+
+    yield texts
+    globalLogPublisher.removeObserver(events.append)

@@ -1,0 +1,36 @@
+"""The implementations that the contract holds for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import execute
+from twisted.internet.task import Clock
+
+from tests.contract.support import Client, fired
+from zs3.store.deferred import FilesystemStore
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The data directory."""
+    path = tmp_path / "data"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def client(data: Path, clock: Clock) -> Iterator[Client]:
+    """A started store with the empty bucket ``bucket``; add a parameter here for another implementation."""
+    store = FilesystemStore(str(data), execute, clock)
+    fired(store.start())
+    fired(store.create_bucket("bucket"))
+    yield Client(store)
+    fired(store.stop())

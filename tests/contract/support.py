@@ -1,0 +1,143 @@
+"""What the contract tests share: a plain body, Deferreds that must have fired, and shorthand for the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from zs3.checksums import Checksum
+from zs3.store.deferred import FilesystemStore
+from zs3.store.interface import (
+    Attributes,
+    CompletedPart,
+    Digests,
+    ListPage,
+    ListQuery,
+    ObjectInfo,
+    PartInfo,
+    UploadInfo,
+    WriteCondition,
+)
+
+T = TypeVar("T")
+
+ALWAYS = WriteCondition()
+CREATE = WriteCondition(if_none_match=True)
+
+
+def fired(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> T:
+    """The result of a Deferred that must have one by now; its failure is raised."""
+    deferred = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
+    results: list[Any] = []
+    deferred.addBoth(results.append)
+    assert results, "the Deferred has not fired"
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    return results[0]
+
+
+class Body:
+    """An `Ingest` that takes the bytes as they are."""
+
+    def __init__(self, checksum: Checksum | None = None, error: Exception | None = None) -> None:
+        self._md5 = hashlib.md5()
+        self._size = 0
+        self._checksum = checksum
+        self._error = error
+
+    def feed(self, data: bytes, /) -> list[bytes]:
+        self._md5.update(data)
+        self._size += len(data)
+        return [data]
+
+    def finish(self) -> Digests:
+        if self._error is not None:
+            raise self._error
+        return Digests(self._md5.digest(), self._size, self._checksum)
+
+
+class Client:
+    """Shorthand for a store whose Deferreds fire at once, on the bucket ``bucket``."""
+
+    def __init__(self, store: FilesystemStore) -> None:
+        self.store = store
+
+    def put(
+        self,
+        key: str,
+        data: bytes = b"data",
+        *,
+        bucket: str = "bucket",
+        condition: WriteCondition = ALWAYS,
+        attributes: Attributes | None = None,
+        body: Body | None = None,
+    ) -> ObjectInfo:
+        writer = self.store.put_object(
+            bucket,
+            key,
+            body or Body(),
+            attributes=attributes or Attributes(),
+            condition=condition,
+            length=len(data),
+        )
+        if data:
+            fired(writer.write(data))
+        info: ObjectInfo = fired(writer.commit())
+        return info
+
+    def get(self, key: str, bucket: str = "bucket") -> bytes:
+        reader = fired(self.store.open_object(bucket, key))
+        try:
+            return fired(reader.read(0, reader.info().size))
+        finally:
+            reader.close()
+
+    def info(self, key: str, bucket: str = "bucket") -> ObjectInfo:
+        return fired(self.store.get_object_info(bucket, key))
+
+    def delete(self, key: str, bucket: str = "bucket", condition: WriteCondition = ALWAYS) -> bool:
+        return fired(self.store.delete_object(bucket, key, condition))
+
+    def page(self, bucket: str = "bucket", **query: Any) -> ListPage:
+        return fired(self.store.list_objects(bucket, ListQuery(**query)))
+
+    def listed(self, bucket: str = "bucket", **query: Any) -> list[str]:
+        return [info.key for info in self.page(bucket, **query).objects]
+
+    def all_pages(self, limit: int, **query: Any) -> tuple[list[str], list[str]]:
+        """The keys and common prefixes of all pages."""
+        keys: list[str] = []
+        prefixes: list[str] = []
+        after = ""
+        while True:
+            page = self.page(limit=limit, after=after, **query)
+            keys += [info.key for info in page.objects]
+            prefixes += page.prefixes
+            if not page.truncated:
+                return keys, prefixes
+            assert page.last > after or not after
+            after = page.last
+
+    def copy(self, source: str, key: str, **options: Any) -> ObjectInfo:
+        defaults: dict[str, Any] = {"check": lambda _: None, "attributes": None, "condition": ALWAYS}
+        return fired(self.store.copy_object("bucket", source, "bucket", key, **(defaults | options)))
+
+    def begin(self, key: str, **options: Any) -> UploadInfo:
+        defaults: dict[str, Any] = {"attributes": Attributes(), "checksum_algorithm": "", "checksum_type": ""}
+        return fired(self.store.create_upload("bucket", key, **(defaults | options)))
+
+    def part(self, upload: UploadInfo, number: int, data: bytes, checksum: Checksum | None = None) -> PartInfo:
+        writer = self.store.put_part("bucket", upload.key, upload.upload_id, number, Body(checksum), length=len(data))
+        if data:
+            fired(writer.write(data))
+        info: PartInfo = fired(writer.commit())
+        return info
+
+    def complete(self, upload: UploadInfo, parts: list[PartInfo], **options: Any) -> ObjectInfo:
+        named = [CompletedPart(part.number, part.etag) for part in parts]
+        defaults: dict[str, Any] = {"condition": ALWAYS}
+        return fired(self.store.complete_upload("bucket", upload.key, upload.upload_id, named, **(defaults | options)))

@@ -1,0 +1,86 @@
+"""The additional checksums: published values, running hashers, their text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zs3 import checksums
+from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
+
+#: of b"123456789"; the CRCs are the "check" values of the catalogue of parametrised CRC algorithms
+CHECK = {
+    "CRC32": "cbf43926",
+    "CRC32C": "e3069283",
+    "CRC64NVME": "ae8b14860a799888",
+    "SHA1": "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
+    "SHA256": "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+}
+
+
+def value_of(algorithm: str, data: bytes) -> bytes:
+    hasher = checksums.new(algorithm)
+    hasher.update(data)
+    return hasher.digest()
+
+
+@pytest.mark.parametrize("algorithm", checksums.ALGORITHMS)
+def test_published_value(algorithm: str) -> None:
+    hasher = checksums.new(algorithm)
+    hasher.update(b"123456789")
+    assert hasher.digest().hex() == CHECK[algorithm]
+    assert len(hasher.digest()) == checksums.ALGORITHMS[algorithm]
+
+
+@given(st.sampled_from(sorted(checksums.ALGORITHMS)), st.lists(st.binary(max_size=50), max_size=5))
+def test_pieces_make_the_same_value_as_the_whole(algorithm: str, pieces: list[bytes]) -> None:
+    whole, running = checksums.new(algorithm), checksums.new(algorithm)
+    whole.update(b"".join(pieces))
+    for piece in pieces:
+        running.update(memoryview(piece))
+    assert running.digest() == whole.digest()
+
+
+def test_unknown_algorithm_is_a_programming_error() -> None:
+    with pytest.raises(ValueError, match="unsupported hash type"):
+        checksums.new("CRC16")
+
+
+@given(st.sampled_from(sorted(checksums.ALGORITHMS)), st.data())
+def test_text_is_decoded_to_its_value(algorithm: str, data: st.DataObject) -> None:
+    size = checksums.ALGORITHMS[algorithm]
+    value = data.draw(st.binary(min_size=size, max_size=size))
+    assert checksums.decode(algorithm, Checksum(algorithm, value).text) == value
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "AAAAAA==-2", " AAAAAA==", "AAAAAA==\n", "AAA\u0660AA==", "!" * 8])
+def test_text_of_another_form_is_no_value(text: str) -> None:
+    assert checksums.decode("CRC32", text) is None
+
+
+def test_names_and_text() -> None:
+    whole = Checksum("CRC64NVME", bytes(8))
+    assert (whole.kind, whole.header, whole.element) == (FULL_OBJECT, "x-amz-checksum-crc64nvme", "ChecksumCRC64NVME")
+    assert whole.text == base64.b64encode(bytes(8)).decode()
+    assert Checksum("SHA1", bytes(20), COMPOSITE, 3).text.endswith("=-3")
+    assert checksums.HEADERS[whole.header] == whole.algorithm
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
+def test_crcs_of_the_parts_make_that_of_the_whole(parts: list[bytes]) -> None:
+    for algorithm in checksums.ALGORITHMS:
+        if checksums.can_combine(algorithm):
+            whole = value_of(algorithm, b"".join(parts))
+            combined = checksums.combine(algorithm, [(value_of(algorithm, part), len(part)) for part in parts])
+            assert combined == Checksum(algorithm, whole)
+    assert [name for name in checksums.ALGORITHMS if not checksums.can_combine(name)] == ["SHA1", "SHA256"]
+
+
+def test_composite_is_the_checksum_of_the_checksums() -> None:
+    parts = [hashlib.sha256(b"a").digest(), hashlib.sha256(b"b").digest()]
+    found = checksums.composite("SHA256", parts)
+    assert found == Checksum("SHA256", hashlib.sha256(b"".join(parts)).digest(), COMPOSITE, 2)

@@ -1,0 +1,177 @@
+"""Users, their roles, and the TOML file that names them.
+
+Pure but for reading that one file; knows nothing of requests or signatures.
+The file::
+
+    [users.alice]
+    access_key = "ALICE"
+    secret_key = "at least eight characters"
+    role = "writer"                 # admin, writer or reader
+    buckets = ["photos", "music"]   # optional: no others, not even to create
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import struct
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any
+
+ROLES = ("admin", "writer", "reader")
+MAX_FILE_SIZE = 1 << 20
+
+#: No character that ends an access key in a credential scope, a header or a line of the log.
+_ACCESS_KEY = re.compile(r"[A-Za-z0-9._~@+-]{3,128}").fullmatch
+_SECRET_KEY = re.compile(r"[\x21-\x7e]{8,256}").fullmatch
+
+_ACL_XATTR = "system.posix_acl_access"
+_ACL_USER_OBJ, _ACL_USER, _ACL_MASK, _ACL_OTHER = 0x01, 0x02, 0x10, 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may sign requests.
+
+    :ivar role: `admin` may do all, `writer` reads and writes objects and buckets, `reader` reads.
+    :ivar buckets: the only buckets this user may touch; None: every bucket.
+    :ivar name: what people call the user, S3's DisplayName.
+    """
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    role: str
+    buckets: frozenset[str] | None
+    name: str
+
+    @property
+    def canonical_id(self) -> str:
+        """S3's canonical user id: 64 hexadecimal digits, always the same for an access key."""
+        return hashlib.sha256(self.access_key.encode("utf-8")).hexdigest()
+
+    def may(self, access: str, bucket: str | None) -> bool:
+        """Whether this user may `read` or `write` in `bucket`; None is what belongs to no bucket (ListBuckets)."""
+        if bucket is not None and self.buckets is not None and bucket not in self.buckets:
+            return False
+        return access == "read" or self.role in ("admin", "writer")
+
+
+def make_user(name: str, entry: dict[str, Any]) -> User:
+    """The user that an entry of the file describes.
+
+    :raises ValueError: for anything missing, unknown or wrong; the message never holds the secret.
+    """
+    unknown = sorted(entry.keys() - {"access_key", "secret_key", "role", "buckets"})
+    if unknown:
+        raise ValueError(f"unknown setting {unknown[0]!r}")
+    access_key, secret_key, role = (entry.get(each) for each in ("access_key", "secret_key", "role"))
+    if not isinstance(access_key, str) or not _ACCESS_KEY(access_key):
+        raise ValueError("access_key must be 3 to 128 letters, digits or any of . _ ~ @ + -")
+    if not isinstance(secret_key, str) or not _SECRET_KEY(secret_key):
+        raise ValueError("secret_key must be 8 to 256 printable ASCII characters without spaces")
+    if not isinstance(role, str) or role not in ROLES:
+        raise ValueError(f"role must be one of {', '.join(ROLES)}")
+    buckets = entry.get("buckets")
+    if buckets is not None:
+        if not isinstance(buckets, list) or not all(isinstance(each, str) for each in buckets):
+            raise ValueError("buckets must be a list of names")
+        if role == "admin":
+            raise ValueError("an admin has every bucket: leave out buckets, or make it a writer")
+    return User(access_key, secret_key, role, None if buckets is None else frozenset(buckets), name)
+
+
+def render(user: User) -> str:
+    """`user` as an entry of the file (of the values `make_user` lets through)."""
+
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    lines = [
+        f"[users.{quoted(user.name)}]",
+        f"access_key = {quoted(user.access_key)}",
+        f"secret_key = {quoted(user.secret_key)}",
+        f"role = {quoted(user.role)}",
+    ]
+    if user.buckets is not None:
+        lines.append(f"buckets = [{', '.join(map(quoted, sorted(user.buckets)))}]")
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str) -> dict[str, User]:
+    """The users by access key.
+
+    :raises ValueError: with a message that names the entry.
+    """
+    document = tomllib.loads(text)
+    unknown = sorted(document.keys() - {"users"})
+    if unknown:
+        raise ValueError(f"unknown setting {unknown[0]!r}: every user is a table [users.NAME]")
+    entries = document.get("users")
+    if not isinstance(entries, dict) or not entries:
+        raise ValueError("there is no user in it: every user is a table [users.NAME]")
+    users: dict[str, User] = {}
+    for name, entry in entries.items():
+        if not isinstance(entry, dict):
+            raise ValueError(f"users.{name}: must be a table [users.{name}]")
+        try:
+            user = make_user(name, entry)
+        except ValueError as error:
+            raise ValueError(f"users.{name}: {error}") from None
+        if user.access_key in users:
+            raise ValueError(f"users.{name}: access_key is that of users.{users[user.access_key].name}")
+        users[user.access_key] = user
+    return users
+
+
+def load(path: str) -> dict[str, User]:
+    """The users of the file `path` by access key.
+
+    :raises ValueError: if it cannot be read or is wrong, with a message that names the file and the entry; also
+        if anybody but its owner and the user of this process could read it.
+    """
+    try:
+        # O_NONBLOCK: a FIFO must not stop the daemon before it is refused.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb") as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{path}: is not a file")
+            if _is_open_to_others(fd, status.st_mode):
+                raise ValueError(f"{path}: others can read the secrets in it: chmod 600 it")
+            data = file.read(MAX_FILE_SIZE + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    if len(data) > MAX_FILE_SIZE:
+        raise ValueError(f"{path}: is larger than {MAX_FILE_SIZE} bytes")
+    try:
+        return parse(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is not UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _is_open_to_others(fd: int, mode: int) -> bool:
+    """Whether anybody but the owner and this process's own user has a permission on the open file.
+
+    Where there is a POSIX ACL the group bits of the mode are its mask: a file that systemd hands over with
+    LoadCredential= shows 0440 and is readable by the service's user alone.
+    """
+    if not mode & 0o077:
+        return False
+    try:
+        acl = os.getxattr(fd, _ACL_XATTR)
+    except OSError:
+        return True
+    # linux/posix_acl_xattr.h: version 2, then entries of tag, permissions and id, little endian
+    entries = list(struct.iter_unpack("<HHI", acl[4:]))
+    mask = next((permissions for tag, permissions, _ in entries if tag == _ACL_MASK), 0o7)
+    ours = {(_ACL_USER, os.geteuid()), (_ACL_USER, os.getuid())}
+    return any(
+        permissions & (mask if tag != _ACL_OTHER else 0o7)
+        for tag, permissions, who in entries
+        if tag not in (_ACL_USER_OBJ, _ACL_MASK) and (tag, who) not in ours
+    )
