@@ -29,7 +29,7 @@ def clock() -> Clock:
 @pytest.fixture
 def client(data: Path, clock: Clock) -> Iterator[Client]:
     """A started store with the empty bucket ``bucket``; add a parameter here for another implementation."""
-    store = FilesystemStore(str(data), execute, clock)
+    store = FilesystemStore(str(data), execute, clock, sync=False)
     fired(store.start())
     fired(store.create_bucket("bucket"))
     yield Client(store)

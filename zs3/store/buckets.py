@@ -14,6 +14,7 @@ import json
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
@@ -21,7 +22,7 @@ from zs3.errors import S3Error
 from zs3.store import layout, locks, paths, records
 from zs3.store.durability import Durability
 from zs3.store.interface import BucketInfo
-from zs3.store.internals import Ownership, Staging, remove_tree
+from zs3.store.internals import Internals, Staging, remove_tree
 from zs3.store.records import Records
 
 ATTRIBUTE = "user.zs3.id"
@@ -48,7 +49,7 @@ class Bucket:
         self.home = buckets.home(identifier)
 
     def records(self) -> Records:
-        return Records(os.path.join(self.home, b"records"), self._buckets.make_directory, self._buckets.durability)
+        return Records(os.path.join(self.home, b"records"), self._buckets.internals)
 
     @contextmanager
     def locked(self, key: str | None) -> Iterator[None]:
@@ -58,7 +59,7 @@ class Bucket:
         """
         start, length = (0, 0) if key is None else (locks.offset(key), 1)
         try:
-            lock = locks.locked(os.path.join(self.home, b"lock"), start, length, self._buckets.ownership.file_mode)
+            lock = locks.locked(os.path.join(self.home, b"lock"), start, length, self._buckets.internals.file_mode)
             lock.__enter__()
         except FileNotFoundError:
             self._buckets.forget(self.id)
@@ -86,22 +87,20 @@ class Buckets:
 
     def __init__(self, data: bytes, durability: Durability, *, directory_mode: int) -> None:
         self._data = data
-        self.durability = durability
-        self.directory_mode = directory_mode
-        self.ownership = Ownership(data)
-        self._internals = os.path.join(data, layout.INTERNAL)
-        self.shared = Staging(self._internals, os.path.join(data, b".uploads"), self.ownership, durability)
+        self.internals = Internals(data, durability)
+        self._durability = durability
+        self._directory_mode = directory_mode
+        self._base = os.path.join(data, layout.INTERNAL)
+        self.shared = Staging(self._base, os.path.join(data, b".uploads"), self.internals)
         self._recognised: set[tuple[str, int, int, str]] = set()
         self._stagings: dict[tuple[int, int], Staging] = {}
+        self._finding_out = threading.Lock()
 
     def path(self, name: str) -> bytes:
         return os.path.join(self._data, name.encode())
 
     def home(self, identifier: str) -> bytes:
-        return os.path.join(self._internals, b"buckets", (identifier or "none").encode())
-
-    def make_directory(self, path: bytes) -> None:
-        self.ownership.make_directory(path, self.durability)
+        return os.path.join(self._base, b"buckets", (identifier or "none").encode())
 
     def forget(self, identifier: str) -> None:
         """Look the id up anew next time."""
@@ -165,7 +164,7 @@ class Buckets:
 
     def _naming(self) -> AbstractContextManager[None]:
         """Exclude others that make buckets or give ids."""
-        return locks.locked(os.path.join(self._internals, b"lock"), 0, 0, self.ownership.file_mode)
+        return locks.locked(os.path.join(self._base, b"lock"), 0, 0, self.internals.file_mode)
 
     def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:
         """Give a directory an id of its own.  The caller holds `_naming`."""
@@ -181,8 +180,8 @@ class Buckets:
             "created_ns": status.st_mtime_ns if created_ns is None else created_ns,
         }
         home = self.home(identifier)
-        self.make_directory(home)
-        self.ownership.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode(), self.durability)
+        self.internals.make_directory(home)
+        self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
         self._write_id(fd, identifier)
         return identifier
 
@@ -190,30 +189,31 @@ class Buckets:
         try:
             os.setxattr(fd, ATTRIBUTE, identifier.encode())
             if os.getxattr(fd, ATTRIBUTE) == identifier.encode():
-                self.durability.flush(fd)
+                self._durability.flush(fd)
                 return
         except OSError as error:
             if error.errno not in records.REFUSED:
                 raise
         inner = f"/proc/self/fd/{fd}/.zs3".encode()
-        self.make_directory(inner)
-        self.ownership.write_file(os.path.join(inner, b"id"), identifier.encode(), self.durability)
+        self.internals.make_directory(inner)
+        self.internals.write_file(os.path.join(inner, b"id"), identifier.encode())
 
     def staging_for(self, bucket: Bucket) -> Staging:
+        """Where files for a bucket are prepared: in the data directory, if they can be renamed from there."""
         status = os.fstat(bucket.fd)
         identity = (status.st_dev, status.st_ino)
-        staging = self._stagings.get(identity)
-        if staging is None:
-            staging = self.shared
-            if not self._can_rename_into(bucket.fd):
-                staging = self._inner(self.path(bucket.name))
-                staging.start()
-            self._stagings[identity] = staging
-        return staging
+        with self._finding_out:
+            if identity not in self._stagings:
+                staging = self.shared
+                if not self._can_rename_into(bucket.fd):
+                    staging = self._inner(self.path(bucket.name))
+                    staging.start()
+                self._stagings[identity] = staging
+            return self._stagings[identity]
 
     def _inner(self, path: bytes) -> Staging:
         base = os.path.join(path, layout.INTERNAL)
-        return Staging(base, os.path.join(base, b"uploads"), self.ownership, self.durability)
+        return Staging(base, os.path.join(base, b"uploads"), self.internals)
 
     def _can_rename_into(self, fd: int) -> bool:
         """Only a rename tells: bind mounts share a device number, and project quotas forbid it within one."""
@@ -234,7 +234,7 @@ class Buckets:
 
     def start(self) -> list[str]:
         """Begin to write here: sweep what dead processes left.  Gives the names of directories that are no buckets."""
-        self.make_directory(os.path.join(self._internals, b"buckets"))
+        self.internals.make_directory(os.path.join(self._base, b"buckets"))
         self.shared.start()
         strange = []
         for entry in os.scandir(os.fsencode(self._data)):
@@ -288,9 +288,9 @@ class Buckets:
                 taken = "BucketAlreadyOwnedByYou" if os.path.isdir(self.path(name)) else "BucketAlreadyExists"
                 raise S3Error(taken, BucketName=name) from None
             with paths.opened(os.open(self.path(name), paths.DIRECTORY | os.O_CLOEXEC)) as fd:
-                os.fchmod(fd, self.directory_mode)
+                os.fchmod(fd, self._directory_mode)
                 self._claim(fd, name, now_ns)
-            self.durability.flush_path(self._data)
+            self._durability.flush_path(self._data)
         return self.info(name)
 
     def remove(self, bucket: Bucket) -> None:
@@ -312,7 +312,7 @@ class Buckets:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise S3Error("BucketNotEmpty", BucketName=bucket.name) from None
             raise
-        self.durability.flush_path(self._data)
+        self._durability.flush_path(self._data)
         self.shared.discard(bucket.home)
         self.forget(bucket.id)
 

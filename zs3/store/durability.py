@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from zs3.store import kernel, paths
 
@@ -21,8 +21,10 @@ class Durability:
     :ivar broken: whether the disk has failed to keep what it was given: never forgotten, as the kernel forgets it.
     """
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, *, enabled: bool, report: Callable[[str], None]) -> None:
+        """:param report: told what the administrator must know."""
         self.enabled = enabled
+        self._report = report
         self.broken = False
         self._known: dict[tuple[int, int, int], None] = {}
 
@@ -35,6 +37,7 @@ class Durability:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self.broken = True
+                self._report(f"the disk does not keep what it is given ({error.strerror}): check it")
             raise
 
     def flush_path(self, path: bytes) -> None:

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,13 +23,19 @@ from zs3.store.durability import Durability
 _START_TRIES = 1000
 
 
-class Ownership:
-    """What the internal files look like: group and mode of the data directory, so daemons of two uids can share it."""
+class Internals:
+    """How the daemon's own files are made: durably, and with group and mode of the data directory.
 
-    def __init__(self, data: bytes) -> None:
+    So daemons of two users can share it.
+
+    :ivar durability: of the whole store.
+    """
+
+    def __init__(self, data: bytes, durability: Durability) -> None:
         status = os.stat(data)
+        self.durability = durability
         self._gid = status.st_gid
-        self.directory_mode = stat.S_IMODE(status.st_mode) & 0o2777 | 0o700
+        self._directory_mode = stat.S_IMODE(status.st_mode) & 0o2777 | 0o700
         self.file_mode = stat.S_IMODE(status.st_mode) & 0o666 | 0o600
 
     def _own(self, path: bytes, mode: int) -> None:
@@ -37,35 +44,39 @@ class Ownership:
             if os.stat(path).st_gid != self._gid:
                 os.chown(path, -1, self._gid)
 
-    def make_directory(self, path: bytes, durability: Durability) -> None:
+    def make_scratch_directory(self, path: bytes) -> None:
+        """Make a directory that nobody relies on yet."""
+        os.mkdir(path)
+        self._own(path, self._directory_mode)
+
+    def make_directory(self, path: bytes) -> None:
         """Make a directory, and those above it; durable when this returns, unless it was there before."""
         try:
-            os.mkdir(path)
+            self.make_scratch_directory(path)
         except FileExistsError:
             return
         except FileNotFoundError:
-            self.make_directory(os.path.dirname(path), durability)
+            self.make_directory(os.path.dirname(path))
             with suppress(FileExistsError):
-                os.mkdir(path)
-        self._own(path, self.directory_mode)
-        durability.flush_path(os.path.dirname(path))
+                self.make_scratch_directory(path)
+        self.durability.flush_path(os.path.dirname(path))
 
-    def write_file(self, path: bytes, data: bytes, durability: Durability) -> None:
-        """Write a small internal file whole, durably, in place of an older one."""
+    def write_file(self, path: bytes, data: bytes) -> None:
+        """Write a small file whole, durably, in place of an older one."""
         temporary = path + b"." + secrets.token_hex(8).encode()
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self.file_mode)
             with open(fd, "wb") as file:
                 file.write(data)
                 file.flush()
-                durability.flush(fd)
+                self.durability.flush(fd)
             self._own(temporary, self.file_mode)
             os.rename(temporary, path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
-        durability.flush_path(os.path.dirname(path))
+        self.durability.flush_path(os.path.dirname(path))
 
 
 class Staging:
@@ -74,12 +85,12 @@ class Staging:
     :ivar uploads: the directory of the multipart uploads.
     """
 
-    def __init__(self, base: bytes, uploads: bytes, ownership: Ownership, durability: Durability) -> None:
+    def __init__(self, base: bytes, uploads: bytes, internals: Internals) -> None:
         """:param base: a ``.zs3`` directory; it need not exist yet."""
         self.base = base
         self.uploads = uploads
-        self._ownership = ownership
-        self._durability = durability
+        self._internals = internals
+        self._restarting = threading.Lock()
         self._temporary = os.path.join(base, b"tmp")
         self._trash = os.path.join(base, b"trash")
         self._own = b""
@@ -91,7 +102,7 @@ class Staging:
         path = os.path.join(self._temporary, b"lock")
         for attempt in range(_START_TRIES):
             try:
-                with locks.locked(path, 0, 0, self._ownership.file_mode):
+                with locks.locked(path, 0, 0, self._internals.file_mode):
                     yield
                 return
             except locks.WouldBlock:
@@ -102,7 +113,7 @@ class Staging:
     def start(self) -> None:
         """Make this process's own directory; remove those of processes that are gone, and the trash."""
         for directory in (self._temporary, self._trash, self.uploads):
-            self._ownership.make_directory(directory, self._durability)
+            self._internals.make_directory(directory)
         with self._starting():
             for name in os.listdir(self._temporary):
                 if name != b"lock":
@@ -132,10 +143,12 @@ class Staging:
 
     def path(self) -> bytes:
         """A new name in this process's own directory."""
-        if self._owner < 0 or not os.path.isdir(self._own):
+        if not os.path.isdir(self._own):
             # Never started, or somebody has cleared the directory away.
-            self.stop()
-            self.start()
+            with self._restarting:
+                if not os.path.isdir(self._own):
+                    self.stop()
+                    self.start()
         return os.path.join(self._own, secrets.token_hex(8).encode())
 
     def discard(self, path: bytes) -> None:
@@ -145,7 +158,7 @@ class Staging:
             os.rename(path, target)
         except FileNotFoundError:
             return
-        self._durability.flush_path(os.path.dirname(path))
+        self._internals.durability.flush_path(os.path.dirname(path))
         remove_tree(target)
 
 

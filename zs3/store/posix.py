@@ -94,7 +94,7 @@ class PosixStore:
         self, data: str, *, sync: bool, file_mode: int, directory_mode: int, report: Callable[[str], None]
     ) -> None:
         path = os.path.realpath(os.fsencode(data))
-        self.durability = Durability(enabled=sync)
+        self.durability = Durability(enabled=sync, report=report)
         self.buckets = Buckets(path, self.durability, directory_mode=directory_mode)
         self.file_mode = file_mode
         self.directory_mode = directory_mode
@@ -143,7 +143,7 @@ class PosixStore:
                 raise S3Error("NoSuchBucket", BucketName=name)
             if not listing.is_empty(bucket, self._report_name):
                 raise S3Error("BucketNotEmpty", BucketName=name)
-            pending = uploads.of_bucket(self.buckets, bucket)
+            pending = uploads.of_bucket(self.buckets.internals, bucket)
             self.buckets.remove(bucket)
             for upload in pending:
                 upload.discard()
@@ -253,11 +253,13 @@ class PosixStore:
         check_key(key)
         with self.buckets.opened(bucket, claim=True) as opened:
             now = time.time_ns()
-            return uploads.create(self.buckets, opened, key, now, attributes, checksum_algorithm, checksum_type)
+            return uploads.create(
+                self.buckets.internals, opened, key, now, attributes, checksum_algorithm, checksum_type
+            )
 
     def get_upload(self, bucket: str, key: str, upload_id: str) -> UploadInfo:
         with self.buckets.opened(bucket) as opened:
-            return uploads.find(self.buckets, opened, key, upload_id).info
+            return uploads.find(self.buckets.internals, opened, key, upload_id).info
 
     def copy_part(
         self,
@@ -271,7 +273,7 @@ class PosixStore:
         span: tuple[int, int] | None,
     ) -> PartInfo:
         with self.buckets.opened(bucket, claim=True) as opened:
-            upload = uploads.find(self.buckets, opened, key, upload_id)
+            upload = uploads.find(self.buckets.internals, opened, key, upload_id)
             staged, source = self._copied(source_bucket, source_key, opened, check, span)
             try:
                 whole = staged.size == source.size and "-" not in source.etag
@@ -287,14 +289,16 @@ class PosixStore:
 
     def list_parts(self, bucket: str, key: str, upload_id: str, after: int, limit: int) -> PartsPage:
         with self.buckets.opened(bucket) as opened:
-            return uploads.list_parts(uploads.find(self.buckets, opened, key, upload_id), after=after, limit=limit)
+            return uploads.list_parts(
+                uploads.find(self.buckets.internals, opened, key, upload_id), after=after, limit=limit
+            )
 
     def list_uploads(
         self, bucket: str, prefix: str, delimiter: str, key_marker: str, upload_id_marker: str, limit: int
     ) -> UploadsPage:
         with self.buckets.opened(bucket) as opened:
             return uploads.list_page(
-                uploads.of_bucket(self.buckets, opened),
+                uploads.of_bucket(self.buckets.internals, opened),
                 prefix=prefix,
                 delimiter=delimiter,
                 key_marker=key_marker,
@@ -314,7 +318,7 @@ class PosixStore:
     ) -> ObjectInfo:
         with self.buckets.opened(bucket, claim=True) as opened:
             try:
-                upload = uploads.find(self.buckets, opened, key, upload_id)
+                upload = uploads.find(self.buckets.internals, opened, key, upload_id)
                 with upload.locked():
                     return self._complete(opened, upload, parts, condition, checksum, size)
             except S3Error as error:
@@ -366,7 +370,7 @@ class PosixStore:
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         with self.buckets.opened(bucket, claim=True) as opened:
-            upload = uploads.find(self.buckets, opened, key, upload_id)
+            upload = uploads.find(self.buckets.internals, opened, key, upload_id)
             with upload.locked():
                 upload.discard()
 
@@ -411,18 +415,18 @@ class PartTarget:
 
     def begin(self) -> StagedFile:
         with self._store.buckets.opened(self._bucket, claim=True) as bucket:
-            uploads.find(self._store.buckets, bucket, self._key, self._upload_id)
+            uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
             return self._store.stage(bucket, self._length)
 
     def seal(self, staged: StagedFile, digests: Digests) -> None:
         with self._store.buckets.opened(self._bucket) as bucket:
-            upload = uploads.find(self._store.buckets, bucket, self._key, self._upload_id)
+            upload = uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
             record = Record(digests.size, 0, digests.md5, checksum=digests.checksum)
             staged.seal(record, upload.records(), str(self._number))
 
     def publish(self, staged: StagedFile) -> PartInfo:
         with self._store.buckets.opened(self._bucket) as bucket:
-            upload = uploads.find(self._store.buckets, bucket, self._key, self._upload_id)
+            upload = uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
             return upload.put(self._number, staged)
 
 

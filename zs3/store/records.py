@@ -15,11 +15,11 @@ import os
 import secrets
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from zs3.store import kernel, metadata
-from zs3.store.durability import Durability
 from zs3.store.interface import ObjectInfo
+from zs3.store.internals import Internals
 from zs3.store.metadata import Record
 
 ATTRIBUTE = "user.zs3"
@@ -70,11 +70,9 @@ class Records:
     :ivar directory: where the sidecars are.
     """
 
-    def __init__(self, directory: bytes, make: Callable[[bytes], None], durability: Durability) -> None:
-        """:param make: makes a directory with what is above it, durably."""
+    def __init__(self, directory: bytes, internals: Internals) -> None:
         self.directory = directory
-        self._make = make
-        self._durability = durability
+        self._internals = internals
 
     def write(self, fd: int, record: Record, key: str) -> None:
         """Keep the record of the open file `fd`, which is not yet visible.  The caller fsyncs `fd`."""
@@ -93,20 +91,8 @@ class Records:
 
     def _write_sidecar(self, base: bytes, name: bytes, data: bytes) -> None:
         path = _sidecar(base, name)
-        directory = os.path.dirname(path)
-        self._make(directory)
-        temporary = path + b"." + secrets.token_hex(8).encode()
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                self._durability.flush(fd)
-            os.rename(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        self._durability.flush_path(directory)
+        self._internals.make_directory(os.path.dirname(path))
+        self._internals.write_file(path, data)
 
     def read(self, fd: int, status: os.stat_result, key: str) -> Record | None:
         """The valid record of an open file, or None."""

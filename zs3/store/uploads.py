@@ -24,7 +24,7 @@ from zs3 import checksums
 from zs3.checksums import FULL_OBJECT, Checksum
 from zs3.errors import S3Error
 from zs3.store import locks, metadata, paths
-from zs3.store.buckets import Bucket, Buckets
+from zs3.store.buckets import Bucket
 from zs3.store.interface import (
     MAX_PARTS,
     MIN_PART_SIZE,
@@ -35,7 +35,7 @@ from zs3.store.interface import (
     UploadInfo,
     UploadsPage,
 )
-from zs3.store.internals import Staging, remove_tree
+from zs3.store.internals import Internals, Staging, remove_tree
 from zs3.store.metadata import Record
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
@@ -59,8 +59,9 @@ class Upload:
     :ivar path: its directory.
     """
 
-    def __init__(self, buckets: Buckets, staging: Staging, path: bytes, info: UploadInfo) -> None:
-        self._buckets = buckets
+    def __init__(self, internals: Internals, staging: Staging, path: bytes, info: UploadInfo) -> None:
+        self._internals = internals
+        self._durability = internals.durability
         self._staging = staging
         self.path = path
         self.info = info
@@ -70,7 +71,7 @@ class Upload:
 
     def records(self) -> Records:
         """Where the records of the parts are."""
-        return Records(self.file(".records"), self._buckets.make_directory, self._buckets.durability)
+        return Records(self.file(".records"), self._internals)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -80,7 +81,7 @@ class Upload:
         :raises S3Error: NoSuchUpload: one came first.
         """
         try:
-            lock = locks.locked(self.file(".lock"), 0, 0, 0o600)
+            lock = locks.locked(self.file(".lock"), 0, 0, self._internals.file_mode)
             lock.__enter__()
         except FileNotFoundError:
             raise _no_such(self.info.upload_id) from None
@@ -123,7 +124,7 @@ class Upload:
         try:
             os.rename(staged.path, self.file(str(number)))
             staged.published()
-            self._buckets.durability.flush_path(self.path)
+            self._durability.flush_path(self.path)
         except FileNotFoundError:
             raise _no_such(self.info.upload_id) from None
         record = staged.record
@@ -145,7 +146,7 @@ class Upload:
 
     def assemble(self, intent: Intent) -> None:
         """Make the one file of the parts, durable but not visible; then the intent, which says that it is whole."""
-        durability = self._buckets.durability
+        durability = self._durability
         with suppress(FileNotFoundError):
             # Of an earlier try with other parts: it must not vouch for what is being made now.
             os.unlink(self.file(".intent"))
@@ -157,7 +158,7 @@ class Upload:
                 os.rename(self.file(str(intent.parts[0][0])), path)
         else:
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-            staged = StagedFile(os.open(path, flags, 0o600), path, durability)
+            staged = StagedFile(os.open(path, flags, self._internals.file_mode), path, durability)
             try:
                 for number, _ in intent.parts:
                     fd, part = self.part(number)
@@ -170,12 +171,12 @@ class Upload:
                 raise
             staged.close()
         document = {"record": base64.b64encode(metadata.pack(intent.record)).decode(), "parts": intent.parts}
-        self._buckets.ownership.write_file(self.file(".intent"), json.dumps(document).encode(), durability)
+        self._internals.write_file(self.file(".intent"), json.dumps(document).encode())
 
     def assembled(self) -> StagedFile:
         """The file that `assemble` made."""
         path = self.file(".object")
-        return StagedFile(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), path, self._buckets.durability)
+        return StagedFile(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), path, self._durability)
 
     def single(self, number: int) -> PartInfo | None:
         """The part `number` if an interrupted completion has made it the object already."""
@@ -189,7 +190,7 @@ class Upload:
 
     def finish(self) -> None:
         """Forget an upload whose object is published and durable: that it must not be published again, first."""
-        self._buckets.durability.flush_path(self.path)
+        self._durability.flush_path(self.path)
         self.discard()
 
     def discard(self) -> None:
@@ -202,7 +203,7 @@ def _no_such(upload_id: str) -> S3Error:
 
 
 def create(
-    buckets: Buckets,
+    internals: Internals,
     bucket: Bucket,
     key: str,
     now_ns: int,
@@ -215,7 +216,7 @@ def create(
     info = UploadInfo(upload_id, bucket.name, key, now_ns, attributes, checksum_algorithm, checksum_type)
     staging = bucket.staging()
     temporary = staging.path()
-    os.mkdir(temporary, 0o700)
+    internals.make_scratch_directory(temporary)
     document = {
         "bucket": bucket.id,
         "key": key,
@@ -226,16 +227,16 @@ def create(
     }
     try:
         meta = os.path.join(temporary, b".meta")
-        buckets.ownership.write_file(meta, json.dumps(document).encode(), buckets.durability)
+        internals.write_file(meta, json.dumps(document).encode())
         os.rename(temporary, os.path.join(staging.uploads, upload_id.encode()))
     except BaseException:
         remove_tree(temporary)
         raise
-    buckets.durability.flush_path(staging.uploads)
+    internals.durability.flush_path(staging.uploads)
     return info
 
 
-def find(buckets: Buckets, bucket: Bucket, key: str, upload_id: str) -> Upload:
+def find(internals: Internals, bucket: Bucket, key: str, upload_id: str) -> Upload:
     """An upload under way of this very key.
 
     :raises S3Error: NoSuchUpload.
@@ -245,7 +246,7 @@ def find(buckets: Buckets, bucket: Bucket, key: str, upload_id: str) -> Upload:
         path = os.path.join(staging.uploads, upload_id.encode())
         info = _read_meta(bucket, path, upload_id)
         if info is not None and info.key == key:
-            return Upload(buckets, staging, path, info)
+            return Upload(internals, staging, path, info)
     raise _no_such(upload_id)
 
 
@@ -268,7 +269,7 @@ def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None
     )
 
 
-def of_bucket(buckets: Buckets, bucket: Bucket) -> list[Upload]:
+def of_bucket(internals: Internals, bucket: Bucket) -> list[Upload]:
     """All uploads of a bucket that are under way, by key and then by time of initiation."""
     if not bucket.id:
         return []
@@ -277,7 +278,7 @@ def of_bucket(buckets: Buckets, bucket: Bucket) -> list[Upload]:
     for name in map(os.fsdecode, os.listdir(staging.uploads)):
         path = os.path.join(staging.uploads, name.encode())
         if _ID.fullmatch(name) and (info := _read_meta(bucket, path, name)) is not None:
-            upload = Upload(buckets, staging, path, info)
+            upload = Upload(internals, staging, path, info)
             if not upload.is_published():
                 found.append(upload)
     return sorted(found, key=lambda upload: (upload.info.key.encode(), upload.info.upload_id))
