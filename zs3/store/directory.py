@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from zs3.store import layout, paths
 from zs3.store.layout import Kind
@@ -19,21 +18,9 @@ _PASSES = 3
 Exclusive = Callable[[], AbstractContextManager[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a directory holds at one place of the key order.
-
-    :ivar sort: the segment of an object, or a directory's segment and ``/``: keys below it sort as that.
-    :ivar names: the way to it from the directory.
-    """
-
-    sort: bytes
-    names: tuple[bytes, ...]
-
-    @property
-    def is_directory(self) -> bool:
-        # An object's segment has no slash.
-        return self.sort.endswith(b"/")
+#: What a directory holds: the segment of each object, and that of each directory with a ``/`` behind it, which is how
+#: the keys below it sort; with the way to it from the directory.
+Entries = dict[bytes, tuple[bytes, ...]]
 
 
 def _scan(fd: int, found: dict[bytes, bool]) -> None:
@@ -69,22 +56,22 @@ def _names(fd: int, exclusive: Exclusive | None) -> dict[bytes, bool]:
     return found
 
 
-def read(fd: int, exclusive: Exclusive | None, report: Callable[[bytes], None]) -> list[Entry]:
-    """The entries of a directory of keys, in the order of their keys.
+def read(fd: int, exclusive: Exclusive | None, report: Callable[[bytes], None]) -> Entries:
+    """The entries of a directory of keys.
 
     :param exclusive: how to take the bucket's lock for a moment, or None where there is none to take.
     :param report: told each name that stands for nothing.
     :raises WouldBlock: by `exclusive`.
     """
-    found: dict[bytes, tuple[bytes, ...]] = {}
+    found: Entries = {}
     _collect(fd, (), found, exclusive, report)
-    return [Entry(sort, found[sort]) for sort in sorted(found)]
+    return found
 
 
 def _collect(
     fd: int,
     chain: tuple[bytes, ...],
-    found: dict[bytes, tuple[bytes, ...]],
+    found: Entries,
     exclusive: Exclusive | None,
     report: Callable[[bytes], None],
 ) -> None:

@@ -32,6 +32,8 @@ CONTINUED = b".zs3+"
 #: Characters that XML 1.0 cannot carry (https://www.w3.org/TR/xml/#charsets), so no listing could.
 _UNLISTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
 
 def is_key(key: str) -> bool:
     """Whether `key` can be an object's: 1 to 1024 bytes of UTF-8 that XML 1.0 can carry."""
@@ -148,6 +150,8 @@ def decode_name(chain: tuple[bytes, ...], name: bytes) -> tuple[Kind, bytes]:
 
 
 def _is_text(name: bytes) -> bool:
+    if name.isascii():
+        return not _CONTROL.search(name)
     try:
         return not _UNLISTABLE.search(name.decode())
     except UnicodeDecodeError:

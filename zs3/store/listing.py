@@ -12,31 +12,35 @@ from collections.abc import Callable, Iterator
 
 from zs3.store import directory, layout, lookup, paths
 from zs3.store.buckets import Bucket
-from zs3.store.directory import Entry, Exclusive
+from zs3.store.directory import Entries, Exclusive
 from zs3.store.interface import ListPage, ListQuery, ObjectInfo
 from zs3.store.metadata import plain_info
 from zs3.store.records import has_stable_inodes
 
 
 class _Level:
-    """A directory that the walk is in."""
+    """A directory that the walk is in.
 
-    def __init__(self, prefix: bytes, names: tuple[bytes, ...], entries: list[Entry]) -> None:
+    :ivar order: its entries as they sort.
+    :ivar index: the next of them.
+    """
+
+    def __init__(self, prefix: bytes, names: tuple[bytes, ...], entries: Entries) -> None:
         self.prefix = prefix
         self.names = names
         self.entries = entries
-        self._sorts = [entry.sort for entry in entries]
+        self.order = sorted(entries)
         self.index = 0
 
     def seek(self, floor: bytes) -> None:
         """Go forward to the first entry that can hold a key not less than `floor`."""
         if not floor.startswith(self.prefix):
             if floor > self.prefix:
-                self.index = len(self.entries)
+                self.index = len(self.order)
             return
         rest = floor[len(self.prefix) :]
-        at = bisect_left(self._sorts, rest)
-        if at and self.entries[at - 1].is_directory and rest.startswith(self._sorts[at - 1]):
+        at = bisect_left(self.order, rest)
+        if at and self.order[at - 1].endswith(b"/") and rest.startswith(self.order[at - 1]):
             at -= 1
         self.index = max(self.index, at)
 
@@ -62,7 +66,7 @@ class Walk:
             fd = paths.open_below(self._bucket.fd, names, paths.DIRECTORY)
         except OSError:
             # It went, or is something else now: no keys are below it.  EACCES too: others' private folders.
-            return _Level(prefix, names, [])
+            return _Level(prefix, names, {})
         with paths.opened(fd):
             return _Level(prefix, names, directory.read(fd, self._exclusive, self._report))
 
@@ -72,21 +76,22 @@ class Walk:
         while stack:
             level = stack[-1]
             level.seek(self.floor)
-            if level.index >= len(level.entries):
+            if level.index >= len(level.order):
                 stack.pop()
                 continue
-            entry = level.entries[level.index]
+            sort = level.order[level.index]
             level.index += 1
-            key = level.prefix + entry.sort
+            key = level.prefix + sort
+            names = (*level.names, *level.entries[sort])
             if not key.startswith(self._prefix):
                 # The walk began below every directory of the prefix, at its least key: this is behind its last.
                 return
             if len(key) > layout.KEY_MAX:
-                self._report(entry.names[-1])
-            elif entry.is_directory:
-                stack.append(self._level(key, (*level.names, *entry.names)))
+                self._report(names[-1])
+            elif sort.endswith(b"/"):
+                stack.append(self._level(key, names))
             elif key:
-                yield key, (*level.names, *entry.names)
+                yield key, names
 
 
 def _past(prefix: bytes) -> bytes:

@@ -1,0 +1,380 @@
+"""One connection: bytes in, requests handed on at the end of their heads, responses out in order.
+
+The only module that touches private names of Twisted (tests/wire/test_transport_names.py
+says which, and what they are needed for).  The grammar is in `http1`, the
+time limits in `limits`; nothing here knows S3 but the codes of its errors.
+
+Twisted's own channel hands a request on when its body is complete, and breaks
+if the answer comes earlier.  What is used of it is the consumer and producer
+side of the connection, which `twisted.web.http.Request` writes to.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.http import _ChunkedTransferDecoder, _MalformedChunkedDataError
+from twisted.web.http_headers import Headers
+
+from zs3.errors import S3Error
+from zs3.web.body import Body
+from zs3.web.http1 import MAX_HEAD, Head, parse_head, salvage
+from zs3.web.limits import Deadline
+
+if TYPE_CHECKING:
+    from zs3.web.request import Request
+    from zs3.web.site import Site
+
+#: an unread rest of a body up to this many bytes is read and thrown away to keep the connection
+MAX_DRAIN = 1024 * 1024
+
+#: bytes of further requests that are taken from the socket while one is being served: only who reads on
+#: notices that the client has gone
+MAX_AHEAD = 16 * 1024
+
+# Line breaks are taken out of header values by Twisted, other controls are not (RFC 9110 section 5.5).
+_WITHOUT_CONTROLS = bytes(c if c in b"\t\r\n" or (c > 31 and c != 127) else 32 for c in range(256))
+
+# Why nothing is read from the connection.
+_BODY_FULL, _AHEAD_FULL = 1, 2
+
+
+class _State(Enum):
+    HEAD = auto()  # between requests, or within a head
+    BODY = auto()  # a request was handed on, its body is still coming
+    ANSWER = auto()  # the body is complete, the answer is not
+    BROKEN = auto()  # what follows cannot be understood, but there is an answer to send
+    CLOSING = auto()  # what comes is not looked at
+
+
+class Channel(http.HTTPChannel):
+    """An HTTP/1.1 connection; requests are served one after the other.
+
+    An answer may come before the body has ended.  A rest of up to `MAX_DRAIN` bytes is drained.  Otherwise the
+    answer says ``Connection: close``, the sending side is closed, and what comes is discarded for a moment:
+    closing at once would make the kernel send a reset that can overtake the answer (RFC 9112 section 9.6).
+    """
+
+    site: Site
+    transport: Any
+    requests: list[Request]
+    _peer: IAddress
+    _host: IAddress
+
+    def __init__(self) -> None:
+        super().__init__()
+        # As far as HTTPChannel knows, a request is always under way: then it passes the back-pressure of the
+        # transport on to whoever produces the response, and leaves the reading side to us.
+        self._handlingRequest = True
+        self._state = _State.HEAD
+        self._within_head = False
+        self._ahead = b""  # received, not yet understood
+        self._stepping = False
+        self._holds = 0
+        self._write_full = False
+        self._retiring = False
+        self._body: Body | None = None
+        self._rest = 0
+        self._chunks: _ChunkedTransferDecoder | None = None
+        self._awaits_continue = False
+
+    # -- what the transport calls
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._limits = self.site.limits
+        self._deadline = Deadline(self.site.reactor, self.timeoutConnection)
+        # Asked once: each is a system call, and every request wants to know.
+        self._peer, self._host = super().getPeer(), super().getHost()
+        self.site.opened(self)
+        self._arm()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        self._deadline.stop()
+        self._state, self._ahead = _State.CLOSING, b""
+        super().connectionLost(reason)
+        self.site.closed(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._state is not _State.CLOSING:
+            self._ahead = self._ahead + data if self._ahead else data
+            self._advance()
+
+    def pauseProducing(self) -> None:
+        self._write_full = True
+        self._arm()
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._write_full = False
+        self._arm()
+        super().resumeProducing()
+        self._advance()
+
+    def timeoutConnection(self) -> None:
+        """The time for what this connection waits for is over."""
+        if self._write_full or self._state is _State.CLOSING:
+            self.abort()
+        elif self._state is _State.BODY:
+            self._break(S3Error("RequestTimeout"))
+        elif self._within_head:
+            self._refuse(S3Error("RequestTimeout"))
+        else:
+            self._close()
+
+    # -- what the request calls
+
+    def getPeer(self) -> IAddress:
+        return self._peer
+
+    def getHost(self) -> IAddress:
+        return self._host
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        if self._state is _State.BODY and (
+            # Having had its answer, a client that waited may or may not send the body: there is no telling what
+            # the next bytes are (RFC 9110 section 10.1.1).  The rest of a chunked body may be of any length.
+            self._awaits_continue or self._chunks is not None or self._rest > MAX_DRAIN
+        ):
+            self.persistent = False
+        parts = [version, b" ", code, b" ", reason, b"\r\n", self.site.common_headers(self.requests[0].request_id)]
+        for name, values in headers.getAllRawHeaders():
+            if name.startswith(b"X-Amz-"):
+                # Capitalised by Twisted.  SDKs hand the names of user metadata on as they come, and on S3 they come so.
+                name = name.lower()
+            for value in values:
+                parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n" if self.persistent else b"Connection: close\r\n\r\n")
+        self.transport.write(b"".join(parts).translate(_WITHOUT_CONTROLS))
+
+    def requestDone(self, request: Request) -> None:
+        self.requests.remove(request)
+        if self._state is _State.CLOSING:
+            return
+        if self._state is _State.BODY and self.persistent and self._body is not None:
+            self._body.discard()
+            self._arm()
+        elif self._state is _State.BODY or self._state is _State.BROKEN:
+            self._linger()
+        else:
+            self._next()
+
+    def abort(self) -> None:
+        """Drop the connection at once, with all that was not sent."""
+        self._state, self._ahead = _State.CLOSING, b""
+        self.transport.abortConnection()
+
+    # -- what the body calls
+
+    def start_body(self) -> None:
+        if self._awaits_continue and self._state is _State.BODY:
+            self._awaits_continue = False
+            if not self.requests[0].startedWriting:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._arm()
+
+    def pause_body(self) -> None:
+        self._hold(_BODY_FULL, True)
+        self._arm()
+
+    def resume_body(self) -> None:
+        self._hold(_BODY_FULL, False)
+        self._arm()
+
+    # -- what the site calls
+
+    def retire(self) -> None:
+        """Serve what was begun, then close; with nothing begun, close."""
+        self._retiring, self.persistent = True, False
+        if self._state is _State.HEAD and not self._ahead:
+            self._close()
+
+    # -- from bytes to requests
+
+    def _advance(self) -> None:
+        """Understand as much of what was received as may be understood now."""
+        if self._stepping:  # a request was answered from within a step
+            return
+        self._stepping = True
+        try:
+            while self._ahead and self._step():
+                pass
+        finally:
+            self._stepping = False
+        # An incomplete head, which may be longer than that, can only be completed by reading on.
+        waiting = self._write_full or self._state is _State.ANSWER
+        self._hold(_AHEAD_FULL, waiting and len(self._ahead) > MAX_AHEAD)
+
+    def _step(self) -> bool:
+        """One head or piece of a body; False if there is nothing more to do."""
+        if self._state is _State.HEAD:
+            # Who does not take our answers does not get more of them.
+            return not self._write_full and self._receive_head()
+        if self._state is _State.BODY:
+            data, self._ahead = self._ahead, b""
+            self._receive_body(data)
+            return True
+        if self._state is not _State.ANSWER:
+            self._ahead = b""
+        return False
+
+    def _receive_head(self) -> bool:
+        ahead = self._ahead
+        if ahead.startswith(b"\r\n"):  # RFC 9112 section 2.2: an empty line before the request line
+            self._ahead = ahead[2:]
+            return True
+        end = ahead.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
+        if end < 0:
+            if len(ahead) >= MAX_HEAD + 4:
+                self._refuse(S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=str(MAX_HEAD)))
+            elif not self._within_head:
+                # Once for the whole head: a byte now and then does not prolong it.
+                self._within_head = True
+                self._arm()
+            return False
+        try:
+            head = parse_head(ahead[:end])
+        except S3Error as error:
+            self._refuse(error)
+            return False
+        self._ahead = ahead[end + 4 :]
+        self._within_head = False
+        self._begin(head)
+        return True
+
+    def _begin(self, head: Head) -> None:
+        request = self._new_request()
+        self.persistent = head.persistent and not self._retiring
+        self._body = body = Body(self)
+        if head.length == 0:
+            self._state = _State.ANSWER
+            body.end()
+        else:
+            self._state = _State.BODY
+            # A client that has begun to send is not waiting.
+            self._awaits_continue = head.expects_continue and not self._ahead
+            self._rest = head.length or 0
+            self._chunks = _ChunkedTransferDecoder(body.feed, self._end_chunks) if head.length is None else None
+        self._arm()
+        request.begin(head, body)
+
+    def _new_request(self) -> Request:
+        request = self.site.make_request(self)
+        self.requests.append(request)
+        return request
+
+    def _receive_body(self, data: bytes) -> None:
+        assert self._body is not None  # noqa: S101 - for mypy: BODY is the state that has one
+        self._awaits_continue = False
+        self._arm()
+        if self._chunks is not None:
+            try:
+                self._chunks.dataReceived(data)
+            except _MalformedChunkedDataError:
+                self._break(S3Error("BadRequest", "The chunks of the request body are malformed."))
+        elif len(data) < self._rest:
+            self._rest -= len(data)
+            self._body.feed(data)
+        else:
+            if len(data) > self._rest:
+                data, self._ahead = data[: self._rest], data[self._rest :]
+            self._rest = 0
+            self._body.feed(data)
+            self._end_body()
+
+    def _end_chunks(self, rest: bytes) -> None:
+        self._ahead = rest
+        self._end_body()
+
+    def _end_body(self) -> None:
+        if self._state is not _State.BODY or self._body is None:
+            return  # closed by whoever got the last piece
+        if not self.requests:  # answered before, and drained now
+            self._next()
+        else:
+            self._state = _State.ANSWER
+            self._arm()
+            self._body.end()
+
+    def _break(self, error: S3Error) -> None:
+        """There will be no end of this body: its reader gets the error, and answers it."""
+        self._state, self._ahead, self.persistent = _State.BROKEN, b"", False
+        self._arm()
+        if self.requests and self._body is not None:
+            self._body.fail(Failure(error))
+        else:
+            self._linger()
+
+    def _refuse(self, error: S3Error) -> None:
+        """Answer what is not a request; where the next one begins cannot be told."""
+        head, self._ahead, self._within_head = self._ahead, b"", False
+        request = self._new_request()
+        self._state, self.persistent = _State.BROKEN, False
+        self._arm()
+        request.refuse(error, *salvage(head))
+
+    def _next(self) -> None:
+        """The request is over and so is its body."""
+        if not self.persistent:
+            if self._ahead:
+                self._linger()
+            else:
+                self._close()
+            return
+        self._state, self._body = _State.HEAD, None
+        self._arm()
+        self._advance()
+
+    # -- back-pressure, time and end
+
+    def _hold(self, why: int, wanted: bool) -> None:
+        before = self._holds
+        self._holds = before | why if wanted else before & ~why
+        if bool(before) != bool(self._holds) and self._state is not _State.CLOSING:
+            if self._holds:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
+
+    def _arm(self) -> None:
+        """Set the limit for what is waited for now; none while it is we who are waited for."""
+        if self._state is _State.CLOSING:
+            return
+        if self._write_full:
+            self._deadline.set(self._limits.stall)
+        elif self._state is _State.HEAD:
+            self._deadline.set(self._limits.head if self._within_head else self._limits.idle)
+        elif self._state is _State.BODY and not self._awaits_continue and not self._holds & _BODY_FULL:
+            self._deadline.set(self._limits.body)
+        else:
+            self._deadline.clear()
+
+    def _close(self) -> None:
+        """Close once the client has fetched what was sent."""
+        self._state, self._ahead = _State.CLOSING, b""
+        self._deadline.set(self._limits.stall)
+        self.loseConnection()
+        below = self.transport.transport if isinstance(self.transport, ProtocolWrapper) else None
+        if below is not None:
+            # TLS has sent its close_notify and awaits the client's, which may not come before the client needs the
+            # connection again.  RFC 8446 section 6.1 does not ask us to wait.
+            below.loseConnection()
+
+    def _linger(self) -> None:
+        """Close the sending side, and discard for a moment what the client still sends."""
+        if self._holds:
+            self._holds = 0
+            self.transport.resumeProducing()
+        self._state, self._ahead = _State.CLOSING, b""
+        self._deadline.set(self._limits.linger)
+        if self.isSecure():
+            # A close_notify is all that TLS knows of a half close; reading goes on until the client's own.
+            self.loseConnection()
+        else:
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()

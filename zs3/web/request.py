@@ -1,0 +1,184 @@
+"""The request as the resources see it: what was received, decoded where S3 says how, and its body.
+
+The response side is that of `twisted.web.http.Request`; `zs3.web.responses`
+holds what is S3's about it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.error import UnsupportedMethod
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
+from zope.interface import implementer
+
+from zs3.auth.wire import Wire
+from zs3.errors import S3Error
+from zs3.web.accesslog import RequestLog
+from zs3.web.body import Body
+from zs3.web.channel import Channel
+from zs3.web.http1 import Head
+from zs3.web.responses import send_error
+
+if TYPE_CHECKING:
+    from zs3.web.site import Site
+
+
+class Query:
+    """The query of a request: decoded names and values in their order; a name without ``=`` has the value "".
+
+    :ivar pairs: all of them.
+    """
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, raw: bytes = b"") -> None:
+        """:raises S3Error: InvalidURI if `raw` decodes to what is not UTF-8."""
+        try:
+            self.pairs = tuple(
+                (_decode(name), _decode(value))
+                for name, _, value in (item.partition(b"=") for item in raw.split(b"&") if item)
+            )
+        except UnicodeDecodeError:
+            raise S3Error("InvalidURI") from None
+
+    def get(self, name: str) -> str | None:
+        """The first value of `name`, or None."""
+        for key, value in self.pairs:
+            if key == name:
+                return value
+        return None
+
+    def __contains__(self, name: str) -> bool:
+        return any(key == name for key, _ in self.pairs)
+
+
+def _decode(raw: bytes) -> str:
+    return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8")
+
+
+@implementer(IRequest)
+class Request(server.Request):
+    """A request whose head is complete and whose body may still be on its way.
+
+    A handler reads `body` or leaves it; answers through `zs3.web.responses` or `zs3.web.producers`, early or late;
+    and finds out from `notifyFinish` that the client went away.
+
+    :ivar wire: method, target and headers as received, for the signature.
+    :ivar raw_path: the path as received, without the query.
+    :ivar query: the query, decoded.
+    :ivar content_length: the declared length of the body in bytes; None without one.
+    :ivar has_body: whether there is a body of at least one byte, or a chunked one.
+    :ivar body: the body.
+    :ivar request_id: unique; ``x-amz-request-id`` of the answer.
+    :ivar received_ns: when the head was complete, in ns since the epoch.
+    :ivar log: what the access log shall say.
+    :ivar gone: whether the connection was lost before the answer was complete.
+    """
+
+    channel: Channel
+    site: Site
+    defaultContentType = None
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel, parsePOSTFormSubmission=False)
+        del self.requestHeaders  # made on demand, see below
+        self.site = channel.site
+        self.request_id = secrets.token_hex(8).upper()
+        self.received_ns = int(self.site.reactor.seconds() * 1e9)
+        self.log = RequestLog()
+        self.gone = False
+
+    def begin(self, head: Head, body: Body) -> None:
+        """For the channel: this is what was received; serve it."""
+        self._take(head.method, head.target, head.version, head.fields)
+        self._values = head.values
+        self.content_length = head.declared_length
+        self.has_body = head.length != 0
+        self.body = body
+        self.process()
+
+    def refuse(self, error: S3Error, method: bytes, target: bytes) -> None:
+        """For the channel: this was no request; answer `error`."""
+        self._take(method, target, b"HTTP/1.1", ())
+        self._values = {}
+        self.content_length, self.has_body = None, False
+        self.body = Body(self.channel)
+        self.body.end()
+        send_error(self, error)
+
+    def _take(self, method: bytes, target: bytes, version: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> None:
+        self.method, self.uri, self.clientproto = method, target, version
+        self.raw_path, _, self._raw_query = target.partition(b"?")
+        self.path = self.raw_path
+        self.wire = Wire(method.decode("ascii"), target, fields)
+
+    @cached_property
+    def requestHeaders(self) -> Headers:  # type: ignore[override]
+        """The headers as Twisted keeps them, for resources that are not ours."""
+        headers = Headers()
+        for name, value in self.wire.headers:
+            headers.addRawHeader(name, value)
+        return headers
+
+    def header(self, name: str) -> str | None:
+        """The value of a header as text (UTF-8, or else Latin-1), several lines joined by a comma; None without it."""
+        value = self._values.get(name.lower().encode("ascii"))
+        if value is None:
+            return None
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.decode("latin-1")
+
+    def process(self) -> None:
+        """Find the resource and render it; what is raised becomes the answer."""
+        self.prepath = []
+        self.postpath = [unquote_to_bytes(segment) for segment in self.raw_path[1:].split(b"/")]
+        try:
+            if self.raw_path == b"*":  # RFC 9110 section 9.3.7: no particular resource
+                raise S3Error("MethodNotAllowed", Method=self.wire.method)
+            self.query = Query(self._raw_query)
+            self.render(self.site.getResourceFor(self))
+        except Exception:
+            send_error(self, Failure())
+
+    def render(self, resrc: IResource) -> None:
+        """Let a resource answer: with bytes, or later with NOT_DONE_YET."""
+        try:
+            body = resrc.render(self)
+        except UnsupportedMethod as error:
+            allowed = b", ".join(error.allowedMethods).decode("ascii")
+            raise S3Error("MethodNotAllowed", headers={"Allow": allowed}, Method=self.wire.method) from error
+        if body is server.NOT_DONE_YET:
+            return
+        if not isinstance(body, bytes):
+            raise TypeError(f"{resrc!r} rendered {type(body)!r}")
+        if body or self.method != b"HEAD":
+            self.setHeader(b"Content-Length", b"%d" % len(body))
+        self.write(body)  # http.Request.write leaves the body of an answer to HEAD out
+        self.finish()
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """For Twisted's own deferred resources: answer the failure."""
+        send_error(self, reason)
+        return reason
+
+    def abort(self) -> None:
+        """Drop the connection at once: the only way to tell the client that a response is not what was announced."""
+        if not self.gone and not self.finished:
+            self.channel.abort()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """For the channel: the client went away."""
+        self.gone = True
+        self.body.fail(Failure(S3Error("IncompleteBody")))
+        super().connectionLost(reason)
+        self.site.log(self)

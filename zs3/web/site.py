@@ -1,0 +1,126 @@
+"""The site: the factory of the connections, what they share, and how they come to an end."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.web import http, server
+from twisted.web.resource import IResource
+
+from zs3.web.accesslog import AccessLog
+from zs3.web.channel import Channel
+from zs3.web.limits import Limits
+from zs3.web.request import Request
+
+
+class Site(server.Site):
+    """Serves one tree of resources over any number of connections.
+
+    :param resource: the root of the tree.
+    :param clock: for time limits and dates; the reactor, or a `task.Clock`.
+    :param access_log: told of every request that is over, also of those whose client went away.
+    :param limits: the time limits of a connection.
+    """
+
+    protocol = Channel  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        resource: IResource,
+        *,
+        clock: IReactorTime,
+        access_log: AccessLog | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False, reactor=clock)
+        self.timeOut = None  # the channel has its own limits
+        self.limits = limits
+        #: x-amz-id-2 and HostId: which daemon answered, since it was started
+        self.host_id = base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+        self._access_log = access_log
+        self._channels: set[Channel] = set()
+        self._drained: list[Deferred[None]] = []
+        self._draining = False
+        self._second = -1
+        self._common = b""
+
+    # HTTPFactory would open a log file and tick once a second for the times in it.
+    def startFactory(self) -> None:
+        """Nothing to start."""
+
+    def stopFactory(self) -> None:
+        """Nothing to stop."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """HTTP/1.1 alone: HTTP/2 in Twisted costs four times the CPU, and no S3 client asks for it."""
+        return [b"http/1.1"]
+
+    def log(self, request: http.Request) -> None:
+        """A request is over, or its client went away."""
+        assert isinstance(request, Request)  # noqa: S101 - for mypy: it is what requestFactory makes
+        if self._access_log is None:
+            return
+        record = request.log
+        record.bytes_in, record.bytes_out = request.body.received, request.sentLength
+        self._access_log.record(
+            record,
+            received_ns=request.received_ns,
+            remote=getattr(request.client, "host", ""),
+            status=request.code if request.startedWriting else 0,
+            seconds=self.reactor.seconds() - request.received_ns / 1e9,
+            request_id=request.request_id,
+        )
+
+    def common_headers(self, request_id: str) -> bytes:
+        """The header lines of every response; made once a second but for the request's id."""
+        second = int(self.reactor.seconds())
+        if second != self._second:
+            self._second = second
+            self._common = (
+                b"Server: zs3\r\nDate: %b\r\nX-Content-Type-Options: nosniff\r\nx-amz-id-2: %b\r\nx-amz-request-id: "
+                % (http.datetimeToString(second), self.host_id.encode("ascii"))
+            )
+        return b"%b%b\r\n" % (self._common, request_id.encode("ascii"))
+
+    # Connections
+
+    def make_request(self, channel: Channel) -> Request:
+        """For the channel: something begins to arrive."""
+        return Request(channel)
+
+    def opened(self, channel: Channel) -> None:
+        """For the channel: it is connected."""
+        self._channels.add(channel)
+        if self._draining:
+            channel.retire()
+
+    def closed(self, channel: Channel) -> None:
+        """For the channel: its connection is gone."""
+        self._channels.discard(channel)
+        if not self._channels:
+            waiting, self._drained = self._drained, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    def drain(self) -> Deferred[None]:
+        """Close idle connections now and the others after the request they are busy with.
+
+        Fires when all are gone; that may take as long as the longest transfer.  A connection that is accepted
+        afterwards is closed.
+        """
+        self._draining = True
+        for channel in list(self._channels):
+            channel.retire()
+        if not self._channels:
+            return succeed(None)
+        deferred: Deferred[None] = Deferred()
+        self._drained.append(deferred)
+        return deferred
+
+    def abort(self) -> None:
+        """Drop all connections, whatever they are busy with."""
+        for channel in list(self._channels):
+            channel.abort()
