@@ -44,6 +44,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "InvalidTag": (400, "The tag provided was not a valid tag."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KeyTooLongError": (400, "Your key is too long."),
+    "MalformedACLError": (400, "The ACL you provided was not well-formed or did not validate."),
     "MalformedTrailerError": (400, "The request contained trailing data that was not well-formed."),
     "MalformedXML": (400, "The XML you provided was not well-formed or did not validate."),
     "MaxMessageLengthExceeded": (400, "Your request was too big."),

@@ -309,9 +309,8 @@ def test_a_bucket_on_another_file_system_is_staged_inside_it(client: Client, dat
         shutil.rmtree(directory)
 
 
-def test_a_read_only_directory_is_served(client: Client, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    client.put("key", attributes=Attributes({"content-type": "x/y"}))
-    fired(client.store.stop())
+def make_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write everywhere, so the calls refuse."""
 
     def read_only(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
@@ -326,6 +325,31 @@ def test_a_read_only_directory_is_served(client: Client, data: Path, monkeypatch
         return real_open(path, flags, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", no_writing)
+
+
+def test_a_read_only_directory_that_zs3_never_wrote_to_is_served(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "bucket").mkdir()
+    (data / "bucket/key").write_text("data")
+    make_read_only(monkeypatch)
+    client = open_client(data)
+    assert client.listed() == ["key"]
+    assert client.get("key") == b"data"
+    for action in (
+        lambda: client.put("new"),
+        lambda: client.delete("key"),
+        lambda: client.begin("up"),
+        lambda: fired(client.store.create_bucket("other")),
+        lambda: fired(client.store.delete_bucket("bucket")),
+    ):
+        with pytest.raises(S3Error, match="AccessDenied"):
+            action()
+    fired(client.store.stop())
+
+
+def test_a_read_only_directory_is_served(client: Client, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.put("key", attributes=Attributes({"content-type": "x/y"}))
+    fired(client.store.stop())
+    make_read_only(monkeypatch)
     again = open_client(data)
     assert again.get("key") == b"data"
     assert again.info("key").attributes.headers == {"content-type": "x/y"}

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.protocols.haproxy import proxyEndpoint
 
-from tests.wire.harness import EPOCH, Connection, Handler, Server
+from tests.wire.harness import EPOCH, Connection, Handler, MemoryTransport, Server
 from zs3.errors import S3Error
 from zs3.web.accesslog import RequestLog
 from zs3.web.limits import Limits
@@ -347,6 +348,27 @@ def test_access_log_is_told_of_a_request_when_it_is_over() -> None:
         "seconds": pytest.approx(1.5, abs=1e-3),
         "request_id": response.headers["x-amz-request-id"],
     }
+
+
+def test_behind_a_proxy_the_client_is_who_the_proxy_says_it_is() -> None:
+    """The PROXY protocol (`haproxy:` endpoints) tells it with the first bytes, after the connection was made."""
+    records, factories = Records(), []
+
+    class Endpoint:
+        def listen(self, factory: Any) -> Deferred[None]:
+            factories.append(factory)
+            return Deferred()
+
+    server = Server(Handler(size), access_log=records)
+    proxyEndpoint(Endpoint()).listen(server.site)
+    transport = MemoryTransport(server.clock)
+    transport.protocol = factories[0].buildProtocol(transport.getPeer())
+    transport.protocol.makeConnection(transport)
+    connection = Connection(transport, 65536)
+    connection.send(b"PROXY TCP4 198.51.100.9 203.0.113.1 4711 9000\r\n" + PUT + b"0123456789")
+    assert connection.receive().status == 200
+    ((_, facts),) = records.all
+    assert facts["remote"] == "198.51.100.9"
 
 
 def test_access_log_is_told_of_a_client_that_went_away() -> None:

@@ -164,6 +164,7 @@ class Buckets:
 
     def _naming(self) -> AbstractContextManager[None]:
         """Exclude others that make buckets or give ids."""
+        self.internals.make_directory(self._base)
         return locks.locked(os.path.join(self._base, b"lock"), 0, 0, self.internals.file_mode)
 
     def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:

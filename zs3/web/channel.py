@@ -63,14 +63,14 @@ class Channel(http.HTTPChannel):
     site: Site
     transport: Any
     requests: list[Request]
-    _peer: IAddress
-    _host: IAddress
 
     def __init__(self) -> None:
         super().__init__()
         # As far as HTTPChannel knows, a request is always under way: then it passes the back-pressure of the
         # transport on to whoever produces the response, and leaves the reading side to us.
         self._handlingRequest = True
+        self._peer: IAddress | None = None
+        self._host: IAddress | None = None
         self._state = _State.HEAD
         self._within_head = False
         self._ahead = b""  # received, not yet understood
@@ -89,8 +89,6 @@ class Channel(http.HTTPChannel):
         super().connectionMade()
         self._limits = self.site.limits
         self._deadline = Deadline(self.site.reactor, self.timeoutConnection)
-        # Asked once: each is a system call, and every request wants to know.
-        self._peer, self._host = super().getPeer(), super().getHost()
         self.site.opened(self)
         self._arm()
 
@@ -129,10 +127,16 @@ class Channel(http.HTTPChannel):
 
     # -- what the request calls
 
+    # Asked once: each is a system call, and every request wants to know.  Not before the first request: what a proxy
+    # says of its client comes with the first bytes.
     def getPeer(self) -> IAddress:
+        if self._peer is None:
+            self._peer = super().getPeer()
         return self._peer
 
     def getHost(self) -> IAddress:
+        if self._host is None:
+            self._host = super().getHost()
         return self._host
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:

@@ -1,0 +1,256 @@
+"""boto3 as people install it: every setting at its default, over plain HTTP and over TLS."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, Endpoint
+from tests.e2e.plainhttp import fetch
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Makes clients that are closed when the test ends."""
+    clients = []
+
+    def connect(endpoint: Endpoint, secret: str = SECRET_KEY, access_key: str = ACCESS_KEY, **settings: Any) -> Any:
+        session = boto3.session.Session(access_key, secret, region_name=REGION)
+        verify = str(endpoint.certificate) if endpoint.secure else None
+        clients.append(session.client("s3", endpoint_url=endpoint.url, verify=verify, **settings))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def s3(connect: Connect, endpoint: Endpoint) -> Any:
+    return connect(endpoint)
+
+
+def code_of(caught: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(caught.value.response["Error"]["Code"])
+
+
+def test_buckets_come_and_go(s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    assert bucket in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+    assert s3.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] is None
+    s3.put_object(Bucket=bucket, Key="in the way", Body=b"")
+    with pytest.raises(ClientError) as caught:
+        s3.delete_bucket(Bucket=bucket)
+    assert code_of(caught) == "BucketNotEmpty"
+    s3.delete_object(Bucket=bucket, Key="in the way")
+    s3.delete_bucket(Bucket=bucket)
+    with pytest.raises(ClientError) as caught:
+        s3.head_bucket(Bucket=bucket)
+    assert code_of(caught) == "404"
+
+
+def test_an_object_keeps_its_bytes_and_what_is_said_about_it(s3: Any, bucket: str, daemon: Daemon) -> None:
+    s3.create_bucket(Bucket=bucket)
+    key = "Ordner/größe & maß +%.txt"
+    s3.put_object(
+        Bucket=bucket,
+        Key=key,
+        Body=b"hello",
+        ContentType="text/x-test",
+        CacheControl="max-age=60",
+        Metadata={"colour": "red"},
+    )
+    got = s3.get_object(Bucket=bucket, Key=key)
+    assert got["Body"].read() == b"hello"
+    assert (got["ContentType"], got["CacheControl"]) == ("text/x-test", "max-age=60")
+    assert got["Metadata"] == {"colour": "red"}
+    assert got["ETag"] == '"5d41402abc4b2a76b9719d911017c592"'
+    assert (daemon.data / bucket / key).read_bytes() == b"hello"
+
+    part = s3.get_object(Bucket=bucket, Key=key, Range="bytes=1-3")
+    assert (part["Body"].read(), part["ContentRange"]) == (b"ell", "bytes 1-3/5")
+
+    s3.delete_object(Bucket=bucket, Key=key)
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket=bucket, Key=key)
+    assert code_of(caught) == "NoSuchKey"
+    assert list((daemon.data / bucket).glob("[!.]*")) == []
+
+
+def test_a_large_file_goes_up_in_parts_and_comes_back_the_same(
+    s3: Any, bucket: str, large_file: Path, tmp_path: Path
+) -> None:
+    s3.create_bucket(Bucket=bucket)
+    s3.upload_file(str(large_file), bucket, "large")
+    head = s3.head_object(Bucket=bucket, Key="large")
+    assert head["ContentLength"] == large_file.stat().st_size
+    assert head["ETag"].endswith('-8"')
+    s3.download_file(bucket, "large", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == large_file.read_bytes()
+
+    # copy() of a large object is UploadPartCopy.
+    s3.copy({"Bucket": bucket, "Key": "large"}, bucket, "copy of large")
+    assert s3.get_object(Bucket=bucket, Key="copy of large")["Body"].read() == large_file.read_bytes()
+
+
+def test_a_stream_of_unknown_length_is_uploaded(s3: Any, bucket: str, large_file: Path) -> None:
+    class Pipe(io.RawIOBase):
+        """Readable and nothing else."""
+
+        def __init__(self) -> None:
+            self.source = io.BytesIO(large_file.read_bytes()[: 20 << 20])
+
+        def read(self, size: int = -1) -> bytes:
+            return self.source.read(size)
+
+        def readable(self) -> bool:
+            return True
+
+        def seekable(self) -> bool:
+            return False
+
+    s3.create_bucket(Bucket=bucket)
+    s3.upload_fileobj(Pipe(), bucket, "stream")
+    assert s3.get_object(Bucket=bucket, Key="stream")["Body"].read() == large_file.read_bytes()[: 20 << 20]
+
+
+def test_listings_group_by_delimiter_and_go_on_after_a_page(s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    keys = ["a", "a.txt", "a/1", "a/2", "b/c/3", "b/c/4", "c d+e", "ü/5"]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    for operation in ("list_objects", "list_objects_v2"):
+        pages = list(s3.get_paginator(operation).paginate(Bucket=bucket, PaginationConfig={"PageSize": 3}))
+        assert len(pages) == 3
+        assert [each["Key"] for page in pages for each in page["Contents"]] == keys
+
+        pages = list(
+            s3.get_paginator(operation).paginate(Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": 2})
+        )
+        assert [each["Key"] for page in pages for each in page.get("Contents", [])] == ["a", "a.txt", "c d+e"]
+        assert [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])] == ["a/", "b/", "ü/"]
+
+        below = getattr(s3, operation)(Bucket=bucket, Prefix="b/", Delimiter="/")
+        assert [each["Prefix"] for each in below["CommonPrefixes"]] == ["b/c/"]
+
+
+def test_a_copy_takes_its_metadata_along_or_gets_new_ones(s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="a key/+ü", Body=b"text", Metadata={"colour": "red"})
+    source = {"Bucket": bucket, "Key": "a key/+ü"}
+    s3.copy_object(Bucket=bucket, Key="same", CopySource=source)
+    s3.copy_object(
+        Bucket=bucket, Key="other", CopySource=source, MetadataDirective="REPLACE", Metadata={"colour": "blue"}
+    )
+    for key, colour in (("same", "red"), ("other", "blue")):
+        got = s3.get_object(Bucket=bucket, Key=key)
+        assert (got["Body"].read(), got["Metadata"]) == (b"text", {"colour": colour})
+
+
+# By default this region still gets the old signature version in the query.
+@pytest.mark.parametrize("signature", [None, "s3v4"])
+def test_presigned_urls_give_and_take_without_credentials(
+    connect: Connect, endpoint: Endpoint, bucket: str, signature: str | None
+) -> None:
+    s3 = connect(endpoint, config=Config(signature_version=signature))
+    s3.create_bucket(Bucket=bucket)
+    target = {"Bucket": bucket, "Key": "a b/ü+"}
+    put = s3.generate_presigned_url("put_object", Params=target, ExpiresIn=60)
+    assert fetch(endpoint, put, "PUT", b"handed in").status == 200
+    get = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=60)
+    assert fetch(endpoint, get).body == b"handed in"
+    assert fetch(endpoint, get, "DELETE").status == 403
+    assert s3.get_object(**target)["Body"].read() == b"handed in"
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+def test_every_checksum_is_verified_and_given_back(s3: Any, bucket: str, algorithm: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    put = s3.put_object(Bucket=bucket, Key="k", Body=b"summed", ChecksumAlgorithm=algorithm)
+    got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    assert got[f"Checksum{algorithm}"] == put[f"Checksum{algorithm}"]
+    assert got["Body"].read() == b"summed"  # botocore compares while it reads
+
+
+def test_delete_objects_deletes_many_at_once(s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    keys = [f"dir/{n} &<>" for n in range(20)]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    gone = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in [*keys, "never was"]]})
+    assert sorted(each["Key"] for each in gone["Deleted"]) == sorted([*keys, "never was"])
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_conditions_decide_who_writes(s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    first = s3.put_object(Bucket=bucket, Key="k", Body=b"1", IfNoneMatch="*")
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfNoneMatch="*")
+    assert code_of(caught) == "PreconditionFailed"
+    s3.put_object(Bucket=bucket, Key="k", Body=b"3", IfMatch=first["ETag"])
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket=bucket, Key="k", IfMatch=first["ETag"])
+    assert code_of(caught) == "PreconditionFailed"
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"3"
+
+
+def test_a_not_modified_answer_is_understood(s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    put = s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket=bucket, Key="k", IfNoneMatch=put["ETag"])
+    assert code_of(caught) == "304"
+
+
+def test_an_upload_can_be_looked_at_and_given_up(s3: Any, bucket: str, daemon: Daemon) -> None:
+    s3.create_bucket(Bucket=bucket)
+    upload = {"Bucket": bucket, "Key": "k", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]}
+    s3.upload_part(**upload, PartNumber=3, Body=b"x" * 1000)
+    assert [(each["PartNumber"], each["Size"]) for each in s3.list_parts(**upload)["Parts"]] == [(3, 1000)]
+    assert [each["Key"] for each in s3.list_multipart_uploads(Bucket=bucket)["Uploads"]] == ["k"]
+    s3.abort_multipart_upload(**upload)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    with pytest.raises(ClientError) as caught:
+        s3.list_parts(**upload)
+    assert code_of(caught) == "NoSuchUpload"
+
+
+def test_what_an_untouched_bucket_says_of_itself(s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    assert s3.get_bucket_acl(Bucket=bucket)["Grants"][0]["Permission"] == "FULL_CONTROL"
+    for probe, code in (
+        ("get_bucket_policy", "NoSuchBucketPolicy"),
+        ("get_bucket_tagging", "NoSuchTagSet"),
+        ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration"),
+        ("get_object_lock_configuration", "ObjectLockConfigurationNotFoundError"),
+    ):
+        with pytest.raises(ClientError) as caught:
+            getattr(s3, probe)(Bucket=bucket)
+        assert code_of(caught) == code
+    with pytest.raises(ClientError) as caught:
+        s3.put_bucket_website(Bucket=bucket, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}})
+    assert code_of(caught) == "NotImplemented"
+
+
+def test_wrong_credentials_are_told_from_unknown_ones(connect: Connect, endpoint: Endpoint) -> None:
+    with pytest.raises(ClientError) as caught:
+        connect(endpoint, secret="wrong" * 8).list_buckets()
+    assert code_of(caught) == "SignatureDoesNotMatch"
+    with pytest.raises(ClientError) as caught:
+        connect(endpoint, access_key="NOBODY").list_buckets()
+    assert code_of(caught) == "InvalidAccessKeyId"
+    nobody = fetch(endpoint, "/")
+    assert nobody.status == 403
+    assert b"<Code>AccessDenied</Code>" in nobody.body

@@ -1,0 +1,134 @@
+"""What is found out about a request before its handler runs: host, copy source, parameters, headers in the query."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zs3.auth.wire import Wire
+from zs3.errors import S3Error
+from zs3.web.call import effective_wire
+from zs3.web.copies import Source, parse_source
+from zs3.web.guard import bucket_of_host
+from zs3.web.parameters import bounded_number, decode_token, encode_token, encoding_type
+
+
+@pytest.mark.parametrize(
+    ("host", "bucket"),
+    [
+        ("photos.s3.home.lan", "photos"),
+        ("photos.s3.home.lan:9000", "photos"),
+        ("Photos.S3.Home.Lan.", "photos"),
+        ("a.b.c.s3.home.lan", "a.b.c"),
+        ("s3.home.lan", None),
+        ("s3.home.lan:9000", None),
+        ("xs3.home.lan", None),
+        ("home.lan", None),
+        ("localhost:9000", None),
+        ("[::1]:9000", None),
+        ("", None),
+        ("deep.lan", None),
+        ("photos.deep.lan", "photos"),
+    ],
+)
+def test_a_host_below_a_domain_names_the_bucket(host, bucket):
+    assert bucket_of_host(host, ["s3.home.lan", "lan2", "deep.lan"]) == bucket
+
+
+def test_the_longest_domain_counts():
+    assert bucket_of_host("photos.s3.home.lan", ["home.lan", "s3.home.lan"]) == "photos"
+    assert bucket_of_host("s3.home.lan", ["home.lan", "s3.home.lan"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("b/k", Source("b", "k")),
+        ("/b/k", Source("b", "k")),
+        ("b/k/l%20m+n", Source("b", "k/l m+n")),
+        ("b%2Fk%2F%C3%BC", Source("b", "k/ü")),
+        ("b//k", Source("b", "/k")),
+        ("b/../k", Source("b", "../k")),
+        ("b/k?versionId=null", Source("b", "k")),
+        ("b/k%3FversionId=null", Source("b", "k?versionId=null")),
+    ],
+)
+def test_a_copy_source_is_decoded(text, source):
+    assert parse_source(text) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "InvalidArgument"),
+        ("/", "InvalidArgument"),
+        ("b", "InvalidArgument"),
+        ("b/", "InvalidArgument"),
+        ("/b", "InvalidArgument"),
+        ("//k", "InvalidArgument"),
+        ("b/%FF", "InvalidArgument"),
+        ("b/%00", "InvalidArgument"),
+        ("b/k?acl", "InvalidArgument"),
+        ("b/k?versionId=", "InvalidArgument"),
+        ("b/k?versionId=x", "InvalidArgument"),
+        ("b/k?versionId=" + "a" * 32, "NoSuchVersion"),
+        ("arn:aws:s3:us-east-1:1:accesspoint/a/object/k", "NotImplemented"),
+        ("b/" + "k" * 1025, "KeyTooLongError"),
+    ],
+)
+def test_a_copy_source_that_is_none_is_refused(text, code):
+    with pytest.raises(S3Error, match=code):
+        parse_source(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [(None, 7), ("", 7), ("0", 0), ("5", 5), ("1001", 1000), ("2147483647", 1000)]
+)
+def test_a_number_of_entries_is_bounded(text, number):
+    assert bounded_number(text, "max-keys", default=7, high=1000) == number
+
+
+@pytest.mark.parametrize("text", ["-1", "blah", "1.5", "2147483648", "٣", " 1", "1_0", "9" * 5000])
+def test_what_is_no_number_of_entries_is_refused(text):
+    with pytest.raises(S3Error, match="InvalidArgument"):
+        bounded_number(text, "max-keys", default=7, high=1000)
+
+
+def test_the_only_encoding_is_url():
+    assert [encoding_type(each) for each in (None, "", "url")] == ["", "", "url"]
+    with pytest.raises(S3Error, match="InvalidArgument"):
+        encoding_type("URL")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_token_leads_to_where_the_listing_stopped(name):
+    assert decode_token(encode_token(name)) == name
+
+
+@pytest.mark.parametrize("token", ["x", "!!!!", "Mg==", "Mf8=", "ü", "MQ"])
+def test_a_token_nobody_gave_is_refused(token):
+    with pytest.raises(S3Error, match="InvalidArgument"):
+        decode_token(token)
+
+
+class Claim:
+    def __init__(self, kind):
+        self.kind = kind
+
+
+PAIRS = [("X-Amz-Signature", "s"), ("x-amz-meta-A", "ü"), ("x-amz-acl", "private"), ("prefix", "p")]
+
+
+def test_headers_may_be_in_a_signed_query():
+    wire = Wire("PUT", b"/b/k", ((b"host", b"h"), (b"x-amz-acl", b"public-read")))
+    assert effective_wire(wire, Claim("query"), PAIRS).headers == (*wire.headers, (b"x-amz-meta-a", "ü".encode()))
+
+
+@pytest.mark.parametrize("pair", [("x-amz-meta-a\r\nb", "c"), ("x-amz-meta-a", "b\r\nc: d"), ("x-amz-meta-ü", "a")])
+def test_what_no_header_could_hold_is_no_header_in_the_query(pair):
+    with pytest.raises(S3Error, match="InvalidArgument"):
+        effective_wire(Wire("PUT", b"/b/k", ()), Claim("query"), [pair])
+
+
+def test_sigv2_does_not_cover_headers_in_the_query():
+    wire = Wire("PUT", b"/b/k", ((b"host", b"h"),))
+    assert effective_wire(wire, Claim("query-v2"), PAIRS) is wire

@@ -1,0 +1,178 @@
+"""Roles and the users file."""
+
+import os
+import re
+import struct
+
+import pytest
+
+from zs3.auth import users
+from zs3.auth.users import User
+
+ALICE = """
+[users.alice]
+access_key = "ALICE"
+secret_key = "alice's-\\"secret\\""
+role = "writer"
+buckets = ["photos", "music"]
+
+[users.bob]
+access_key = "BOB"
+secret_key = "bobs-secret"
+role = "reader"
+"""
+
+
+def write(path, text=ALICE, mode=0o600):
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return str(path)
+
+
+def user(role="admin", buckets=None):
+    return User("KEY", "secret-key", role, buckets, "name")
+
+
+def acl(*entries):
+    """The extended attribute of a POSIX ACL with (tag, permissions, id) entries."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *each) for each in entries)
+
+
+def test_file_gives_users_by_access_key(tmp_path):
+    loaded = users.load(write(tmp_path / "users"))
+    assert loaded == {
+        "ALICE": User("ALICE", 'alice\'s-"secret"', "writer", frozenset({"photos", "music"}), "alice"),
+        "BOB": User("BOB", "bobs-secret", "reader", None, "bob"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "read", "write"), [("admin", True, True), ("writer", True, True), ("reader", True, False)]
+)
+def test_role_decides_what_a_user_may(role, read, write):
+    for bucket in ("photos", None):
+        assert user(role).may("read", bucket) is read
+        assert user(role).may("write", bucket) is write
+
+
+@pytest.mark.parametrize("role", users.ROLES)
+def test_list_of_buckets_excludes_all_others(role):
+    restricted = user(role, frozenset({"photos"}))
+    assert restricted.may("read", "photos")
+    assert not restricted.may("read", "music")
+    assert not restricted.may("write", "music")
+    assert restricted.may("read", None), "ListBuckets is answered, filtered"
+
+
+def test_an_empty_list_of_buckets_is_none_not_all():
+    assert not user("reader", frozenset()).may("read", "photos")
+
+
+def test_canonical_id_is_64_hex_digits_and_depends_on_the_access_key_alone():
+    other = User("KEY", "another-secret", "reader", frozenset(), "somebody")
+    assert re.fullmatch("[0-9a-f]{64}", user().canonical_id)
+    assert user().canonical_id == other.canonical_id
+    assert User("AL", "secret-key", "admin", None, "name").canonical_id != user().canonical_id
+
+
+def test_secret_is_not_in_the_repr():
+    assert "secret-key" not in repr(user())
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        user("writer", frozenset({"b", "a"})),
+        User("A+@~.-_9", "quote\"back\\slash'", "admin", None, 'na"me\\'),
+    ],
+)
+def test_rendered_user_reads_back(each):
+    assert users.parse(users.render(each)) == {each.access_key: each}
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o611])
+def test_file_open_to_others_is_refused(tmp_path, mode):
+    path = write(tmp_path / "users", mode=mode)
+    with pytest.raises(ValueError, match=re.escape(path) + ": others can read"):
+        users.load(path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "accepted"),
+    [
+        # as systemd's LoadCredential= hands a file over: one named user, the mask shows as group bits
+        ([(0x01, 4, 0), (0x02, 4, os.getuid()), (0x04, 0, 0), (0x10, 4, 0), (0x20, 0, 0)], True),
+        ([(0x01, 4, 0), (0x02, 4, os.getuid() + 1), (0x04, 0, 0), (0x10, 4, 0), (0x20, 0, 0)], False),
+        ([(0x01, 4, 0), (0x02, 4, os.getuid()), (0x04, 4, 0), (0x10, 4, 0), (0x20, 0, 0)], False),
+        ([(0x01, 4, 0), (0x02, 4, os.getuid()), (0x04, 0, 0), (0x08, 4, 5), (0x10, 4, 0), (0x20, 0, 0)], False),
+        ([(0x01, 4, 0), (0x02, 4, os.getuid()), (0x04, 0, 0), (0x10, 4, 0), (0x20, 4, 0)], False),
+    ],
+    ids=["our-user", "another-user", "owning-group", "named-group", "everybody"],
+)
+def test_permissions_of_an_acl_are_those_of_its_entries(monkeypatch, tmp_path, entries, accepted):
+    path = write(tmp_path / "users", mode=0o440)
+    monkeypatch.setattr(os, "getxattr", lambda fd, name: acl(*entries))
+    if accepted:
+        assert "ALICE" in users.load(path)
+    else:
+        with pytest.raises(ValueError, match="others can read"):
+            users.load(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}/none: No such file")):
+        users.load(f"{tmp_path}/none")
+
+
+def test_directory_and_fifo_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    with pytest.raises(ValueError, match="fifo: is not a file"):
+        users.load(f"{tmp_path}/fifo")
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: ")):
+        users.load(str(tmp_path))
+
+
+def test_huge_file_is_refused(tmp_path):
+    path = write(tmp_path / "users", "#" * (users.MAX_FILE_SIZE + 1))
+    with pytest.raises(ValueError, match="is larger than"):
+        users.load(path)
+
+
+def test_file_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "users"
+    path.write_bytes(b'[users."\xff"]\n')
+    path.chmod(0o600)
+    with pytest.raises(ValueError, match="is not UTF-8"):
+        users.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "there is no user in it"),
+        ("[users]", "there is no user in it"),
+        ("users = 3", "there is no user in it"),
+        ("[user.alice]", "unknown setting 'user'"),
+        ("[users.alice", "Expected ']'"),
+        ("[users]\nalice = 3", r"users\.alice: must be a table"),
+        (ALICE.replace("buckets", "bucket"), r"users\.alice: unknown setting 'bucket'"),
+        (ALICE.replace('"writer"', '"root"'), r"users\.alice: role must be one of"),
+        (ALICE.replace('"writer"', '["writer"]'), r"users\.alice: role must be one of"),
+        (ALICE.replace('"writer"', '"admin"'), r"users\.alice: an admin has every bucket"),
+        (ALICE.replace('"ALICE"', '"A/B"'), r"users\.alice: access_key must"),
+        (ALICE.replace('"ALICE"', '"AL\\nICE"'), r"users\.alice: access_key must"),
+        (ALICE.replace('"ALICE"', '"ALICE\\n"'), r"users\.alice: access_key must"),
+        (ALICE.replace('"ALICE"', "7"), r"users\.alice: access_key must"),
+        (ALICE.replace('"BOB"', '"ALICE"'), r"users\.bob: access_key is that of users\.alice"),
+        (ALICE.replace('"bobs-secret"', '"short"'), r"users\.bob: secret_key must"),
+        (ALICE.replace('"bobs-secret"', '"bobs secret"'), r"users\.bob: secret_key must"),
+        (ALICE.replace('["photos", "music"]', '"photos"'), r"users\.alice: buckets must be a list"),
+        (ALICE.replace('"music"', "3"), r"users\.alice: buckets must be a list"),
+    ],
+)
+def test_mistake_is_told_with_file_and_entry_and_without_the_secret(tmp_path, text, message):
+    path = write(tmp_path / "users", text)
+    with pytest.raises(ValueError, match=message) as caught:
+        users.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "secret" not in str(caught.value).replace("secret_key", "")

@@ -1,0 +1,299 @@
+"""`twistd zs3`: the options, and the assembly of the daemon from its parts.
+
+Assembles, no more: what the parts do is told in their modules.  The only
+importer of the global reactor, and that as late as possible, so that
+`twistd --reactor` is heard.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.cred import strcred
+from twisted.cred.portal import Portal
+from twisted.logger import Logger
+from twisted.python import usage
+
+from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, UsersFileChecker
+from zs3.auth.generated import ensure_users_file
+from zs3.auth.users import make_user
+from zs3.listen import make_endpoint
+from zs3.sdnotify import Notifier
+from zs3.service import (
+    CallService,
+    ListeningService,
+    NotifyService,
+    PartService,
+    PoolService,
+    SequentialService,
+    SignalService,
+    describe,
+    reloader,
+)
+from zs3.store.deferred import FilesystemStore
+from zs3.web.accesslog import FORMATS, AccessLog
+from zs3.web.guard import S3Guard
+from zs3.web.resources import Realm
+from zs3.web.site import Site
+
+log = Logger()
+
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*").fullmatch
+
+
+def octal(text: str) -> int:
+    """A file mode like 640; `ValueError` if it is none."""
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise ValueError("a mode is three octal digits, e.g. 640")
+    return int(text, 8)
+
+
+def count(text: str) -> int:
+    """A whole number of at least one; `ValueError` if it is none."""
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) == 0:
+        raise ValueError("a number from 1 to 9999 is needed")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time of zero or more seconds; `ValueError` if it is none."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise ValueError("a number of seconds is needed")
+    return float(text)
+
+
+_CONVERSIONS: dict[str, Callable[[str], int | float]] = {
+    "file-mode": octal,
+    "dir-mode": octal,
+    "threads": count,
+    "drain-timeout": seconds,
+}
+
+
+class Options(usage.Options, strcred.AuthOptionMixin):
+    """The options of `twistd zs3`.
+
+    After `postOptions` all of them are checked, `data` and `access-log` are absolute paths, `endpoints` is a list
+    of (description, endpoint) and `users` what knows the users.
+    """
+
+    supportedInterfaces = (ISignedRequest,)
+
+    synopsis = "--data DIR [options]"
+    longdesc = (
+        "An S3 server over a directory of plain files: every directory in DIR is a bucket, every file in it an "
+        "object. Without --auth the key pair is taken from ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment; "
+        "without those, one is made at the first start and kept in DIR/.zs3/credentials."
+    )
+
+    optParameters = [
+        ["data", "d", None, "The directory that holds the buckets."],
+        ["region", None, None, "The only region that requests may be signed for. By default any is."],
+        ["sync", None, "on", "on: an answered write survives a power failure. off: faster, and it may not."],
+        ["file-mode", None, "600", "The permissions of the files made for objects, octal."],
+        ["dir-mode", None, "700", "The permissions of the directories made for buckets and prefixes, octal."],
+        ["access-log", None, None, ("Where a line for every request goes: - (standard output), a file, or off. "
+                                    "By default -, or off when running as a daemon in the background.")],
+        ["access-log-format", None, "text", "text or json."],
+        ["threads", None, "16", "The most threads that work on the disk at once."],
+        ["drain-timeout", None, "30", "Seconds that running requests are given to end when the daemon stops."],
+    ]  # fmt: skip
+
+    optFlags = [
+        ["no-sigv2", None, "Refuse presigned URLs of the old signature version 2."],
+    ]
+
+    compData = usage.Completions(
+        optActions={
+            "data": usage.CompleteDirs(descr="data directory"),
+            "sync": usage.CompleteList(["on", "off"]),
+            "access-log": usage.CompleteFiles(),
+            "access-log-format": usage.CompleteList(list(FORMATS)),
+        }
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+        self["domain"] = []
+
+    def opt_auth(self, description: str) -> None:
+        """Who may sign requests: zs3:FILE is a TOML file of users, see --help-auth-type zs3."""
+        # In place of the mixin's, which trips over checkers of several interfaces, and calls a mistake unexpected.
+        kind = description.partition(":")[0]  # the rest can be a password
+        try:
+            self.addChecker(strcred.makeChecker(description))
+        except strcred.UnsupportedInterfaces:
+            raise usage.UsageError(f"--auth {kind}: these users cannot sign requests, see --help-auth") from None
+        except strcred.InvalidAuthType:
+            raise usage.UsageError(f"--auth {kind}: there is no such type, see --help-auth") from None
+        except Exception as error:  # each type raises what it likes
+            raise usage.UsageError(f"--auth {kind}: {describe(error)}") from None
+
+    def opt_listen(self, description: str) -> None:
+        """An endpoint to listen on, e.g. tcp:9000:interface=127.0.0.1, ssl:9443 or unix:/run/zs3.sock; may be
+        given several times. [default: tcp:9000]
+        """
+        self["listen"].append(description)
+
+    def opt_domain(self, name: str) -> None:
+        """A host name below which buckets are host names too (BUCKET.NAME); may be given several times."""
+        self["domain"].append(name.lower().rstrip("."))
+
+    def postOptions(self) -> None:
+        """Check everything; raises `UsageError`."""
+        self._convert()
+        self._check_words()
+        self._check_data()
+        self._check_access_log()
+        self["users"] = self._users()
+        self["endpoints"] = self._endpoints()
+
+    def _convert(self) -> None:
+        # Not as the options' own coercion: that leaves the defaults as they are, and its error names no option.
+        for name, convert in _CONVERSIONS.items():
+            try:
+                self[name] = convert(self[name])
+            except ValueError as error:
+                raise usage.UsageError(f"--{name}: {error}") from None
+
+    def _check_words(self) -> None:
+        if self["sync"] not in ("on", "off"):
+            raise usage.UsageError("--sync: on or off")
+        if self["access-log-format"] not in FORMATS:
+            raise usage.UsageError(f"--access-log-format: {' or '.join(FORMATS)}")
+        for name in self["domain"]:
+            if not _HOST_NAME(name):
+                raise usage.UsageError(f"--domain: {name!r} is no host name")
+        if self["region"] is not None and not re.fullmatch("[a-z0-9-]{1,63}", self["region"]):
+            raise usage.UsageError("--region: lower-case letters, digits and - make a region, e.g. eu-central-1")
+        if self["dir-mode"] & 0o700 != 0o700 or self["file-mode"] & 0o600 != 0o600:
+            raise usage.UsageError("--file-mode must let the owner read and write, --dir-mode enter as well")
+
+    def _check_data(self) -> None:
+        if not self["data"]:
+            raise usage.UsageError("--data DIR is needed: the directory that holds the buckets")
+        # Absolute, because twistd changes directory later.
+        path = self["data"] = os.path.abspath(self["data"])
+        if not os.path.isdir(path):
+            raise usage.UsageError(f"--data: {path} is {'not a directory' if os.path.lexists(path) else 'not there'}")
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise usage.UsageError(f"--data: {path} may not be read by this user")
+        self["read-only"] = not os.access(path, os.W_OK)
+
+    def _check_access_log(self) -> None:
+        # twistd in the background has no standard output; `twist` knows no background.
+        background = self.parent is not None and not self.parent.get("nodaemon", True)
+        path = self["access-log"]
+        if path is None:
+            path = "off" if background else "-"
+        elif path == "-" and background:
+            raise usage.UsageError("--access-log: a daemon in the background has no standard output; name a file")
+        elif path not in ("-", "off"):
+            path = os.path.abspath(path)
+            if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
+                raise usage.UsageError(f"--access-log: {path} cannot be a file")
+        self["access-log"] = path
+
+    def _users(self) -> IUserDirectory:
+        """--auth, else the environment, else the file that is made at the first start."""
+        checkers = self.get("credCheckers", [])
+        if len(checkers) > 1:
+            raise usage.UsageError("--auth may be given once")
+        if checkers:
+            if not IUserDirectory.providedBy(checkers[0]):
+                raise usage.UsageError("--auth: this type knows no users of zs3, see --help-auth")
+            return IUserDirectory(checkers[0])
+        access_key, secret_key = os.environ.get("ZS3_ACCESS_KEY"), os.environ.get("ZS3_SECRET_KEY")
+        if access_key is not None or secret_key is not None:
+            try:
+                entry = {"access_key": access_key, "secret_key": secret_key, "role": "admin"}
+                user = make_user("admin", entry)
+            except ValueError as error:
+                raise usage.UsageError(f"ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment: {error}") from None
+            return UsersChecker({user.access_key: user})
+        path = credentials_path(self["data"])
+        if self["read-only"] and not os.path.exists(path):
+            raise usage.UsageError(
+                f"--data: {self['data']} may not be written by this user, so no credentials can be made in it: "
+                "give --auth zs3:FILE, or ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment, to serve it read-only"
+            )
+        return UsersFileChecker(path)
+
+    def _endpoints(self) -> list[tuple[str, Any]]:
+        from twisted.internet import reactor
+
+        certificates = [os.path.abspath("server.pem"), os.path.join(self["data"], ".zs3", "tls", "server.pem")]
+        try:
+            return [
+                (description, make_endpoint(reactor, description, certificates))
+                for description in self["listen"] or ["tcp:9000"]
+            ]
+        except ValueError as error:
+            raise usage.UsageError(f"--listen {error}") from None
+
+
+def credentials_path(data: str) -> str:
+    """Where the generated key pair of the data directory `data` is."""
+    return os.path.join(data, ".zs3", "credentials")
+
+
+def makeService(options: Options) -> IService:
+    """The daemon that checked `options` describe."""
+    from twisted.internet import reactor
+
+    pool = PoolService(reactor, options["threads"])
+    store = FilesystemStore(
+        options["data"],
+        pool.hop,
+        sync=options["sync"] == "on",
+        file_mode=options["file-mode"],
+        dir_mode=options["dir-mode"],
+        clock=reactor,
+    )
+    users = options["users"]
+    access_log = AccessLog(options["access-log"], options["access-log-format"])
+    guard = S3Guard(
+        Portal(Realm(store, users), [users]),
+        region=options["region"],
+        sigv2=not options["no-sigv2"],
+        domains=options["domain"],
+        clock=reactor,
+    )
+    site = Site(guard, clock=reactor, access_log=access_log)
+    site.noisy = False  # the listening service says it better
+    listening = ListeningService(reactor, options["endpoints"], site, options["drain-timeout"])
+    reload = reloader({"users": users.reload, "access log": access_log.open})
+
+    daemon = SequentialService()
+    for each in (
+        pool,
+        CallService(access_log.open, access_log.close),
+        PartService(store, reactor, f"cannot use {options['data']}"),
+        CallService(_first_start(options)),
+        listening,
+        SignalService(reactor, reload, listening.hurry),
+        NotifyService(reactor, Notifier(os.environ)),
+    ):
+        each.setServiceParent(daemon)
+    return daemon
+
+
+def _first_start(options: Options) -> Callable[[], None]:
+    """What is done and told once the store has started."""
+    users = options["users"]
+
+    def start() -> None:
+        if isinstance(users, UsersFileChecker):
+            if users.path == credentials_path(options["data"]) and ensure_users_file(users.path):
+                log.info("new credentials were made: see {path}", path=users.path)
+            users.reload()
+            log.info("credentials are those of {path}", path=users.path)
+        if options["sync"] == "off":
+            log.warn("--sync=off: writes that were answered may be lost in a power failure")
+
+    return start

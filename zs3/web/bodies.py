@@ -1,0 +1,125 @@
+"""The XML documents that requests bring: DeleteObjects, CompleteMultipartUpload, CreateBucket, ACLs.
+
+Pure.  Strict: what S3's schema does not name is MalformedXML, never passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from zs3 import checksums
+from zs3.checksums import Checksum
+from zs3.errors import S3Error
+from zs3.store.interface import MAX_PARTS, CompletedPart
+from zs3.web import xml
+from zs3.web.xml import Node
+
+MAX_DELETES = 1000
+
+#: The most bytes of a document: what it may hold at most, every character escaped, and some room.
+DELETE_SIZE = 8 * 1024 * 1024
+COMPLETE_SIZE = 8 * 1024 * 1024
+CONFIGURATION_SIZE = 64 * 1024
+
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII).fullmatch
+_ELEMENTS = {"Checksum" + name: name for name in checksums.ALGORITHMS}
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteEntry:
+    """One object of DeleteObjects; "" or None where nothing was said."""
+
+    key: str
+    version: str = ""
+    etag: str | None = None
+    size: str | None = None
+    modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    entries: tuple[DeleteEntry, ...]
+    quiet: bool
+
+
+def parse_delete(body: bytes) -> DeleteRequest:
+    """Between 1 and 1000 objects.  MalformedXML."""
+    # Only as many elements as that many objects have, and some for the surplus that deserves the same answer.
+    root = xml.parse(body, "Delete", max_elements=7 * MAX_DELETES).only("Object", "Quiet")
+    entries = tuple(_delete_entry(node) for node in root.each("Object"))
+    if not 1 <= len(entries) <= MAX_DELETES:
+        raise S3Error("MalformedXML")
+    quiet = (root.value("Quiet") or "false").strip().lower()
+    if quiet not in ("true", "false"):
+        raise S3Error("MalformedXML")
+    return DeleteRequest(entries, quiet == "true")
+
+
+def _delete_entry(node: Node) -> DeleteEntry:
+    node.only("Key", "VersionId", "ETag", "Size", "LastModifiedTime")
+    key = node.value("Key")
+    if not key:
+        raise S3Error("MalformedXML")
+    return DeleteEntry(
+        key, node.value("VersionId") or "", node.value("ETag"), node.value("Size"), node.value("LastModifiedTime")
+    )
+
+
+def parse_complete(body: bytes) -> list[CompletedPart]:
+    """The parts as listed, at least one; their order is the store's to judge.  MalformedXML."""
+    root = xml.parse(body, "CompleteMultipartUpload", max_elements=8 * MAX_PARTS).only("Part")
+    if not root.children:
+        raise S3Error("MalformedXML")
+    return [_completed_part(node) for node in root.children]
+
+
+def _completed_part(node: Node) -> CompletedPart:
+    number, etag = node.only("PartNumber", "ETag", *_ELEMENTS).value("PartNumber"), node.value("ETag")
+    if number is None or etag is None or not _NUMBER(number.strip()):
+        raise S3Error("MalformedXML")
+    etag = etag.strip()
+    if len(etag) >= 2 and etag[0] == etag[-1] == '"':
+        etag = etag[1:-1]
+    return CompletedPart(int(number.strip()), etag, _part_checksum(node))
+
+
+def _part_checksum(node: Node) -> Checksum | None:
+    for element, algorithm in _ELEMENTS.items():
+        text = node.value(element)
+        if text is not None:
+            value = checksums.decode(algorithm, text.strip())
+            if value is None:
+                raise S3Error("InvalidRequest", f"Value for {element} is invalid.")
+            return Checksum(algorithm, value)
+    return None
+
+
+def parse_location(body: bytes) -> str:
+    """The location constraint of a CreateBucketConfiguration, "" for none.
+
+    :raises S3Error: MalformedXML; NotImplemented for a directory bucket or tags.
+    """
+    if not body:
+        return ""
+    root = xml.parse(body, "CreateBucketConfiguration", max_elements=256)
+    for name in ("Location", "Bucket", "Tags"):
+        if any(True for _ in root.each(name)):
+            raise S3Error("NotImplemented", f"{name} in a CreateBucketConfiguration is not implemented.")
+    return (root.only("LocationConstraint").value("LocationConstraint") or "").strip()
+
+
+def parse_acl(body: bytes) -> list[tuple[str, str]]:
+    """The grants of an AccessControlPolicy: the canonical user id ("" for a group or an address) and the permission.
+
+    :raises S3Error: MalformedACLError, MalformedXML.
+    """
+    root = xml.parse(body, "AccessControlPolicy", max_elements=1024).only("Owner", "AccessControlList")
+    grants = []
+    for grant in (each for acl in root.each("AccessControlList") for each in acl.only("Grant").children):
+        grantees = list(grant.only("Grantee", "Permission").each("Grantee"))
+        permission = grant.value("Permission")
+        if len(grantees) != 1 or not permission:
+            raise S3Error("MalformedACLError")
+        grants.append((grantees[0].value("ID") or "", permission))
+    return grants

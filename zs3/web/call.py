@@ -1,0 +1,152 @@
+"""One request for one operation, as its handler sees it.
+
+Holds what the guard and the resources found out.  No operation is in here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from zs3.auth.payload import Payload, make_payload
+from zs3.auth.wire import Claim, Signer, Wire
+from zs3.errors import S3Error
+from zs3.web.documents import DEFAULT_REGION, Owner
+
+if TYPE_CHECKING:
+    from zs3.auth.users import User
+    from zs3.web.request import Request
+
+#: RFC 9110, 5.6.2 and 5.5: the name of a header, and what its value never holds.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII).fullmatch
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
+
+#: What belongs to the signature in the query, and is no header in another place.
+_SIGNATURE_PARAMETERS = frozenset(
+    "x-amz-" + name
+    for name in ("algorithm", "credential", "date", "expires", "signedheaders", "signature", "security-token")
+) | {"x-amz-content-sha256"}
+
+
+def effective_wire(wire: Wire, claim: Claim, pairs: Sequence[tuple[str, str]]) -> Wire:
+    """`wire` with the ``x-amz-*`` parameters of the query among its headers.
+
+    S3 takes them from either place, and SDKs put them into the URL when they sign one beforehand.  A header that
+    is there stands.  SigV2 does not cover them in the query: there they mean nothing.
+
+    :param pairs: the query, decoded.
+    :raises S3Error: InvalidArgument for what could not have come in a header.
+    """
+    if claim.kind == "query-v2":
+        return wire
+    present = {name for name, _ in wire.headers}
+    moved = []
+    for name, value in pairs:
+        header = name.lower()
+        if header.startswith("x-amz-") and header not in _SIGNATURE_PARAMETERS:
+            if not _TOKEN(header) or _CONTROL(value):
+                raise S3Error("InvalidArgument", ArgumentName=name, ArgumentValue=value)
+            encoded = header.encode("ascii")
+            if encoded not in present:
+                moved.append((encoded, value.encode("utf-8")))
+    return Wire(wire.method, wire.target, (*wire.headers, *moved)) if moved else wire
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the whole daemon has in common.
+
+    :ivar region: the only region there is, or None.
+    """
+
+    region: str | None
+    clock: IReactorTime
+
+    @property
+    def region_name(self) -> str:
+        return self.region or DEFAULT_REGION
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A signed request for an operation on what `bucket` and `key` name ("" where there is none).
+
+    :ivar store: an `IStore`.
+    :ivar wire: as received, with the ``x-amz-*`` of the query among the headers.
+    """
+
+    request: Request
+    store: Any
+    user: User
+    claim: Claim
+    signer: Signer | None
+    settings: Settings
+    wire: Wire
+    bucket: str = ""
+    key: str = ""
+    _headers: dict[bytes, bytes] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.wire.headers:
+            self._headers[name] = self._headers[name] + b"," + value if name in self._headers else value
+
+    def header(self, name: str) -> str | None:
+        """A header as text (UTF-8, or else Latin-1), several lines joined by a comma; `name` in lower case."""
+        value = self._headers.get(name.encode("ascii"))
+        if value is None:
+            return None
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.decode("latin-1")
+
+    def parameter(self, name: str) -> str | None:
+        """The first value of a query parameter, or None."""
+        return self.request.query.get(name)
+
+    @property
+    def owner(self) -> Owner:
+        """Whom the answers name as the owner of buckets and objects: who asks, as there is no other record."""
+        return Owner(self.user.canonical_id, self.user.name)
+
+    @property
+    def resource(self) -> str:
+        """The bucket or object as error documents name it."""
+        return f"/{self.bucket}/{self.key}" if self.key else f"/{self.bucket}"
+
+    def payload(self, *, default_algorithm: str = "", checksum_headers: bool = True) -> Payload:
+        """What decodes and verifies the body; see `zs3.auth.payload.make_payload`."""
+        return make_payload(
+            self.wire,
+            self.signer,
+            content_length=self.request.content_length,
+            payload_hash=self.claim.payload_hash,
+            default_algorithm=default_algorithm,
+            checksum_headers=checksum_headers,
+        )
+
+    async def read_document(self, limit: int, *, checksum_headers: bool = True) -> bytes:
+        """The whole body, decoded and verified, of at most `limit` bytes.
+
+        :raises S3Error: MaxMessageLengthExceeded, and what a body that is not as announced fails with.
+        """
+        payload = self.payload(checksum_headers=checksum_headers)
+        pieces: list[bytes | memoryview] = []
+        size = 0
+        announced = payload.decoded_length or 0
+        while max(size, announced) <= limit:
+            data = await self.request.body.read()
+            if not data:
+                payload.finish()
+                return b"".join(pieces)
+            for piece in payload.feed(data):
+                pieces.append(piece)
+                size += len(piece)
+        raise S3Error("MaxMessageLengthExceeded", MaxMessageLengthBytes=str(limit))
+
+
+Handler = Callable[[Call], Coroutine[Any, Any, None]]

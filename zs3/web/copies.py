@@ -1,0 +1,179 @@
+"""Copies within the store: CopyObject and UploadPartCopy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.defer import Deferred
+
+from zs3 import checksums
+from zs3.errors import S3Error
+from zs3.store.interface import Attributes, ObjectInfo, PartInfo, SourceCheck, WriteCondition
+from zs3.web import documents, headers, names
+from zs3.web.call import Call
+from zs3.web.conditions import check_copy_source, write_condition
+from zs3.web.documents import STORAGE_CLASS
+from zs3.web.headers import WEBSITE_REDIRECT
+from zs3.web.objects import is_null_version
+from zs3.web.ranges import parse_copy_range, parse_part_number
+from zs3.web.slowly import answer_slowly
+
+COPY_SOURCE = "x-amz-copy-source"
+
+#: What a copy does not take from its source: S3 says so of both.
+_OWN_HEADERS = (STORAGE_CLASS, WEBSITE_REDIRECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    bucket: str
+    key: str
+
+
+def parse_source(text: str) -> Source:
+    """What `x-amz-copy-source` names: ``bucket/key`` or ``/bucket/key``, percent-encoded, perhaps with a versionId.
+
+    :raises S3Error: InvalidArgument, NoSuchVersion, KeyTooLongError; NotImplemented for an ARN.
+    """
+    path, mark, version = text.partition("?")
+    if path.startswith("arn:"):
+        raise S3Error("NotImplemented", "Access points are not implemented.", Header=COPY_SOURCE)
+    if mark and not version.startswith("versionId="):
+        raise _invalid(text)
+    try:
+        decoded = unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _invalid(text) from None
+    bucket, slash, key = decoded.removeprefix("/").partition("/")
+    if not bucket or not slash or not key:
+        raise _invalid(text)
+    names.check_key(key)
+    if mark and not is_null_version(version.removeprefix("versionId=")):
+        raise S3Error("NoSuchVersion", Key=key, VersionId=version.removeprefix("versionId="))
+    return Source(bucket, key)
+
+
+def _invalid(text: str) -> S3Error:
+    return S3Error(
+        "InvalidArgument",
+        "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        ArgumentName=COPY_SOURCE,
+        ArgumentValue=text,
+    )
+
+
+def _readable_source(call: Call) -> Source:
+    """The source, if the user may read it: decided before anything is said of what is there."""
+    source = parse_source(call.header(COPY_SOURCE) or "")
+    if not call.user.may("read", source.bucket):
+        raise S3Error("AccessDenied")
+    headers.check_bucket_owner(call.header, call.owner.id)
+    headers.check_bucket_owner(call.header, call.owner.id, name="x-amz-source-expected-bucket-owner")
+    headers.check_copy_source_encryption(call.header)
+    return source
+
+
+def _directive(call: Call, name: str) -> str:
+    value = call.header(name) or "COPY"
+    if value not in ("COPY", "REPLACE"):
+        what = name.removeprefix("x-amz-").replace("-", " ")
+        raise S3Error("InvalidArgument", f"Unknown {what}.", ArgumentName=name, ArgumentValue=value)
+    return value
+
+
+class _Other(Exception):
+    """The source has other attributes than those that the copy's were made of."""
+
+    def __init__(self, info: ObjectInfo) -> None:
+        super().__init__()
+        self.info = info
+
+
+async def copy_object(call: Call) -> None:
+    """CopyObject."""
+    source = _readable_source(call)
+    headers.check_new_object(call.header)
+    _directive(call, "x-amz-tagging-directive")
+    given = headers.parse_attributes(call.wire.headers)
+    replaces = _directive(call, "x-amz-metadata-directive") == "REPLACE"
+    changes = replaces or any(call.header(name) is not None for name in _OWN_HEADERS)
+    if source == Source(call.bucket, call.key) and not changes:
+        raise S3Error(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself without changing the"
+            " object's metadata, storage class, website redirect location or encryption attributes.",
+        )
+    algorithm = _checksum_algorithm(call)
+    condition = write_condition(call.header)
+    copying = Deferred.fromCoroutine(_copy(call, source, given, replaces, condition, algorithm))
+    await answer_slowly(call, copying, documents.copy_result)
+
+
+async def _copy(
+    call: Call, source: Source, given: Attributes, replaces: bool, condition: WriteCondition, algorithm: str
+) -> ObjectInfo:
+    """Copy, with attributes that are made of the source's where the store's own way would not be S3's."""
+    own = {name: given.headers[name] for name in _OWN_HEADERS if name in given.headers}
+    attributes = given if replaces else None
+    base: Attributes | None = None
+
+    def check(info: ObjectInfo) -> None:
+        check_copy_source(call.header, info)
+        if attributes is None:
+            if own or any(name in info.attributes.headers for name in _OWN_HEADERS):
+                raise _Other(info)
+        elif base not in (None, info.attributes):
+            raise _Other(info)
+
+    while True:
+        try:
+            info: ObjectInfo = await call.store.copy_object(
+                source.bucket,
+                source.key,
+                call.bucket,
+                call.key,
+                check=check,
+                attributes=attributes,
+                condition=condition,
+                checksum_algorithm=algorithm,
+            )
+            return info
+        except _Other as other:
+            base = other.info.attributes
+            inherited = {name: value for name, value in base.headers.items() if name not in _OWN_HEADERS}
+            attributes = Attributes({**inherited, **own}, base.metadata)
+
+
+def _checksum_algorithm(call: Call) -> str:
+    algorithm = (call.header("x-amz-checksum-algorithm") or "").upper()
+    if algorithm and algorithm not in checksums.ALGORITHMS:
+        raise S3Error("InvalidRequest", "Checksum algorithm provided is unsupported.")
+    return algorithm
+
+
+async def upload_part_copy(call: Call) -> None:
+    """UploadPartCopy."""
+    source = _readable_source(call)
+    headers.check_part(call.header)
+    number = parse_part_number(call.parameter("partNumber") or "")
+    text = call.header("x-amz-copy-source-range")
+    span = None if text is None else parse_copy_range(text)
+    copying: Deferred[PartInfo] = call.store.copy_part(
+        source.bucket,
+        source.key,
+        call.bucket,
+        call.key,
+        call.parameter("uploadId") or "",
+        number,
+        check=_source_check(call),
+        span=span,
+    )
+    await answer_slowly(call, copying, documents.copy_part_result)
+
+
+def _source_check(call: Call) -> SourceCheck:
+    def check(info: ObjectInfo) -> None:
+        check_copy_source(call.header, info)
+
+    return check

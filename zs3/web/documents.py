@@ -1,0 +1,323 @@
+"""The XML documents that S3 answers with.
+
+Pure: values of the store in, bytes out.  Elements come in the order of the
+Amazon S3 API Reference (some clients read by position).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from zs3.checksums import Checksum
+from zs3.errors import S3Error
+from zs3.store.interface import (
+    BucketInfo,
+    ListPage,
+    ObjectInfo,
+    PartInfo,
+    PartsPage,
+    UploadInfo,
+    UploadsPage,
+)
+from zs3.web import xml
+from zs3.web.dates import iso_date
+from zs3.web.xml import Element
+
+#: S3's first region, the one whose name it does not say.
+DEFAULT_REGION = "us-east-1"
+STANDARD = "STANDARD"
+STORAGE_CLASS = "x-amz-storage-class"
+NULL_VERSION = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """:ivar id: a canonical user id.
+    :ivar name: for people.
+    """
+
+    id: str
+    name: str
+
+    def add_to(self, parent: Element, name: str = "Owner") -> Element:
+        element = parent.add(name)
+        element.add("ID", self.id)
+        element.add("DisplayName", self.name)
+        return element
+
+
+#: How names are written in a listing: as they are, or percent-encoded for ``encoding-type=url``.
+Encoder = Callable[[str], str]
+
+
+def encoder(encoding_type: str) -> Encoder:
+    """For ``url``, everything but unreserved characters and the slash is escaped, a space as %20."""
+    return quote if encoding_type else str
+
+
+def quoted(etag: str) -> str:
+    return f'"{etag}"'
+
+
+def _add_checksum(parent: Element, checksum: Checksum | None, *, with_type: bool = False) -> None:
+    if checksum is not None:
+        parent.add(checksum.element, checksum.text)
+        if with_type:
+            parent.add("ChecksumType", checksum.kind)
+
+
+# Buckets --------------------------------------------------------------------------------------------------------------
+
+
+def buckets(buckets: Iterable[BucketInfo], *, owner: Owner, region: str, prefix: str, token: str) -> bytes:
+    root = xml.root("ListAllMyBucketsResult")
+    owner.add_to(root)
+    parent = root.add("Buckets")
+    for each in buckets:
+        bucket = parent.add("Bucket")
+        bucket.add("Name", each.name)
+        bucket.add("CreationDate", iso_date(each.created_ns))
+        bucket.add("BucketRegion", region)
+    root.add_if("ContinuationToken", token)
+    root.add_if("Prefix", prefix)
+    return root.document()
+
+
+def location(region: str) -> bytes:
+    """The region, but nothing for us-east-1, which is older than the element."""
+    return xml.root("LocationConstraint", "" if region == DEFAULT_REGION else region).document()
+
+
+def access_control_policy(owner: Owner) -> bytes:
+    """Full control for the owner and nothing for others: all there is where ACLs are disabled."""
+    root = xml.root("AccessControlPolicy")
+    owner.add_to(root)
+    grant = root.add("AccessControlList").add("Grant")
+    owner.add_to(grant, "Grantee").set("type", "CanonicalUser")
+    grant.add("Permission", "FULL_CONTROL")
+    return root.document()
+
+
+# Listings of objects --------------------------------------------------------------------------------------------------
+
+
+def _add_object(parent: Element, info: ObjectInfo, encode: Encoder, owner: Owner | None, *, element: str) -> None:
+    entry = parent.add(element)
+    entry.add("Key", encode(info.key))
+    if element == "Version":
+        entry.add("VersionId", NULL_VERSION)
+        entry.add("IsLatest", True)
+    entry.add("LastModified", iso_date(info.mtime_ns))
+    entry.add("ETag", quoted(info.etag))
+    if info.checksum is not None:
+        entry.add("ChecksumAlgorithm", info.checksum.algorithm)
+        entry.add("ChecksumType", info.checksum.kind)
+    entry.add("Size", info.size)
+    if owner is not None:
+        owner.add_to(entry)
+    entry.add("StorageClass", info.attributes.headers.get(STORAGE_CLASS, STANDARD))
+
+
+def _add_prefixes(parent: Element, prefixes: Iterable[str], encode: Encoder) -> None:
+    for prefix in prefixes:
+        parent.add("CommonPrefixes").add("Prefix", encode(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """What a listing's answer repeats of its request.
+
+    :ivar encoding_type: ``url`` or "".
+    :ivar owner: shown with every object, where the request wants it.
+    """
+
+    bucket: str
+    prefix: str
+    delimiter: str
+    limit: int
+    encoding_type: str
+    owner: Owner | None = None
+
+    @property
+    def encode(self) -> Encoder:
+        return encoder(self.encoding_type)
+
+
+def list_v1(request: ListRequest, page: ListPage, *, marker: str) -> bytes:
+    encode = request.encode
+    root = xml.root("ListBucketResult")
+    root.add("Name", request.bucket)
+    root.add("Prefix", encode(request.prefix))
+    root.add("Marker", encode(marker))
+    # Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
+    if page.truncated and request.delimiter:
+        root.add("NextMarker", encode(page.last))
+    root.add("MaxKeys", request.limit)
+    root.add_if("Delimiter", encode(request.delimiter))
+    root.add_if("EncodingType", request.encoding_type)
+    root.add("IsTruncated", page.truncated)
+    for info in page.objects:
+        _add_object(root, info, encode, request.owner, element="Contents")
+    _add_prefixes(root, page.prefixes, encode)
+    return root.document()
+
+
+def list_v2(request: ListRequest, page: ListPage, *, token: str | None, next_token: str, start_after: str) -> bytes:
+    encode = request.encode
+    root = xml.root("ListBucketResult")
+    root.add("Name", request.bucket)
+    root.add("Prefix", encode(request.prefix))
+    root.add_if("StartAfter", encode(start_after))
+    if token is not None:
+        root.add("ContinuationToken", token)
+    root.add_if("NextContinuationToken", next_token)
+    root.add("KeyCount", len(page.objects) + len(page.prefixes))
+    root.add("MaxKeys", request.limit)
+    root.add_if("Delimiter", encode(request.delimiter))
+    root.add_if("EncodingType", request.encoding_type)
+    root.add("IsTruncated", page.truncated)
+    for info in page.objects:
+        _add_object(root, info, encode, request.owner, element="Contents")
+    _add_prefixes(root, page.prefixes, encode)
+    return root.document()
+
+
+def list_versions(request: ListRequest, page: ListPage, *, key_marker: str, version_marker: str) -> bytes:
+    """Of a bucket without versioning: every object is its own only version, ``null``."""
+    encode = request.encode
+    root = xml.root("ListVersionsResult")
+    root.add("Name", request.bucket)
+    root.add("Prefix", encode(request.prefix))
+    root.add("KeyMarker", encode(key_marker))
+    root.add("VersionIdMarker", version_marker)
+    if page.truncated:
+        root.add("NextKeyMarker", encode(page.last))
+        if page.objects and page.objects[-1].key == page.last:
+            root.add("NextVersionIdMarker", NULL_VERSION)
+    root.add("MaxKeys", request.limit)
+    root.add_if("Delimiter", encode(request.delimiter))
+    root.add_if("EncodingType", request.encoding_type)
+    root.add("IsTruncated", page.truncated)
+    for info in page.objects:
+        _add_object(root, info, encode, request.owner, element="Version")
+    _add_prefixes(root, page.prefixes, encode)
+    return root.document()
+
+
+# Copies, deletes ------------------------------------------------------------------------------------------------------
+
+
+def copy_result(info: ObjectInfo) -> Element:
+    root = xml.root("CopyObjectResult")
+    root.add("LastModified", iso_date(info.mtime_ns))
+    root.add("ETag", quoted(info.etag))
+    _add_checksum(root, info.checksum, with_type=True)
+    return root
+
+
+def copy_part_result(part: PartInfo) -> Element:
+    root = xml.root("CopyPartResult")
+    root.add("LastModified", iso_date(part.mtime_ns))
+    root.add("ETag", quoted(part.etag))
+    _add_checksum(root, part.checksum)
+    return root
+
+
+def delete_result(outcomes: Iterable[tuple[str, str, S3Error | None]], *, quiet: bool) -> bytes:
+    """:param outcomes: key, version id as asked for ("" for none), and why it failed, in the order of the request.
+    :param quiet: leave out what went well.
+    """
+    root = xml.root("DeleteResult")
+    for key, version, failure in outcomes:
+        if failure is None and quiet:
+            continue
+        entry = root.add("Deleted" if failure is None else "Error")
+        entry.add("Key", key)
+        entry.add_if("VersionId", version)
+        if failure is not None:
+            entry.add("Code", failure.code)
+            entry.add("Message", failure.message)
+    return root.document()
+
+
+# Multipart uploads ----------------------------------------------------------------------------------------------------
+
+
+def initiated(upload: UploadInfo) -> bytes:
+    root = xml.root("InitiateMultipartUploadResult")
+    root.add("Bucket", upload.bucket)
+    root.add("Key", upload.key)
+    root.add("UploadId", upload.upload_id)
+    return root.document()
+
+
+def completed(bucket: str, info: ObjectInfo, *, location: str) -> Element:
+    root = xml.root("CompleteMultipartUploadResult")
+    root.add("Location", location)
+    root.add("Bucket", bucket)
+    root.add("Key", info.key)
+    root.add("ETag", quoted(info.etag))
+    _add_checksum(root, info.checksum, with_type=True)
+    return root
+
+
+def parts(page: PartsPage, *, owner: Owner, marker: int, limit: int, encoding_type: str) -> bytes:
+    upload = page.upload
+    root = xml.root("ListPartsResult")
+    root.add("Bucket", upload.bucket)
+    root.add("Key", encoder(encoding_type)(upload.key))
+    root.add("UploadId", upload.upload_id)
+    _add_initiator(root, owner)
+    root.add("StorageClass", upload.attributes.headers.get(STORAGE_CLASS, STANDARD))
+    root.add("PartNumberMarker", marker)
+    root.add("NextPartNumberMarker", page.parts[-1].number if page.parts else 0)
+    root.add("MaxParts", limit)
+    root.add_if("EncodingType", encoding_type)
+    root.add("IsTruncated", page.truncated)
+    _add_checksum_choice(root, upload)
+    for each in page.parts:
+        part = root.add("Part")
+        part.add("PartNumber", each.number)
+        part.add("LastModified", iso_date(each.mtime_ns))
+        part.add("ETag", quoted(each.etag))
+        part.add("Size", each.size)
+        _add_checksum(part, each.checksum)
+    return root.document()
+
+
+def uploads(request: ListRequest, page: UploadsPage, *, owner: Owner, key_marker: str, upload_id_marker: str) -> bytes:
+    encode = request.encode
+    root = xml.root("ListMultipartUploadsResult")
+    root.add("Bucket", request.bucket)
+    root.add("KeyMarker", encode(key_marker))
+    root.add("UploadIdMarker", upload_id_marker)
+    if page.truncated:
+        root.add("NextKeyMarker", encode(page.next_key))
+        root.add("NextUploadIdMarker", page.next_upload_id)
+    root.add_if("Delimiter", encode(request.delimiter))
+    root.add("Prefix", encode(request.prefix))
+    root.add_if("EncodingType", request.encoding_type)
+    root.add("MaxUploads", request.limit)
+    root.add("IsTruncated", page.truncated)
+    for each in page.uploads:
+        upload = root.add("Upload")
+        upload.add("Key", encode(each.key))
+        upload.add("UploadId", each.upload_id)
+        _add_initiator(upload, owner)
+        upload.add("StorageClass", each.attributes.headers.get(STORAGE_CLASS, STANDARD))
+        upload.add("Initiated", iso_date(each.initiated_ns))
+        _add_checksum_choice(upload, each)
+    _add_prefixes(root, page.prefixes, encode)
+    return root.document()
+
+
+def _add_initiator(parent: Element, owner: Owner) -> None:
+    owner.add_to(parent, "Initiator")
+    owner.add_to(parent)
+
+
+def _add_checksum_choice(parent: Element, upload: UploadInfo) -> None:
+    parent.add_if("ChecksumAlgorithm", upload.checksum_algorithm)
+    parent.add_if("ChecksumType", upload.checksum_type)

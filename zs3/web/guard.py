@@ -1,0 +1,127 @@
+"""The guard at the root of the tree: who signed the request, and may pass to the resources of that user.
+
+In the spirit of `twisted.web.guard`, with S3's credentials and S3's errors.
+What a user may do is decided behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from twisted.cred.error import LoginFailed
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
+from twisted.web.util import DeferredResource
+from zope.interface import implementer
+
+from zs3.auth.credentials import S3LoginFailed, SignedRequest
+from zs3.auth.sigv4 import decode_claim
+from zs3.errors import S3Error
+from zs3.web.call import Settings
+from zs3.web.request import Request
+from zs3.web.resources import Session
+
+_PORT = re.compile(r":[0-9]*$", re.ASCII)
+
+
+def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
+    """The bucket that a `Host` header names below one of the domains, or None.
+
+    :param domains: in lower case.
+    """
+    name = _PORT.sub("", host).lower().rstrip(".")
+    # The longest first: a bucket may be called like the first label of another domain.
+    for domain in sorted(domains, key=len, reverse=True):
+        if name == domain:
+            return None
+        if name.endswith("." + domain):
+            return name[: -len(domain) - 1]
+    return None
+
+
+@implementer(IResource)
+class S3Guard:
+    """Lets signed requests pass to the avatar of who signed them, and refuses all others.
+
+    Everything is decided from the head of the request.
+
+    :param portal: its realm is a `zs3.web.resources.Realm`.
+    :param region: the only region that requests may be signed for; None for any.
+    :param sigv2: whether URLs signed with the old signature version 2 are accepted.
+    :param domains: host names below which buckets are host names too.
+    """
+
+    isLeaf = False
+
+    def __init__(
+        self, portal: Portal, *, region: str | None, sigv2: bool, domains: Sequence[str], clock: IReactorTime
+    ) -> None:
+        self._portal = portal
+        self._sigv2 = sigv2
+        self._domains = [domain.lower().rstrip(".") for domain in domains]
+        self._settings = Settings(region, clock)
+
+    def putChild(self, path: bytes, child: IResource) -> NoReturn:
+        """There is nothing beside the avatars."""
+        raise NotImplementedError("S3Guard has no children of its own")
+
+    def render(self, request: IRequest) -> NoReturn:
+        """Not reached: every path has a segment, if only an empty one."""
+        raise S3Error("MethodNotAllowed", Method=request.method.decode("ascii"))
+
+    def getChildWithDefault(self, path: bytes, request: IRequest) -> IResource:
+        """The root of the tree of whoever signed the request.
+
+        :raises S3Error: what is wrong with the signature; AccessDenied without one.
+        """
+        assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
+        # The avatar takes the path from its beginning.
+        request.prepath, request.postpath = [], [path, *(request.postpath or ())]
+        host_bucket = bucket_of_host(request.header("host") or "", self._domains)
+        claim = decode_claim(
+            request.wire,
+            now=self._settings.clock.seconds(),
+            region=self._settings.region,
+            sigv2=self._sigv2,
+            bucket_from_host=host_bucket,
+        )
+        if claim is None:
+            raise S3Error("AccessDenied")
+        request.log.access_key = claim.access_key
+        credentials = SignedRequest(claim)
+        session = Session(credentials, self._settings, host_bucket)
+        return _now_or_later(
+            self._portal.login(credentials, session, IResource).addCallbacks(
+                self._logged_in, self._refused, callbackArgs=(request,)
+            )
+        )
+
+    def _logged_in(self, result: tuple[object, IResource, Any], request: Request) -> IResource:
+        _, avatar, logout = result
+        request.notifyFinish().addBoth(lambda _: logout())
+        return avatar
+
+    def _refused(self, failure: Failure) -> Failure:
+        """Tell a failed login in S3's words; what is no failed login stays what it is."""
+        if isinstance(failure.value, S3LoginFailed):
+            raise failure.value.error
+        if isinstance(failure.value, LoginFailed):
+            raise S3Error("AccessDenied")
+        return failure
+
+
+def _now_or_later(login: Deferred[IResource]) -> IResource:
+    """The avatar at once where the checker knows its users by heart, as ours do; else a resource that waits for it."""
+    if not login.called or login.paused:
+        return DeferredResource(login)
+    outcome: list[Any] = []
+    login.addBoth(outcome.append)
+    if isinstance(outcome[0], Failure):
+        outcome[0].raiseException()
+    return IResource(outcome[0])

@@ -1,0 +1,206 @@
+"""The operations on one object: put, get, head, delete."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from zs3.auth.payload import Payload
+from zs3.checksums import Checksum
+from zs3.errors import S3Error
+from zs3.store.interface import ObjectInfo
+from zs3.web import headers
+from zs3.web.call import Call
+from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
+from zs3.web.documents import NULL_VERSION, quoted
+from zs3.web.producers import send_object
+from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
+from zs3.web.responses import send_empty
+
+#: S3's limit for one request; more goes by a multipart upload.
+MAX_PUT_SIZE = 5 * 1024**3
+
+#: A body of up to so many bytes is sent without asking the store first whether it can take it.
+_SMALL = 64 * 1024
+
+#: The form of the version ids that S3 makes.
+_VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII).fullmatch
+
+
+def check_version(call: Call) -> None:
+    """Refuse a `versionId` that names no version: without versioning there is but the one called ``null``.
+
+    :raises S3Error: NoSuchVersion, InvalidArgument.
+    """
+    version = call.parameter("versionId")
+    if version is not None and not is_null_version(version):
+        raise S3Error("NoSuchVersion", Key=call.key, VersionId=version)
+
+
+def is_null_version(version: str) -> bool:
+    """Whether a version id is that of an object without versions; False for that of any other.
+
+    :raises S3Error: InvalidArgument for what is no version id.
+    """
+    if version == NULL_VERSION:
+        return True
+    if not _VERSION(version):
+        message = "Invalid version id specified" if version else "Version id cannot be the empty string"
+        raise S3Error("InvalidArgument", message, ArgumentName="versionId", ArgumentValue=version)
+    return False
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+async def receive(call: Call, writer: Any, length: int | None) -> Any:
+    """Pass the body on to an `IWriter` and commit it; fires with what that fires with.
+
+    When anything fails, the client's going included, nothing stays of it.
+
+    :param length: of the object, if it is known.
+    """
+    received = 0
+    try:
+        if length is None or length > _SMALL or call.header("expect") is not None:
+            # What must be refused is refused before the client sends it.
+            await writer.open()
+        while data := await call.request.body.read():
+            received += len(data)
+            if length is None and received > MAX_PUT_SIZE:
+                raise _too_large(received)
+            await writer.write(data)
+        return await writer.commit()
+    except Exception:
+        await writer.abort()
+        raise
+
+
+def body_length(call: Call, payload: Payload) -> int | None:
+    """The size of the body to store; None for one in the chunks of HTTP, which S3 would not take.
+
+    :raises S3Error: MissingContentLength where there is no body and no length either; EntityTooLarge above 5 GiB.
+    """
+    length = payload.decoded_length
+    if length is None and not call.request.has_body:
+        raise S3Error("MissingContentLength")
+    if length is not None and length > MAX_PUT_SIZE:
+        raise _too_large(length)
+    return length
+
+
+def _too_large(size: int) -> S3Error:
+    return S3Error("EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(MAX_PUT_SIZE))
+
+
+def checksum_headers(checksum: Checksum | None) -> dict[str, str]:
+    if checksum is None:
+        return {}
+    return {checksum.header: checksum.text, "x-amz-checksum-type": checksum.kind}
+
+
+async def put_object(call: Call) -> None:
+    """PutObject."""
+    headers.check_bucket_owner(call.header, call.owner.id)
+    headers.check_new_object(call.header)
+    attributes = headers.parse_attributes(call.wire.headers)
+    condition = write_condition(call.header)
+    payload = call.payload()
+    length = body_length(call, payload)
+    writer = call.store.put_object(
+        call.bucket, call.key, payload, attributes=attributes, condition=condition, length=length
+    )
+    info: ObjectInfo = await receive(call, writer, length)
+    send_empty(call.request, 200, {"ETag": quoted(info.etag), **checksum_headers(info.checksum)})
+
+
+async def delete_object(call: Call) -> None:
+    """DeleteObject: what is not there is as good as deleted."""
+    headers.check_bucket_owner(call.header, call.owner.id)
+    condition = delete_condition(call.header)
+    version = call.parameter("versionId")
+    if version is None or is_null_version(version):
+        await call.store.delete_object(call.bucket, call.key, condition)
+    else:
+        await call.store.get_bucket(call.bucket)
+    send_empty(call.request, 204, {} if version is None else {"x-amz-version-id": version})
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+class _Answer:
+    """What GET and HEAD say of an object, and which of its bytes they mean.
+
+    :ivar status: 200, 206 or 304.
+    :ivar headers: all of them, Content-Length among them.
+    """
+
+    def __init__(self, call: Call, info: ObjectInfo) -> None:
+        """:raises S3Error: PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidRequest, InvalidArgument."""
+        self.status = 200
+        self.span = Span(0, info.size)
+        overrides = headers.parse_overrides(call.request.query.pairs)
+        if is_not_modified(call.header, info):
+            self.status, self.headers = 304, headers.not_modified(info)
+            return
+        self.headers = headers.representation(info)
+        self.headers.update(overrides)
+        self._select(call, info)
+        self.headers["content-length"] = b"%d" % self.span.size
+        if self.status == 200 and (call.header("x-amz-checksum-mode") or "").upper() == "ENABLED":
+            # Of the whole object only: a client would hold it against the part that it gets.
+            for name, value in checksum_headers(info.checksum).items():
+                self.headers[name] = value.encode("ascii")
+
+    def _select(self, call: Call, info: ObjectInfo) -> None:
+        wanted, part = call.header("range"), call.parameter("partNumber")
+        if part is not None:
+            if wanted is not None:
+                raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+            self.span = part_span(parse_part_number(part), info.part_sizes, info.size)
+            if info.part_sizes:
+                self.headers["x-amz-mp-parts-count"] = b"%d" % len(info.part_sizes)
+        elif wanted is not None and range_applies(call.header, info):
+            span = resolve_range(wanted, info.size)
+            if span is None:
+                return
+            self.span = span
+        else:
+            return
+        # Of no byte there is no Content-Range.
+        if self.span.size:
+            self.status = 206
+            self.headers["content-range"] = self.span.content_range(info.size).encode("ascii")
+
+
+def _check_read(call: Call) -> None:
+    headers.check_bucket_owner(call.header, call.owner.id)
+    headers.check_read(call.header)
+    check_version(call)
+
+
+async def get_object(call: Call) -> None:
+    """GetObject."""
+    _check_read(call)
+    reader = await call.store.open_object(call.bucket, call.key)
+    try:
+        answer = _Answer(call, reader.info())
+    except Exception:
+        reader.close()
+        raise
+    if answer.status == 304:
+        reader.close()
+        send_empty(call.request, 304, answer.headers)
+        return
+    call.request.setResponseCode(answer.status)
+    for name, value in answer.headers.items():
+        call.request.setHeader(name, value)
+    await send_object(call.request, reader, answer.span.first, answer.span.size)
+
+
+async def head_object(call: Call) -> None:
+    """HeadObject."""
+    _check_read(call)
+    answer = _Answer(call, await call.store.get_object_info(call.bucket, call.key))
+    send_empty(call.request, answer.status, answer.headers)

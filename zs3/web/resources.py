@@ -1,0 +1,147 @@
+"""The tree of resources that an authenticated user sees: the service, buckets, objects.
+
+Finds the operation, asks whether the user may, runs the handler and answers its
+errors.  An object is one leaf, whatever slashes are in its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.cred.portal import IRealm
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+from zope.interface import Interface, implementer
+
+from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest
+from zs3.auth.users import User
+from zs3.errors import S3Error
+from zs3.web import names, operations
+from zs3.web.call import Call, Settings, effective_wire
+from zs3.web.request import Request
+from zs3.web.responses import send_error
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the guard hands to the realm beside the avatar's name: cred's `mind`.
+
+    :ivar host_bucket: the bucket that the host names (virtual-hosted style), or None.
+    """
+
+    credentials: SignedRequest
+    settings: Settings
+    host_bucket: str | None
+
+
+@implementer(IRealm)
+class Realm:
+    """Gives every user the tree of resources.
+
+    :param store: an `IStore`.
+    """
+
+    def __init__(self, store: Any, users: IUserDirectory) -> None:
+        self._store = store
+        self._users = users
+
+    def requestAvatar(
+        self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]
+    ) -> tuple[type[Interface], object, Callable[[], None]]:
+        """The root of the tree for the user with that access key.  S3LoginFailed if there is none any more."""
+        if IResource not in interfaces or not isinstance(mind, Session):
+            raise NotImplementedError("only a Session can log in, for IResource")
+        user = self._users.lookup(bytes(avatarId).decode("utf-8"))
+        if user is None:
+            raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
+        return IResource, Root(self._store, user, mind), lambda: None
+
+
+class _S3Resource(Resource):
+    """What the three levels share: from a request to its operation."""
+
+    level: str
+
+    def __init__(self, store: Any, user: User, session: Session, bucket: str = "", key: str = "") -> None:
+        super().__init__()
+        self._store, self._user, self._session = store, user, session
+        self._bucket, self._key = bucket, key
+
+    def render(self, request: IRequest) -> int:
+        """Serve it, later.  A handler is not cancelled when its client goes: what waits for the client fails by
+        itself then, and what the store has begun comes to its end.
+        """
+        assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
+        request.log.bucket, request.log.key = self._bucket, self._key
+        Deferred.fromCoroutine(self._serve(request))
+        return NOT_DONE_YET
+
+    async def _serve(self, request: Request) -> None:
+        try:
+            await self._run(request)
+        except Exception:
+            send_error(request, Failure())
+
+    async def _run(self, request: Request) -> None:
+        credentials = self._session.credentials
+        call = Call(
+            request=request,
+            store=self._store,
+            user=self._user,
+            claim=credentials.claim,
+            signer=credentials.signer,
+            settings=self._session.settings,
+            wire=effective_wire(request.wire, credentials.claim, request.query.pairs),
+            bucket=self._bucket,
+            key=self._key,
+        )
+        operation = operations.find(self.level, request.wire.method, request.query.pairs, call.header)
+        request.log.operation = operation.name
+        if not self._user.may(operation.access, self._bucket or None):
+            raise S3Error("AccessDenied")
+        if self._key:
+            names.check_key(self._key)
+        await operation.handler(call)
+
+
+class Root(_S3Resource):
+    """``/``: its children are the buckets, or, where the host names one, that bucket's objects."""
+
+    level = operations.SERVICE
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        names.check_escapes(request.raw_path)
+        bucket = self._session.host_bucket
+        if bucket is not None:
+            # All of the path is the key: give the segment back.
+            request.postpath = [path, *(request.postpath or ())]
+            return BucketResource(self._store, self._user, self._session, bucket)
+        if not path and not request.postpath:
+            return self
+        if not path:
+            raise S3Error("InvalidBucketName", BucketName="")
+        return BucketResource(self._store, self._user, self._session, names.decode_path(path))
+
+
+class BucketResource(_S3Resource):
+    """``/bucket`` and ``/bucket/``; all below is one object."""
+
+    level = operations.BUCKET
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        if not path and not request.postpath:
+            return self
+        key = names.decode_path(b"/".join([path, *(request.postpath or ())]))
+        return ObjectResource(self._store, self._user, self._session, self._bucket, key)
+
+
+class ObjectResource(_S3Resource):
+    """``/bucket/key``."""
+
+    level = operations.OBJECT
+    isLeaf = True

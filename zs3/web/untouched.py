@@ -1,0 +1,183 @@
+"""The sub-resources of a bucket or object that was never configured, as AWS describes them.
+
+Clients ask for these before they start.  The answers are true here: nothing of
+it can be configured yet, so everything is as it is on a bucket that nobody
+touched.  Configuring is NotImplemented; it is never accepted and ignored.
+
+Source: Amazon S3 API Reference, GetBucketAcl and so on; ownership and public access as for buckets
+created since April 2023.  Encryption is an exception: AWS would say AES256, and no file here is encrypted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zs3.errors import S3Error
+from zs3.web import documents, xml
+from zs3.web.bodies import CONFIGURATION_SIZE, parse_acl
+from zs3.web.call import Call, Handler
+from zs3.web.headers import check_acl, check_bucket_owner
+from zs3.web.objects import check_version
+from zs3.web.responses import send_empty, send_xml
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """A sub-resource.
+
+    :ivar read: the name of the operation that reads it.
+    :ivar read_action: the action of IAM that allows it.
+    :ivar answer: the document, or the code of the error that says there is none.
+    :ivar remove: the name of the operation that removes it, where that is possible on AWS and leaves all as it is.
+    :ivar remove_action: the action of IAM that allows that: often the one that configures it.
+    """
+
+    read: str
+    read_action: str
+    answer: Callable[[Call], bytes] | str
+    remove: str = ""
+    remove_action: str = ""
+
+
+def _acl(call: Call) -> bytes:
+    return documents.access_control_policy(call.owner)
+
+
+def _empty(name: str) -> Callable[[Call], bytes]:
+    return lambda _: xml.root(name).document()
+
+
+def _request_payment(_: Call) -> bytes:
+    root = xml.root("RequestPaymentConfiguration")
+    root.add("Payer", "BucketOwner")
+    return root.document()
+
+
+def _ownership(_: Call) -> bytes:
+    root = xml.root("OwnershipControls")
+    root.add("Rule").add("ObjectOwnership", "BucketOwnerEnforced")
+    return root.document()
+
+
+def _public_access(_: Call) -> bytes:
+    root = xml.root("PublicAccessBlockConfiguration")
+    for name in ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"):
+        root.add(name, True)
+    return root.document()
+
+
+def _no_tags(_: Call) -> bytes:
+    root = xml.root("Tagging")
+    root.add("TagSet")
+    return root.document()
+
+
+BUCKET = {
+    "accelerate": Untouched(
+        "GetBucketAccelerateConfiguration", "GetAccelerateConfiguration", _empty("AccelerateConfiguration")
+    ),
+    "acl": Untouched("GetBucketAcl", "GetBucketAcl", _acl),
+    "cors": Untouched("GetBucketCors", "GetBucketCORS", "NoSuchCORSConfiguration", "DeleteBucketCors", "PutBucketCORS"),
+    "encryption": Untouched(
+        "GetBucketEncryption",
+        "GetEncryptionConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "DeleteBucketEncryption",
+        "PutEncryptionConfiguration",
+    ),
+    "lifecycle": Untouched(
+        "GetBucketLifecycleConfiguration",
+        "GetLifecycleConfiguration",
+        "NoSuchLifecycleConfiguration",
+        "DeleteBucketLifecycle",
+        "PutLifecycleConfiguration",
+    ),
+    "logging": Untouched("GetBucketLogging", "GetBucketLogging", _empty("BucketLoggingStatus")),
+    "notification": Untouched(
+        "GetBucketNotificationConfiguration", "GetBucketNotification", _empty("NotificationConfiguration")
+    ),
+    "object-lock": Untouched(
+        "GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"
+    ),
+    "ownershipControls": Untouched("GetBucketOwnershipControls", "GetBucketOwnershipControls", _ownership),
+    "policy": Untouched(
+        "GetBucketPolicy", "GetBucketPolicy", "NoSuchBucketPolicy", "DeleteBucketPolicy", "DeleteBucketPolicy"
+    ),
+    "policyStatus": Untouched("GetBucketPolicyStatus", "GetBucketPolicyStatus", "NoSuchBucketPolicy"),
+    "publicAccessBlock": Untouched("GetPublicAccessBlock", "GetBucketPublicAccessBlock", _public_access),
+    "replication": Untouched(
+        "GetBucketReplication",
+        "GetReplicationConfiguration",
+        "ReplicationConfigurationNotFoundError",
+        "DeleteBucketReplication",
+        "PutReplicationConfiguration",
+    ),
+    "requestPayment": Untouched("GetBucketRequestPayment", "GetBucketRequestPayment", _request_payment),
+    "tagging": Untouched(
+        "GetBucketTagging", "GetBucketTagging", "NoSuchTagSet", "DeleteBucketTagging", "PutBucketTagging"
+    ),
+    "versioning": Untouched("GetBucketVersioning", "GetBucketVersioning", _empty("VersioningConfiguration")),
+    "website": Untouched(
+        "GetBucketWebsite",
+        "GetBucketWebsite",
+        "NoSuchWebsiteConfiguration",
+        "DeleteBucketWebsite",
+        "DeleteBucketWebsite",
+    ),
+}
+
+OBJECT = {
+    "acl": Untouched("GetObjectAcl", "GetObjectAcl", _acl),
+    "legal-hold": Untouched("GetObjectLegalHold", "GetObjectLegalHold", "InvalidRequest"),
+    "retention": Untouched("GetObjectRetention", "GetObjectRetention", "InvalidRequest"),
+    "tagging": Untouched(
+        "GetObjectTagging", "GetObjectTagging", _no_tags, "DeleteObjectTagging", "DeleteObjectTagging"
+    ),
+}
+
+_MESSAGES = {"InvalidRequest": "Bucket is missing Object Lock Configuration"}
+
+
+async def _check_it_exists(call: Call) -> None:
+    check_bucket_owner(call.header, call.owner.id)
+    if call.key:
+        check_version(call)
+        await call.store.get_object_info(call.bucket, call.key)
+    else:
+        await call.store.get_bucket(call.bucket)
+
+
+def reader(what: Untouched) -> Handler:
+    """The handler of the operation `what.read`."""
+
+    async def read(call: Call) -> None:
+        await _check_it_exists(call)
+        if isinstance(what.answer, str):
+            raise S3Error(what.answer, _MESSAGES.get(what.answer), BucketName=call.bucket)
+        send_xml(call.request, what.answer(call))
+
+    return read
+
+
+async def remove(call: Call) -> None:
+    """Remove what is not there, as every such operation may on AWS."""
+    await _check_it_exists(call)
+    send_empty(call.request, 204)
+
+
+async def put_acl(call: Call) -> None:
+    """PutBucketAcl, PutObjectAcl: an ACL that says what is the case is accepted, any other refused.
+
+    So S3 does where ACLs are disabled; a client that copies an object's ACL along (s3cmd) needs it.
+    """
+    check_acl(call.header)
+    if call.header("x-amz-acl") is not None:
+        if call.request.has_body:
+            raise S3Error("UnexpectedContent")
+    else:
+        grants = parse_acl(await call.read_document(CONFIGURATION_SIZE))
+        if grants != [(call.owner.id, "FULL_CONTROL")]:
+            raise S3Error("AccessControlListNotSupported")
+    await _check_it_exists(call)
+    send_empty(call.request, 200)
