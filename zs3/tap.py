@@ -135,9 +135,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             raise usage.UsageError(f"--auth {kind}: {describe(error)}") from None
 
     def opt_listen(self, description: str) -> None:
-        """An endpoint to listen on, e.g. tcp:9000:interface=127.0.0.1, ssl:9443 or unix:/run/zs3.sock; may be
-        given several times. [default: tcp:9000]
-        """
+        """Where to listen, e.g. ssl:9443 or tcp:9000:interface=127.0.0.1; may be repeated. [default: tcp:9000]"""
         self["listen"].append(description)
 
     def opt_domain(self, name: str) -> None:

@@ -181,6 +181,17 @@ def test_if_match_needs_that_very_object(client: Client) -> None:
     assert client.delete("key", condition=right)
 
 
+def test_a_condition_that_fails_is_told_before_the_body(client: Client) -> None:
+    client.put("key")
+    for condition in (CREATE, WriteCondition(if_match="0" * 32)):
+        writer = client.store.put_object(
+            "bucket", "key", Body(), attributes=Attributes(), condition=condition, length=None
+        )
+        with pytest.raises(S3Error, match="PreconditionFailed"):
+            fired(writer.open())
+        fired(writer.abort())
+
+
 def test_delete_tells_whether_there_was_one(client: Client) -> None:
     client.put("a/b/c")
     assert client.delete("a/b/c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import socket
+import ssl
 import zlib
 from collections.abc import Iterator
 
@@ -94,6 +95,22 @@ def test_a_connection_serves_one_request_after_another(endpoint: Endpoint, daemo
     response = connection.getresponse()
     assert (response.status, response.headers["Content-Length"], response.read()) == (200, "2", b"")
     connection.close()
+
+
+def test_a_tls_connection_is_closed_as_tls_wants_it(daemon: Daemon, bucket: str) -> None:
+    """With a close_notify: some clients (pgBackRest) take its absence for a cut response."""
+    context = ssl.create_default_context(cafile=str(daemon.certificate))
+    with (
+        socket.create_connection(("127.0.0.1", daemon.tls.port), PATIENCE) as connection,
+        context.wrap_socket(connection, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as secure,
+    ):
+        fields = {"Host": daemon.tls.address, "Connection": "close"}
+        secure.sendall(head("HEAD", presigned(daemon.tls, "HEAD", bucket, "absent"), fields))
+        received = b""
+        while piece := secure.recv(4096):  # a missing close_notify is an SSLEOFError here
+            received += piece
+    assert received.startswith(b"HTTP/1.1 404 ")
+    assert received.endswith(b"\r\n\r\n")
 
 
 def test_secrets_and_signatures_are_not_logged(endpoint: Endpoint, daemon: Daemon, bucket: str) -> None:

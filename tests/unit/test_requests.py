@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from zs3.auth.wire import Wire
 from zs3.errors import S3Error
-from zs3.web.call import effective_wire
+from zs3.web.call import Call, effective_wire
 from zs3.web.copies import Source, parse_source
 from zs3.web.guard import bucket_of_host
 from zs3.web.parameters import bounded_number, decode_token, encode_token, encoding_type
@@ -132,3 +132,9 @@ def test_what_no_header_could_hold_is_no_header_in_the_query(pair):
 def test_sigv2_does_not_cover_headers_in_the_query():
     wire = Wire("PUT", b"/b/k", ((b"host", b"h"),))
     assert effective_wire(wire, Claim("query-v2"), PAIRS) is wire
+
+
+def test_a_header_is_text_whatever_its_bytes():
+    wire = Wire("GET", b"/", ((b"a", "ü".encode()), (b"b", b"\xfc"), (b"c", b"1"), (b"c", b"2")))
+    call = Call(request=None, store=None, user=None, claim=None, signer=None, settings=None, wire=wire)
+    assert [call.header(name) for name in "abcd"] == ["ü", "ü", "1,2", None]

@@ -70,6 +70,15 @@ def find(bucket: Bucket, key: str) -> OpenObject | None:
     )
 
 
+def find_info(bucket: Bucket, key: str) -> ObjectInfo | None:
+    """What is known of the object of a key, or None."""
+    found = find(bucket, key)
+    if found is None:
+        return None
+    found.close()
+    return found.info
+
+
 def open_object(bucket: Bucket, key: str) -> OpenObject:
     """Like `find`.
 

@@ -160,9 +160,11 @@ class PosixStore:
             return lookup.open_object(opened, key)
 
     def get_object_info(self, bucket: str, key: str) -> ObjectInfo:
-        found = self.open_object(bucket, key)
-        found.close()
-        return found.info
+        with self.buckets.opened(bucket) as opened:
+            found = lookup.find_info(opened, key)
+        if found is None:
+            raise S3Error("NoSuchKey", Key=key)
+        return found
 
     def list_objects(self, bucket: str, query: ListQuery, exclusive: bool) -> ListPage:
         """:param exclusive: take the bucket's lock for a directory that does not hold still; it may block."""
@@ -325,13 +327,10 @@ class PosixStore:
                 if error.code != "NoSuchUpload":
                     raise
                 # Completed before, and the answer lost: tell again what was made, if it still stands.
-                current = lookup.find(opened, key)
-                if current is None:
+                info = lookup.find_info(opened, key)
+                if info is None or not upload_id or info.upload_id != upload_id:
                     raise
-                current.close()
-                if not upload_id or current.info.upload_id != upload_id:
-                    raise
-                return current.info
+                return info
 
     def _complete(
         self,
@@ -351,11 +350,8 @@ class PosixStore:
             return intent.record.info(key)
         if intent is None or intent.parts != tuple((part.number, part.etag) for part in parts):
             intent = uploads.plan(upload, parts, checksum, size)
-            current = lookup.find(bucket, key)
-            if current is not None:
-                current.close()
-            # Known to fail before all is copied; what decides is the same check under the key's lock.
-            commit.check(condition, None if current is None else current.info)
+            # What fails now need not be copied; what decides is the same check under the key's lock.
+            commit.check(condition, lookup.find_info(bucket, key))
             upload.assemble(intent)
         staged = upload.assembled()
         try:
@@ -393,6 +389,9 @@ class ObjectTarget:
     def begin(self) -> StagedFile:
         check_key(self._key)
         with self._store.buckets.opened(self._bucket, claim=True) as bucket:
+            if self._condition != WriteCondition():
+                # What fails now need not be sent; what decides is the same check under the key's lock.
+                commit.check(self._condition, lookup.find_info(bucket, self._key))
             return self._store.stage(bucket, self._length)
 
     def seal(self, staged: StagedFile, digests: Digests) -> None:
