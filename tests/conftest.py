@@ -1,5 +1,7 @@
 """Fixtures for every kind of test."""
 
+from pathlib import Path
+
 import pytest
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
@@ -15,3 +17,11 @@ def logged():
 
     yield texts
     globalLogPublisher.removeObserver(events.append)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """An empty data directory."""
+    path = tmp_path / "data"
+    path.mkdir()
+    return path

@@ -14,14 +14,6 @@ from zs3.store.deferred import FilesystemStore
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """The data directory."""
-    path = tmp_path / "data"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def clock() -> Clock:
     return Clock()
 

@@ -35,13 +35,6 @@ def open_client(data: Path) -> Client:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "data"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def client(data: Path) -> Client:
     client = open_client(data)
     fired(client.store.create_bucket("bucket"))

@@ -21,13 +21,6 @@ from zs3.store.interface import Attributes
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "data"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def client(data: Path) -> Iterator[Client]:
     client = open_client(data)
     fired(client.store.create_bucket("bucket"))

@@ -16,6 +16,7 @@ from zs3.auth.payload import Payload, make_payload
 from zs3.auth.wire import Claim, Signer, Wire
 from zs3.errors import S3Error
 from zs3.web.documents import DEFAULT_REGION, Owner
+from zs3.web.http1 import header_text
 
 if TYPE_CHECKING:
     from zs3.auth.users import User
@@ -97,12 +98,7 @@ class Call:
     def header(self, name: str) -> str | None:
         """A header as text (UTF-8, or else Latin-1), several lines joined by a comma; `name` in lower case."""
         value = self._headers.get(name.encode("ascii"))
-        if value is None:
-            return None
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin-1")
+        return None if value is None else header_text(value)
 
     def parameter(self, name: str) -> str | None:
         """The first value of a query parameter, or None."""

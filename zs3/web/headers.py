@@ -18,6 +18,7 @@ from zs3.errors import S3Error
 from zs3.store.interface import Attributes, ObjectInfo
 from zs3.web.dates import http_date
 from zs3.web.documents import STANDARD, STORAGE_CLASS, quoted
+from zs3.web.http1 import header_text
 
 #: A request header as text, or None if there is none.
 Header = Callable[[str], str | None]
@@ -69,14 +70,6 @@ _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 # From a request ---------------------------------------------------------------------------------------------------
 
 
-def _text(value: bytes) -> str:
-    """UTF-8, which today's clients send, or else Latin-1, which HTTP once was."""
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
 def parse_attributes(pairs: Sequence[tuple[bytes, bytes]]) -> Attributes:
     """The attributes of the object that a request creates.
 
@@ -90,7 +83,7 @@ def parse_attributes(pairs: Sequence[tuple[bytes, bytes]]) -> Attributes:
     for raw_name, raw_value in pairs:
         name = raw_name.decode("latin-1")
         if name.startswith(META):
-            _append(metadata, _text(raw_name)[len(META) :], _text(raw_value))
+            _append(metadata, header_text(raw_name)[len(META) :], header_text(raw_value))
         elif name in SYSTEM_HEADERS or name == STORAGE_CLASS:
             _append(headers, name, raw_value.decode("latin-1"))
     _check_metadata_size(metadata)

@@ -56,6 +56,14 @@ class Head:
     expects_continue: bool
 
 
+def header_text(value: bytes) -> str:
+    """The value of a field as text: UTF-8, or what cannot be that, Latin-1."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 def parse_head(data: bytes) -> Head:
     """Parse a head, given without the empty line that ends it.
 

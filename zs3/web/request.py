@@ -24,7 +24,7 @@ from zs3.errors import S3Error
 from zs3.web.accesslog import RequestLog
 from zs3.web.body import Body
 from zs3.web.channel import Channel
-from zs3.web.http1 import Head
+from zs3.web.http1 import Head, header_text
 from zs3.web.responses import send_error
 
 if TYPE_CHECKING:
@@ -131,12 +131,7 @@ class Request(server.Request):
     def header(self, name: str) -> str | None:
         """The value of a header as text (UTF-8, or else Latin-1), several lines joined by a comma; None without it."""
         value = self._values.get(name.lower().encode("ascii"))
-        if value is None:
-            return None
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin-1")
+        return None if value is None else header_text(value)
 
     def process(self) -> None:
         """Find the resource and render it; what is raised becomes the answer."""
