@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,10 @@ def test_each_user_may_do_what_the_file_says(tmp_path: Path) -> None:
         assert may("CAMERA", "photos") == (True, True)
         assert may("CAMERA", "letters") == (False, False)
         assert may("GUEST", "photos") == (True, False)
+
+        # A changed file counts without a restart: at the latest a second later.
+        users.write_text(USERS.replace('role = "writer"', 'role = "reader"'))
+        deadline = time.monotonic() + PATIENCE
+        while may("CAMERA", "photos") != (True, False):
+            assert time.monotonic() < deadline
+        assert may("OWNER", "letters") == (True, True)
