@@ -62,10 +62,8 @@ class Walk:
         self.floor = max(prefix, floor)
 
     def _level(self, prefix: bytes, names: tuple[bytes, ...]) -> _Level:
-        try:
-            fd = paths.open_below(self._bucket.fd, names, paths.DIRECTORY)
-        except OSError:
-            # It went, or is something else now: no keys are below it.  EACCES too: others' private folders.
+        fd = directory.open_directory(self._bucket.fd, names)
+        if fd is None:
             return _Level(prefix, names, {})
         with paths.opened(fd):
             return _Level(prefix, names, directory.read(fd, self._exclusive, self._report))
@@ -140,8 +138,9 @@ def describe(bucket: Bucket, key: str, names: tuple[bytes, ...]) -> ObjectInfo |
     """What is known of the object at `names`, or wherever it has gone since; None if it is there no more."""
     try:
         found = lookup.open_names(bucket.fd, names, bucket, key) or lookup.find(bucket, key)
-    except PermissionError:
-        # Somebody's file that the daemon may see but not read: GET says so, the list shows it.
+    except (PermissionError, BlockingIOError):
+        # Somebody's file that the daemon may see but not read, or not now, as another holds a lease on it (Samba):
+        # GET says so, the list shows it.
         return _describe_unreadable(bucket, key, names)
     if found is None:
         return None

@@ -70,8 +70,10 @@ class Records:
     :ivar directory: where the sidecars are.
     """
 
-    def __init__(self, directory: bytes, internals: Internals) -> None:
+    def __init__(self, directory: bytes, internals: Internals, *, private: bool = False) -> None:
+        """:param private: nobody else changes these files, so that even a young record proves something."""
         self.directory = directory
+        self._private = private
         self._internals = internals
 
     def write(self, fd: int, record: Record, key: str) -> None:
@@ -110,7 +112,7 @@ class Records:
         if record is None or not record.describes(status):
             return None
         # Where times are rounded, a file changed twice in a tick looks the same: a young record proves nothing.
-        rounded = status.st_mtime_ns % 1000 == 0
+        rounded = status.st_mtime_ns % 1000 == 0 and not self._private
         return None if rounded and time.time_ns() - status.st_mtime_ns < _COARSE_NS else record
 
     def _any(self, name: bytes) -> bytes:

@@ -101,6 +101,10 @@ class StagedFile:
         if self._records is not None:
             records.remove_sidecars(self._records.sidecars(self.fd, os.fstat(self.fd), self._key))
 
+    def resume(self, record: Record, kept: Records, key: str) -> None:
+        """It was sealed with this record before, by one who did not get further."""
+        self._record, self._records, self._key = record, kept, key
+
     def published(self) -> None:
         """It is visible now under another name."""
         self._visible = True
@@ -122,9 +126,9 @@ class StagedFile:
 
 
 def _copy_range(source: int, target: int, length: int, source_offset: int, target_offset: int) -> int:
-    try:
-        return os.copy_file_range(source, target, length, source_offset, target_offset)
-    except OSError:
-        # Not between these two file systems (EXDEV, ENOSYS, EINVAL, EOPNOTSUPP...): if it is another trouble,
-        # reading or writing meets it again and tells.
-        return os.pwrite(target, os.pread(source, min(length, 1 << 20), source_offset), target_offset)
+    with suppress(OSError):
+        if done := os.copy_file_range(source, target, length, source_offset, target_offset):
+            return done
+    # Not between these two file systems (EXDEV, ENOSYS, EINVAL, EOPNOTSUPP...), or not from this one, which some say by
+    # 0.  If it is the end, or another trouble, reading or writing meets it again and tells.
+    return os.pwrite(target, os.pread(source, min(length, 1 << 20), source_offset), target_offset)
