@@ -205,6 +205,7 @@ class FilesystemStore:
     :param sync: whether to fsync before answering.
     :param file_mode: of the files of objects.
     :param dir_mode: of the directories of buckets and keys.
+    :param cache_size: the most bytes that the names of directories may take in memory.
     """
 
     _log = Logger()
@@ -218,9 +219,10 @@ class FilesystemStore:
         sync: bool = True,
         file_mode: int = 0o600,
         dir_mode: int = 0o700,
+        cache_size: int = 32 << 20,
     ) -> None:
         self._posix = posix.PosixStore(
-            data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, report=self._report
+            data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, cache_size=cache_size, report=self._report
         )
         self._hop = hop
         self._clock = clock

@@ -11,17 +11,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from zs3.store import layout, paths
+from zs3.store.dircache import DirectoryCache, Listing, version
 from zs3.store.layout import Kind
 
 _PASSES = 3
 
 #: Holds the bucket's lock for a block, so that nobody of ours changes a directory meanwhile.
 Exclusive = Callable[[], AbstractContextManager[None]]
-
-
-#: What a directory holds: the segment of each object, and that of each directory with a ``/`` behind it, which is how
-#: the keys below it sort; with the way to it from the directory.
-Entries = dict[bytes, tuple[bytes, ...]]
 
 
 _FILE, _DIRECTORY = 1, 2
@@ -39,27 +35,24 @@ def _scan(fd: int, found: dict[bytes, int]) -> None:
                 found[name] = found.get(name, 0) | _DIRECTORY
 
 
-def _version(fd: int) -> tuple[int, int]:
-    status = os.fstat(fd)
-    return status.st_mtime_ns, status.st_ctime_ns
-
-
-def _names(fd: int, exclusive: Exclusive | None) -> dict[bytes, int]:
+def _names(fd: int, exclusive: Exclusive | None) -> tuple[dict[bytes, int], bool]:
     """The names in a directory: all that were there throughout, and perhaps some that came or went meanwhile.
 
     A single pass over a directory that changes can miss names that are being replaced (on btrfs they move to the
     end), so passes are united until one was undisturbed; if none is, the bucket's lock gives one.
+
+    :returns: the names with their types, and whether nothing changed.
     """
     found: dict[bytes, int] = {}
-    for _ in range(_PASSES):
-        before = _version(fd)
+    for number in range(_PASSES):
+        before = version(fd)
         _scan(fd, found)
-        if _version(fd) == before:
-            return found
+        if version(fd) == before:
+            return found, number == 0
     if exclusive is not None:
         with exclusive():
             _scan(fd, found)
-    return found
+    return found, False
 
 
 def open_directory(fd: int, names: Sequence[bytes]) -> int | None:
@@ -73,40 +66,67 @@ def open_directory(fd: int, names: Sequence[bytes]) -> int | None:
         return None
 
 
-def read(fd: int, exclusive: Exclusive | None, report: Callable[[bytes], None]) -> Entries:
+def read(fd: int, cache: DirectoryCache, exclusive: Exclusive | None, report: Callable[[bytes], None]) -> Listing:
     """The entries of a directory of keys.
 
     :param exclusive: how to take the bucket's lock for a moment, or None where there is none to take.
     :param report: told each name that stands for nothing.
     :raises WouldBlock: by `exclusive`.
     """
-    found: Entries = {}
-    _collect(fd, (), found, exclusive, report)
-    return found
+    known = cache.get(fd)
+    if known is not None:
+        return known
+    before = version(fd)
+    found: dict[bytes, tuple[bytes, ...] | None] = {}
+    lasting = _collect(fd, (), found, exclusive, report)
+    listing = Listing(sorted(found), {sort: way for sort, way in found.items() if way is not None}, lasting)
+    cache.put(fd, before, listing)
+    return listing
 
 
 def _collect(
     fd: int,
     chain: tuple[bytes, ...],
-    found: Entries,
+    found: dict[bytes, tuple[bytes, ...] | None],
     exclusive: Exclusive | None,
     report: Callable[[bytes], None],
-) -> None:
-    for name, types in _names(fd, exclusive).items():
+) -> bool:
+    """Add the entries of a directory: None for one that is simply called so, else the way to it.
+
+    :returns: whether nothing changed meanwhile, and nothing of it is in another directory.
+    """
+    names, lasting = _names(fd, exclusive)
+    for name, types in names.items():
         kind, segment = layout.decode_name(chain, name)
-        names = (*chain, name)
         if kind is Kind.NATURAL:
+            way = None if segment == name else (*chain, name)
             if types & _FILE:
-                found[segment] = names
+                found[segment] = way
             if types & _DIRECTORY:
-                found[segment + b"/"] = names
+                found[segment + b"/"] = way
         elif kind is Kind.BESIDE and types & _FILE:
             # N, if it is a file, is the object.
-            found.setdefault(segment, names)
+            found.setdefault(segment, (*chain, name))
         elif kind is Kind.CONTINUED and types & _DIRECTORY and len(segment) <= layout.KEY_MAX:
+            lasting = False
             below = open_directory(fd, (name,))
             if below is not None:
                 with paths.opened(below):
-                    _collect(below, names, found, exclusive, report)
+                    _collect(below, (*chain, name), found, exclusive, report)
         elif name != layout.INTERNAL:
             report(name)
+    return lasting
+
+
+def holds_object(fd: int, room: int) -> bool:
+    """Whether an object is seen in a directory at the first look; False proves nothing.
+
+    :param room: the longest segment that makes a key.
+    """
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                kind, segment = layout.decode_name((), os.fsencode(entry.name))
+                if kind in (Kind.NATURAL, Kind.BESIDE) and len(segment) <= room:
+                    return True
+    return False

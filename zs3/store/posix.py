@@ -20,6 +20,7 @@ from zs3.checksums import FULL_OBJECT, Checksum
 from zs3.errors import S3Error
 from zs3.store import commit, completion, layout, listing, lookup, paths, records, uploads
 from zs3.store.buckets import Bucket, Buckets
+from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
 from zs3.store.interface import (
     Attributes,
@@ -36,6 +37,7 @@ from zs3.store.interface import (
     UploadsPage,
     WriteCondition,
 )
+from zs3.store.listing import Source
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
 from zs3.store.staged import StagedFile
@@ -94,13 +96,21 @@ class PosixStore:
     """
 
     def __init__(
-        self, data: str, *, sync: bool, file_mode: int, directory_mode: int, report: Callable[[str], None]
+        self,
+        data: str,
+        *,
+        sync: bool,
+        file_mode: int,
+        directory_mode: int,
+        cache_size: int,
+        report: Callable[[str], None],
     ) -> None:
         path = os.path.realpath(os.fsencode(data))
         self.durability = Durability(enabled=sync, report=report)
         self.buckets = Buckets(path, self.durability, directory_mode=directory_mode)
         self.file_mode = file_mode
         self.directory_mode = directory_mode
+        self._directories = DirectoryCache(cache_size)
         self._report = report
         self._reported: set[str] = set()
 
@@ -145,7 +155,7 @@ class PosixStore:
         with self.buckets.opened(name, claim=True) as bucket, bucket.locked(None):
             if bucket.is_gone():
                 raise S3Error("NoSuchBucket", BucketName=name)
-            if not listing.is_empty(bucket, self._report_name):
+            if not listing.is_empty(bucket, Source(self._directories, self._report_name)):
                 raise S3Error("BucketNotEmpty", BucketName=name)
             pending = uploads.of_bucket(self.buckets.internals, bucket)
             self.buckets.remove(bucket)
@@ -177,7 +187,7 @@ class PosixStore:
         """:param exclusive: take the bucket's lock for a directory that does not hold still; it may block."""
         with self.buckets.opened(bucket) as opened:
             lock = (lambda: _locked_if_possible(opened)) if exclusive and opened.id else None
-            return listing.list_page(opened, query, lock, self._report_name)
+            return listing.list_page(opened, query, Source(self._directories, self._report_name, lock))
 
     # Writing
 
