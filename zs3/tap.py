@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,10 @@ from zs3.web.site import Site
 
 log = Logger()
 
+#: The most open files that there is any use for, and how many of them are for other things than connections.
+_FILES = 65_536
+_RESERVED_FILES = 128
+
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*").fullmatch
 
 
@@ -59,6 +64,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def mebibytes(text: str) -> int:
+    """A whole number of zero or more; `ValueError` if it is none."""
+    if not re.fullmatch("[0-9]{1,6}", text):
+        raise ValueError("a number of MiB is needed")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """A time of zero or more seconds; `ValueError` if it is none."""
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
@@ -71,6 +83,7 @@ _CONVERSIONS: dict[str, Callable[[str], int | float]] = {
     "dir-mode": octal,
     "threads": count,
     "drain-timeout": seconds,
+    "cache-size": mebibytes,
 }
 
 
@@ -87,7 +100,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     longdesc = (
         "An S3 server over a directory of plain files: every directory in DIR is a bucket, every file in it an "
         "object. Without --auth the key pair is taken from ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment; "
-        "without those, one is made at the first start and kept in DIR/.zs3/credentials."
+        "without those, one is made at the first start and kept in DIR/.zs3/private/credentials."
     )
 
     optParameters = [
@@ -100,6 +113,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                                     "By default -, or off when running as a daemon in the background.")],
         ["access-log-format", None, "text", "text or json."],
         ["threads", None, "16", "The most threads that work on the disk at once."],
+        ["cache-size", None, "32", "MiB of memory for the names in directories, 0 for none."],
         ["drain-timeout", None, "30", "Seconds that running requests are given to end when the daemon stops."],
     ]  # fmt: skip
 
@@ -220,7 +234,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                 f"--data: {self['data']} may not be written by this user, so no credentials can be made in it: "
                 "give --auth zs3:FILE, or ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment, to serve it read-only"
             )
-        return UsersFileChecker(path)
+        return UsersFileChecker(path, private=True)
 
     def _endpoints(self) -> list[tuple[str, Any]]:
         from twisted.internet import reactor
@@ -237,7 +251,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
 def credentials_path(data: str) -> str:
     """Where the generated key pair of the data directory `data` is."""
-    return os.path.join(data, ".zs3", "credentials")
+    return os.path.join(data, ".zs3", "private", "credentials")
 
 
 def makeService(options: Options) -> IService:
@@ -252,6 +266,8 @@ def makeService(options: Options) -> IService:
         file_mode=options["file-mode"],
         dir_mode=options["dir-mode"],
         clock=reactor,
+        cache_size=options["cache-size"] << 20,
+        copies=max(1, options["threads"] // 2),
     )
     users = options["users"]
     access_log = AccessLog(options["access-log"], options["access-log-format"])
@@ -262,7 +278,12 @@ def makeService(options: Options) -> IService:
         domains=options["domain"],
         clock=reactor,
     )
-    site = Site(guard, clock=reactor, access_log=access_log)
+    site = Site(
+        guard,
+        clock=reactor,
+        access_log=access_log,
+        max_connections=raise_file_limit() - _RESERVED_FILES - options["threads"] * 4,
+    )
     site.noisy = False  # the listening service says it better
     listening = ListeningService(reactor, options["endpoints"], site, options["drain-timeout"])
     reload = reloader({"users": users.reload, "access log": access_log.open})
@@ -279,6 +300,16 @@ def makeService(options: Options) -> IService:
     ):
         each.setServiceParent(daemon)
     return daemon
+
+
+def raise_file_limit() -> int:
+    """Raise this process's limit of open files as far as it may be, and useful; gives what it is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return _FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def _first_start(options: Options) -> Callable[[], None]:

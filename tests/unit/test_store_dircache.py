@@ -156,6 +156,23 @@ def test_times_prove_nothing_within_the_grain_of_the_clock_and_never_on_a_networ
     assert grain_ns(filesystem, linux) == grain
 
 
+def test_a_new_directory_with_the_inode_number_and_times_of_another_is_another(
+    client: Client, scans: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put("dir/a")
+    for module in (dircache, directory):
+        monkeypatch.setattr(module, "version", lambda _: (1, 1))
+    generations = [1]
+    monkeypatch.setattr(kernel, "generation", lambda _: generations[-1])
+    client.listed()
+    read = len(scans)
+    client.listed()
+    assert len(scans) == read
+    generations.append(2)
+    client.listed()
+    assert len(scans) == read + 2
+
+
 def test_the_cache_holds_no_more_than_it_may(tmp_path: Path) -> None:
     cache = DirectoryCache(100_000)
     fds = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import execute
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
 from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
@@ -496,3 +496,51 @@ def test_waiting_for_a_lock_is_counted_from_the_arrival(data: Path) -> None:
         clock.pump([0.05] * 230)
         assert [result.value.code for result in results] == ["SlowDown"] * 5
     fired(store.stop())
+
+
+def test_room_is_taken_as_bytes_come_and_what_cannot_fit_is_refused_first(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = 1 << 30
+    writer = client.store.put_object("bucket", "key", Body(), attributes=Attributes(), condition=ALWAYS, length=length)
+    fired(writer.open())
+    fired(writer.write(b"x" * 300_000))
+    used = sum(path.stat().st_blocks * 512 for path in data.glob(".zs3/tmp/*/[!o]*"))
+    assert used <= 128 << 20
+    fired(writer.abort())
+    writer = client.store.put_object("bucket", "key", Body(), attributes=Attributes(), condition=ALWAYS, length=1 << 60)
+    with pytest.raises(S3Error, match="StorageFull"):
+        fired(writer.open())
+    assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
+
+
+def test_copies_leave_threads_to_others(data: Path) -> None:
+    waiting: list[Callable[[], None]] = []
+
+    def hop(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
+        work: Deferred[Any] = Deferred()
+        waiting.append(lambda: execute(function, *args, **kwargs).chainDeferred(work))
+        return work
+
+    def run() -> None:
+        while waiting:
+            waiting.pop(0)()
+
+    store = FilesystemStore(str(data), hop, Clock(), copies=2)
+    store.start()
+    run()
+    store.create_bucket("bucket")
+    run()
+    copies = []
+    for number in range(5):
+        copies.append(
+            store.copy_object(
+                "bucket", "none", "bucket", f"{number}", check=lambda _: None, attributes=None, condition=ALWAYS
+            )
+        )
+    assert len(waiting) == 2
+    run()
+    codes = []
+    for copy in copies:
+        copy.addErrback(lambda failure: codes.append(failure.value.code))
+    assert codes == ["NoSuchKey"] * 5

@@ -191,7 +191,7 @@ class TestCredentials:
         assert "a-secret-key" not in text
 
     def test_with_neither_nothing_is_made_before_the_start(self, data):
-        assert parse("--data", data)["users"].path == f"{data}/.zs3/credentials"
+        assert parse("--data", data)["users"].path == f"{data}/.zs3/private/credentials"
         assert os.listdir(data) == []
 
     @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ class TestCredentials:
         assert parse("--data", data, "--auth", f"zs3:{users_file}")["users"].lookup("ALICE") is not None
 
     def test_read_only_data_that_has_credentials_is_served(self, data, monkeypatch):
-        (data / ".zs3").mkdir()
-        (data / ".zs3" / "credentials").touch()
+        (data / ".zs3" / "private").mkdir(parents=True)
+        (data / ".zs3" / "private" / "credentials").touch()
         monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
         assert isinstance(parse("--data", data)["users"], UsersFileChecker)
 
@@ -252,7 +252,7 @@ class TestDaemon:
         for _ in range(2):
             daemon = self.start("--data", data, "--access-log", "off")
             self.stop(daemon, reactor)
-        path = data / ".zs3" / "credentials"
+        path = data / ".zs3" / "private" / "credentials"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         (admin,) = users.load(str(path)).values()
         texts = logged("debug")
@@ -263,7 +263,7 @@ class TestDaemon:
         monkeypatch.setenv("ZS3_ACCESS_KEY", "ENVIRONMENT")
         monkeypatch.setenv("ZS3_SECRET_KEY", "environments-secret")
         self.stop(self.start("--data", data, "--access-log", "off"), reactor)
-        assert not (data / ".zs3" / "credentials").exists()
+        assert not (data / ".zs3" / "private" / "credentials").exists()
 
     def test_listens_where_it_was_told(self, data, reactor):
         daemon = self.start("--data", data, "--listen", "tcp:9001", "--listen", "tcp:9002", "--access-log", "off")

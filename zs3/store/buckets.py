@@ -249,7 +249,9 @@ class Buckets:
         name = PROBE + os.path.basename(path)
         try:
             os.rename(path, name, dst_dir_fd=fd)
-            os.unlink(name, dir_fd=fd)
+            # A deletion of the bucket may have cleared it away already.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=fd)
             return True
         except OSError as error:
             if error.errno != errno.EXDEV:
@@ -393,7 +395,8 @@ def _remove_empty(fd: int) -> None:
                 if not names and name == layout.INTERNAL:
                     continue
                 if not names and name.startswith(PROBE):
-                    os.unlink(name, dir_fd=fd)
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=fd)
                 elif entry.is_dir(follow_symlinks=False):
                     found.append((*names, name))
     for names in reversed(found[1:]):

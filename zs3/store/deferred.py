@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -205,6 +205,7 @@ class FilesystemStore:
     :param sync: whether to fsync before answering.
     :param file_mode: of the files of objects.
     :param dir_mode: of the directories of buckets and keys.
+    :param copies: how many threads may be busy with copies and with joining parts at once, which take long.
     :param cache_size: the most bytes that the names of directories may take in memory.
     """
 
@@ -220,12 +221,14 @@ class FilesystemStore:
         file_mode: int = 0o600,
         dir_mode: int = 0o700,
         cache_size: int = 32 << 20,
+        copies: int = 8,
     ) -> None:
         self._posix = posix.PosixStore(
             data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, cache_size=cache_size, report=self._report
         )
         self._hop = hop
         self._clock = clock
+        self._copies = DeferredSemaphore(copies)
         self._queues: dict[tuple[str, str], DeferredLock] = {}
 
     def _report(self, message: str) -> None:
@@ -297,6 +300,12 @@ class FilesystemStore:
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
         return _shielded(Deferred.fromCoroutine(self.mutate(name, function, *args, **kwargs)))
+
+    def _mutate_slowly(
+        self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        """The same for what copies: threads must be left for others."""
+        return _shielded(self._copies.run(lambda: Deferred.fromCoroutine(self.mutate(name, function, *args, **kwargs))))
 
     # Buckets
 
@@ -373,7 +382,8 @@ class FilesystemStore:
         condition: WriteCondition,
     ) -> ObjectInfo:
         bucket, key = copy[2:4]
-        staged = await self.patiently(self._posix.stage_copy, *copy)
+        async with self._copies:
+            staged = await self.patiently(self._posix.stage_copy, *copy)
         try:
             return await self.mutate((bucket, key), self._posix.publish, bucket, key, staged, condition)
         finally:
@@ -423,7 +433,7 @@ class FilesystemStore:
         check: SourceCheck,
         span: tuple[int, int] | None,
     ) -> Deferred[PartInfo]:
-        return self._mutate(
+        return self._mutate_slowly(
             (bucket, f"{upload_id}/{number}"),
             self._posix.copy_part,
             source_bucket,
@@ -455,7 +465,7 @@ class FilesystemStore:
         checksum: Checksum | None = None,
         size: int | None = None,
     ) -> Deferred[ObjectInfo]:
-        return self._mutate(
+        return self._mutate_slowly(
             # Not the key's queue: joining the parts may take long.
             (bucket, upload_id),
             self._posix.complete_upload,

@@ -44,6 +44,16 @@ class Listing:
 
 
 Version = tuple[int, int]
+Identity = tuple[int, int, int | None]
+
+
+def _identity(fd: int) -> Identity:
+    """What tells an open directory from all others, also from one that has its inode number after it.
+
+    That one may have been made within the same tick of the clock, and show the same times.
+    """
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino, kernel.generation(fd)
 
 
 def version(fd: int) -> Version:
@@ -79,18 +89,17 @@ class DirectoryCache:
         self._size = size
         self._linux = _linux()
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[int, int], tuple[Version, Listing, int]] = OrderedDict()
+        self._known: OrderedDict[Identity, tuple[Version, Listing, int]] = OrderedDict()
         self._used = 0
 
     def get(self, fd: int) -> Listing | None:
         """What an open directory holds, if that is known."""
-        status = os.fstat(fd)
-        key = (status.st_dev, status.st_ino)
+        key, now = _identity(fd), version(fd)
         with self._lock:
             known = self._known.get(key)
             if known is None:
                 return None
-            if known[0] == (status.st_mtime_ns, status.st_ctime_ns):
+            if known[0] == now:
                 self._known.move_to_end(key)
                 return known[1]
             self._forget(key)
@@ -108,8 +117,7 @@ class DirectoryCache:
         # A time in the future proves nothing: the clock was set back.
         if grain is None or not max(before) + grain <= time.time_ns():
             return
-        status = os.fstat(fd)
-        key = (status.st_dev, status.st_ino)
+        key = _identity(fd)
         with self._lock:
             self._forget(key)
             self._known[key] = (before, listing, cost)
@@ -117,7 +125,7 @@ class DirectoryCache:
             while self._used > self._size:
                 self._forget(next(iter(self._known)))
 
-    def _forget(self, key: tuple[int, int]) -> None:
+    def _forget(self, key: Identity) -> None:
         known = self._known.pop(key, None)
         if known is not None:
             self._used -= known[2]

@@ -60,13 +60,13 @@ def openat2(directory: int, path: bytes, flags: int) -> int:
     return fd
 
 
-def preallocate(fd: int, size: int) -> None:
-    """Reserve `size` bytes of disk for a file without changing its length, where that is supported.
+def preallocate(fd: int, offset: int, size: int) -> None:
+    """Reserve `size` bytes of disk for a file from an offset on, without changing its length, where that is supported.
 
     :raises OSError: ENOSPC, EDQUOT, EFBIG: they will not fit.
     """
     # Not os.posix_fallocate: where the file system cannot, glibc writes zeros instead.
-    if _fallocate(fd, _FALLOC_FL_KEEP_SIZE, 0, size) != 0 and ctypes.get_errno() in (
+    if _fallocate(fd, _FALLOC_FL_KEEP_SIZE, offset, size) != 0 and ctypes.get_errno() in (
         errno.ENOSPC,
         errno.EDQUOT,
         errno.EFBIG,

@@ -73,6 +73,7 @@ class Channel(http.HTTPChannel):
         self._host: IAddress | None = None
         self._state = _State.HEAD
         self._within_head = False
+        self._skipped_line = False
         self._ahead = b""  # received, not yet understood
         self._stepping = False
         self._holds = 0
@@ -162,7 +163,8 @@ class Channel(http.HTTPChannel):
             return
         if self._state is _State.BODY and self.persistent and self._body is not None:
             self._body.discard()
-            self._arm()
+            # Once for all that is left: a byte now and then does not prolong it.
+            self._deadline.set(self._limits.body)
         elif self._state is _State.BODY or self._state is _State.BROKEN:
             self._linger()
         else:
@@ -192,10 +194,15 @@ class Channel(http.HTTPChannel):
 
     # -- what the site calls
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request of which nothing has come yet."""
+        return self._state is _State.HEAD and not self._ahead
+
     def retire(self) -> None:
         """Serve what was begun, then close; with nothing begun, close."""
         self._retiring, self.persistent = True, False
-        if self._state is _State.HEAD and not self._ahead:
+        if self.is_idle:
             self._close()
 
     # -- from bytes to requests
@@ -229,8 +236,12 @@ class Channel(http.HTTPChannel):
 
     def _receive_head(self) -> bool:
         ahead = self._ahead
-        if ahead.startswith(b"\r\n"):  # RFC 9112 section 2.2: an empty line before the request line
-            self._ahead = ahead[2:]
+        if ahead.startswith(b"\r\n"):
+            # RFC 9112 section 2.2: an empty line before the request line; one.
+            if self._skipped_line:
+                self._refuse(S3Error("BadRequest"))
+                return False
+            self._skipped_line, self._ahead = True, ahead[2:]
             return True
         end = ahead.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
         if end < 0:
@@ -247,7 +258,7 @@ class Channel(http.HTTPChannel):
             self._refuse(error)
             return False
         self._ahead = ahead[end + 4 :]
-        self._within_head = False
+        self._within_head = self._skipped_line = False
         self._begin(head)
         return True
 
@@ -353,6 +364,8 @@ class Channel(http.HTTPChannel):
             self._deadline.set(self._limits.stall)
         elif self._state is _State.HEAD:
             self._deadline.set(self._limits.head if self._within_head else self._limits.idle)
+        elif self._state is _State.BODY and not self.requests:
+            pass  # a rest is drained, within the time that was set for it
         elif self._state is _State.BODY and not self._awaits_continue and not self._holds & _BODY_FULL:
             self._deadline.set(self._limits.body)
         else:

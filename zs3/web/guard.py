@@ -34,6 +34,7 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
     """The bucket that a `Host` header names below one of the domains, or None.
 
     :param domains: in lower case.
+    :raises S3Error: InvalidBucketName for an empty one.
     """
     name = _PORT.sub("", host).lower().rstrip(".")
     # The longest first: a bucket may be called like the first label of another domain.
@@ -41,7 +42,10 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
         if name == domain:
             return None
         if name.endswith("." + domain):
-            return name[: -len(domain) - 1]
+            bucket = name[: -len(domain) - 1]
+            if not bucket:
+                raise S3Error("InvalidBucketName", BucketName="")
+            return bucket
     return None
 
 
