@@ -106,8 +106,8 @@ def supervisor(options: Options, reactor: Any, notifier: Notifier) -> IService:
     return _in_sequence(
         CallService(prepare),
         workers,
-        SignalService(reactor, workers.reload, workers.hurry),
         NotifyService(reactor, notifier, workers.alive),
+        SignalService(reactor, workers.reload, workers.hurry),  # stopped first: who hears STOPPING may hurry
     )
 
 

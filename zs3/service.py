@@ -6,6 +6,7 @@ the pieces together and hands it in.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
@@ -150,7 +151,7 @@ class ListeningService(Service):
 
     :param endpoints: (as the user wrote it, endpoint).
     :param drain_timeout: seconds that running requests are given to end.
-    :param announce: whether to log where it listens.
+    :param announce: whether it is logged where it listens.
     """
 
     def __init__(
@@ -184,8 +185,9 @@ class ListeningService(Service):
 
     async def _stop(self) -> None:
         ports, self._ports = self._ports, []
-        await gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        self._draining = self._site.drain()
+        closing = gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        self._draining = self._site.drain()  # before any waiting: `hurry` may come
+        await closing
         try:
             await self._draining.addTimeout(self._drain_timeout, self._reactor)
         except (defer.TimeoutError, defer.CancelledError):
@@ -293,8 +295,7 @@ def listen(
     """Listen on endpoints for a daemon that does not live without them.
 
     :param endpoints: (as the user wrote it, endpoint).
-    :param listening: is called with each port that listens.
-    :param announce: whether to log where that is.
+    :param listening: is called with each port that listens; where that is is logged if `announce`.
     :raises StartError: if that fails.
     """
 
@@ -336,7 +337,7 @@ def describe(error: BaseException | None) -> str:
         return describe(error.socketError)
     if isinstance(error, OSError) and error.strerror:
         name = error.filename2 or error.filename  # of two, what was to be made
-        return f"{name}: {error.strerror}" if name else error.strerror
+        return f"{os.fsdecode(name) if isinstance(name, bytes) else name}: {error.strerror}" if name else error.strerror
     return " ".join(str(error).split()) or type(error).__name__
 
 

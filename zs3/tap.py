@@ -257,7 +257,7 @@ def makeService(options: Options) -> IService:
         options,
         reactor,
         first_start(options),
-        lambda reload, hurry: (SignalService(reactor, reload, hurry), NotifyService(reactor, notifier)),
+        lambda reload, hurry: (NotifyService(reactor, notifier), SignalService(reactor, reload, hurry)),
     )
 
 
