@@ -84,11 +84,11 @@ class InheritedPort:
             if error.errno in _EXHAUSTED:
                 self._pause(error)
             return  # another process was faster, or the client has gone again
-        self._exhausted = False
         with connection:
             connection.setblocking(False)
             try:
                 self._reactor.adoptStreamConnection(connection.fileno(), connection.family, self._factory)
+                self._exhausted = False
             except OSError as error:
                 if error.errno in _EXHAUSTED:  # it takes another descriptor
                     self._pause(error)

@@ -57,8 +57,10 @@ class MessageChannel:
         """Wait for one message.  `EOFError` if there will be none."""
         try:
             packet = self._connection.recv(_MOST)
-        except ConnectionError:
-            packet = b""
+        except ConnectionResetError:
+            # The other process has ended without reading all that it was sent.  That is told once, and before what
+            # the other had sent itself.
+            packet = self._connection.recv(_MOST)
         if not packet:
             raise EOFError
         message: list[Any] = json.loads(packet)

@@ -228,7 +228,8 @@ class WorkersService(Service):
         if self._reactor.seconds() - worker.started_at >= _WELL_S:
             self._deaths.pop(worker.number, None)
         pause = self._start_later(worker.number)
-        log.error(
+        log.emit(
+            LogLevel.info if reason.check(ProcessDone) else LogLevel.error,  # by a SIGTERM to it alone
             "{worker} ended ({reason}), another is started {when}",
             worker=_name(worker),
             reason=_reason(reason),
