@@ -166,7 +166,7 @@ class ListeningService(Service):
         self._reactor, self._endpoints, self._site = reactor, endpoints, site
         self._drain_timeout, self._announce = drain_timeout, announce
         self._ports: list[IListeningPort] = []
-        self._bound = False
+        self._bound = self._hurried = False
         self._draining: Deferred[None] | None = None
 
     def privilegedStartService(self) -> None:
@@ -185,9 +185,10 @@ class ListeningService(Service):
 
     async def _stop(self) -> None:
         ports, self._ports = self._ports, []
-        closing = gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        self._draining = self._site.drain()  # before any waiting: `hurry` may come
-        await closing
+        await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        self._draining = self._site.drain()
+        if self._hurried:
+            self._draining.cancel()
         try:
             await self._draining.addTimeout(self._drain_timeout, self._reactor)
         except (defer.TimeoutError, defer.CancelledError):
@@ -201,6 +202,7 @@ class ListeningService(Service):
 
     def hurry(self) -> None:
         """Wait no longer for running requests."""
+        self._hurried = not self.running
         if self._draining is not None:
             self._draining.cancel()
 
@@ -241,7 +243,7 @@ class NotifyService(Service):
         self, reactor: Any, notifier: Notifier, alive: Callable[[], Deferred[None]] = lambda: succeed(None)
     ) -> None:
         self._reactor, self._notifier, self._alive = reactor, notifier, alive
-        self._watchdog = LoopingCall(self._beat)
+        self._watchdog = LoopingCall(lambda: Deferred.fromCoroutine(self._beat()))
         self._watchdog.clock = reactor
 
     def startService(self) -> None:
@@ -255,10 +257,8 @@ class NotifyService(Service):
         if self._notifier.watchdog_seconds is not None:
             self._watchdog.start(self._notifier.watchdog_seconds / 2)
 
-    def _beat(self) -> Deferred[None]:
-        return self._alive().addCallback(self._is_well)
-
-    def _is_well(self, _: None) -> None:
+    async def _beat(self) -> None:
+        await self._alive()
         if self.running:
             self._notifier.send("WATCHDOG=1")
 
@@ -292,9 +292,8 @@ def listen(
     *,
     announce: bool = True,
 ) -> None:
-    """Listen on endpoints for a daemon that does not live without them.
+    """Listen on endpoints, of which each is told with what the user wrote; a daemon does not live without them.
 
-    :param endpoints: (as the user wrote it, endpoint).
     :param listening: is called with each port that listens; where that is is logged if `announce`.
     :raises StartError: if that fails.
     """

@@ -332,6 +332,7 @@ class TestListening:
         port.stopListening = lambda: closing
         stopping = each.stopService()
         each.hurry()
+        assert site.drains == [], "nobody is sent away while others could still come"
         closing.callback(None)
         assert site.aborted
         site.drains[1].callback(None)
