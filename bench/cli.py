@@ -78,14 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser()
     given = options.parse_args(arguments)
     if given.quick:
-        _quicken(given)
+        quicken(given)
     try:
         return _run(given)
     except ValueError as error:
         options.error(str(error))
 
 
-def _quicken(given: argparse.Namespace) -> None:
+def quicken(given: argparse.Namespace) -> None:
     """What was not given otherwise gets smaller."""
     defaults = parser().parse_args([])
     quick = {"connections": "50", "seconds": 1, "keys": 20_000, "large": 256}
