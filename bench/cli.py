@@ -20,7 +20,7 @@ from bench.results import Report
 from bench.session import Generator, Session, Settings
 from bench.wrk import Wrk
 
-_QUICK_CASES = "get-*,head-1k,put-*,delete,list-*"
+_QUICK_CASES = "get-1k,get-1m,head-1k,put-1k,put-1m,delete,list-first,list-flat,put-large,get-large"
 _QUICK_SERVERS = "zs3,zs3-nosync,before,original,rclone,nginx"
 
 

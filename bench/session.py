@@ -28,7 +28,7 @@ from bench.server import Server, ServerError
 _ONCE_S = 60.0
 #: What takes long is measured for longer, up to so many seconds: as long as this many answers on each connection take.
 _LONGEST_S = 10.0
-_ANSWERS = 4
+_ANSWERS = 2
 _TROUBLES = (WrongAnswer, OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError)
 
 
