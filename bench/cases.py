@@ -32,12 +32,10 @@ class Scale:
 
     :ivar keys: of the large buckets, flat and tree; a multiple of 1000.
     :ivar deletes: objects that are deleted in one measurement.
-    :ivar large: bytes of the large object; a multiple of a MiB.
     """
 
     keys: int = 100_000
     deletes: int = 1000
-    large: int = 1024**3
 
 
 def content(size: int) -> bytes:

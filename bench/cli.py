@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NoReturn
 
 from bench import chart, machine, table
 from bench.cases import Case, Scale, all_cases
@@ -46,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         help="each measurement is made so often, going round the servers; the median counts",
     )
     add("--keys", type=int, default=100_000, help="in the large buckets of the listings, a multiple of 10,000")
+    add("--deletes", type=int, default=1000, help="objects that are deleted in a measurement")
     add("--large", type=int, default=1024, help="size of the large object in MiB")
     add("--workers", type=int, default=1, help="processes of zs3 and of nginx, 0 for one per core")
     add("--program", action="append", default=[], metavar="NAME=PATH",
@@ -79,16 +82,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = options.parse_args(arguments)
     if given.quick:
         quicken(given)
+    # Whichever way it is ended, the servers end too.
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         return _run(given)
     except ValueError as error:
         options.error(str(error))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def quicken(given: argparse.Namespace) -> None:
     """What was not given otherwise gets smaller."""
     defaults = parser().parse_args([])
-    quick = {"connections": "50", "seconds": 1, "keys": 20_000, "large": 256}
+    quick = {"connections": "50", "seconds": 1, "keys": 20_000, "deletes": 300, "large": 256}
     for name, value in quick.items():
         if getattr(given, name) == getattr(defaults, name):
             setattr(given, name, value)
@@ -112,7 +123,7 @@ def _run(given: argparse.Namespace) -> int:
     if given.keys < 10_000 or given.keys % 10_000:
         raise ValueError("--keys: a multiple of 10,000 is needed")
     connections = [int(each) for each in given.connections.split(",")]
-    cases: list[Case] = all_cases(Scale(given.keys))
+    cases: list[Case] = all_cases(Scale(given.keys, given.deletes))
     large: list[LargeCase] = large_cases(given.large * 1024**2)
     selected = chosen([case.name for case in cases] + [case.name for case in large], given.cases)
     cases = [case for case in cases if case.name in selected]

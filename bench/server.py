@@ -151,10 +151,15 @@ class Server:
             before = now
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """End it and throw its data away."""
+    def terminate(self) -> None:
+        """Ask it to end."""
         if self._process is not None:
             self._process.terminate()
+
+    def stop(self) -> None:
+        """End it and throw its data away."""
+        self.terminate()
+        if self._process is not None:
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:

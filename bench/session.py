@@ -86,6 +86,8 @@ class Session:
     def stop(self) -> None:
         """End all of them."""
         for server in self._servers:
+            server.terminate()
+        for server in self._servers:
             server.stop()
 
     def measure(self, cases: Iterable[Case], generator: Generator, *, loop: bool) -> None:
@@ -183,6 +185,8 @@ class Session:
         began = time.perf_counter()
         call(server.address, work.heads[0], work.body)
         one = time.perf_counter() - began
+        if connections * one < self._settings.seconds:
+            return self._settings.seconds
         return max(self._settings.seconds, min(_LONGEST_S, math.ceil(_ANSWERS * connections * one)))
 
     def _large(self, server: Server, case: LargeCase, row: Row, source: Source) -> None:
