@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(number: int, frame: object) -> NoReturn:
+def _end(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
