@@ -10,10 +10,13 @@ from bench.samples import Sample
 #: The server that the others are compared with.
 OURS = "zs3"
 
+#: In a cell without a figure (a hyphen would be a list in reStructuredText).
+NOTHING = "\N{EN DASH}"
+
 LEGEND = (
     "In brackets: zs3 divided by that server, so that more than 1 is in favour of zs3 for rates and against it for CPU "
     "and memory. ``g``: the load generator was the limit, the server can do more; ``f``: fewer than three answers per "
-    "connection; ``e``: there were errors, see below; ``-``: not measured."
+    "connection; ``e``: there were errors, see below; a dash: not measured."
 )
 
 
@@ -44,7 +47,7 @@ def _with_ratio(value: Callable[[Sample], float | None]) -> Callable[[Row, str],
         sample, ours = row.median(server), row.median(OURS)
         figure = value(sample) if sample else None
         if sample is None or figure is None:
-            return "-"
+            return NOTHING
         text = number(figure)
         reference = value(ours) if ours and server != OURS else None
         if reference is not None and figure:
@@ -58,7 +61,7 @@ def _with_ratio(value: Callable[[Sample], float | None]) -> Callable[[Row, str],
 def _latency(row: Row, server: str) -> str:
     sample = row.median(server)
     if sample is None or "p99" not in sample.latency_ms:
-        return "-"
+        return NOTHING
     return f"{number(sample.latency_ms['p50'])} / {number(sample.latency_ms['p99'])}"
 
 
@@ -81,7 +84,7 @@ def render(report: Report) -> str:
     parts.append(LEGEND)
     for title, cell in _METRICS:
         rows = [[row.title, str(row.connections), *(cell(row, name) for name in servers)] for row in report.rows]
-        rows = [row for row in rows if any(text != "-" for text in row[2:])]
+        rows = [row for row in rows if any(text != NOTHING for text in row[2:])]
         if rows:
             parts.append(title)
             parts.append(grid(["request", "conn.", *servers], rows))
@@ -99,9 +102,9 @@ def _about(report: Report, servers: Sequence[str]) -> str:
     rows = []
     for name in servers:
         about = report.servers[name]
-        started = "-" if about.started_in is None else f"{about.started_in:.2f}"
-        memory = "-" if about.memory is None else number(about.memory / 1e6)
-        rows.append([name, started, memory, about.version or "-", about.note])
+        started = NOTHING if about.started_in is None else f"{about.started_in:.2f}"
+        memory = NOTHING if about.memory is None else number(about.memory / 1e6)
+        rows.append([name, started, memory, about.version or NOTHING, about.note])
     return grid(["server", "starts in s", "idle MB", "version", "how"], rows, left=5)
 
 
