@@ -22,7 +22,7 @@ from bench.results import Report
 from bench.session import Generator, Session, Settings
 from bench.wrk import Wrk
 
-_QUICK_CASES = "get-1k,get-1m,head-1k,put-1k,put-1m,delete,list-first,list-flat,put-large,get-large"
+_QUICK_CASES = "get-1k,get-1m,head-1k,put-1k,put-1m,delete,list-first,put-large,get-large"
 _QUICK_SERVERS = "zs3,zs3-nosync,before,original,rclone,nginx"
 
 
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         help="each measurement is made so often, going round the servers; the median counts",
     )
     add("--keys", type=int, default=100_000, help="in the large buckets of the listings, a multiple of 10,000")
+    add("--longest", type=int, default=10, help="seconds for each measurement where an answer takes long")
     add("--deletes", type=int, default=1000, help="objects that are deleted in a measurement")
     add("--large", type=int, default=1024, help="size of the large object in MiB")
     add("--workers", type=int, default=1, help="processes of zs3 and of nginx, 0 for one per core")
@@ -99,7 +100,7 @@ def _end(number: int, _frame: object) -> NoReturn:
 def quicken(given: argparse.Namespace) -> None:
     """What was not given otherwise gets smaller."""
     defaults = parser().parse_args([])
-    quick = {"connections": "50", "seconds": 1, "keys": 20_000, "deletes": 300, "large": 256}
+    quick = {"connections": "50", "seconds": 1, "keys": 20_000, "deletes": 300, "large": 64, "longest": 3}
     for name, value in quick.items():
         if getattr(given, name) == getattr(defaults, name):
             setattr(given, name, value)
@@ -141,7 +142,7 @@ def _run(given: argparse.Namespace) -> int:
                 "workers of zs3 and nginx": str(given.workers or "one per core"),
             },
         )
-        session = Session(report, Settings(connections, given.seconds, given.rounds), home, _tell)
+        session = Session(report, Settings(connections, given.seconds, given.longest, given.rounds), home, _tell)
         kinds = {server.name: server for server in SERVERS}
         try:
             session.start((kinds[name](found[name], home / name, workers=given.workers) for name in names), cases)

@@ -26,8 +26,7 @@ from bench.server import Server, ServerError
 
 #: A measurement of requests that are sent once each ends by itself, but not later than this.
 _ONCE_S = 60.0
-#: What takes long is measured for longer, up to so many seconds: as long as this many answers on each connection take.
-_LONGEST_S = 10.0
+#: What takes long is measured for longer: as long as this many answers on each connection take.
 _ANSWERS = 2
 _TROUBLES = (WrongAnswer, OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError)
 
@@ -43,10 +42,15 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How often and how long."""
+    """How often and how long.
+
+    :ivar seconds: of each measurement.
+    :ivar longest: where a server is so slow that it hardly answers in that time.
+    """
 
     connections: Sequence[int] = (1, 50)
     seconds: float = 2
+    longest: float = 10
     rounds: int = 3
 
 
@@ -187,7 +191,7 @@ class Session:
         one = time.perf_counter() - began
         if connections * one < self._settings.seconds:
             return self._settings.seconds
-        return max(self._settings.seconds, min(_LONGEST_S, math.ceil(_ANSWERS * connections * one)))
+        return max(self._settings.seconds, min(self._settings.longest, math.ceil(_ANSWERS * connections * one)))
 
     def _large(self, server: Server, case: LargeCase, row: Row, source: Source) -> None:
         if case.method == "PUT":
