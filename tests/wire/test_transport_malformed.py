@@ -182,7 +182,7 @@ def test_smuggled_request_is_not_served() -> None:
     assert handler.requests == []
 
 
-def test_more_than_one_empty_line_before_a_request_is_malformed() -> None:
+def test_a_flood_of_empty_lines_before_a_request_is_malformed() -> None:
     connection = Server(Handler(path)).connect()
     for _ in range(2):
         connection.send(b"\r\n" + get(b"Host: h"))

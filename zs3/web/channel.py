@@ -37,6 +37,9 @@ MAX_DRAIN = 1024 * 1024
 #: notices that the client has gone
 MAX_AHEAD = 16 * 1024
 
+#: empty lines that are ignored before a request
+MAX_EMPTY_LINES = 4
+
 # Line breaks are taken out of header values by Twisted, other controls are not (RFC 9110 section 5.5).
 _WITHOUT_CONTROLS = bytes(c if c in b"\t\r\n" or (c > 31 and c != 127) else 32 for c in range(256))
 
@@ -73,7 +76,7 @@ class Channel(http.HTTPChannel):
         self._host: IAddress | None = None
         self._state = _State.HEAD
         self._within_head = False
-        self._skipped_line = False
+        self._skipped_lines = 0
         self._ahead = b""  # received, not yet understood
         self._stepping = False
         self._holds = 0
@@ -237,11 +240,12 @@ class Channel(http.HTTPChannel):
     def _receive_head(self) -> bool:
         ahead = self._ahead
         if ahead.startswith(b"\r\n"):
-            # RFC 9112 section 2.2: an empty line before the request line; one.
-            if self._skipped_line:
+            # RFC 9112 section 2.2 asks that one empty line before the request line be ignored, not a flood of them.
+            if self._skipped_lines == MAX_EMPTY_LINES:
                 self._refuse(S3Error("BadRequest"))
                 return False
-            self._skipped_line, self._ahead = True, ahead[2:]
+            self._skipped_lines += 1
+            self._ahead = ahead[2:]
             return True
         end = ahead.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
         if end < 0:
@@ -258,7 +262,8 @@ class Channel(http.HTTPChannel):
             self._refuse(error)
             return False
         self._ahead = ahead[end + 4 :]
-        self._within_head = self._skipped_line = False
+        self._within_head = False
+        self._skipped_lines = 0
         self._begin(head)
         return True
 
