@@ -11,10 +11,13 @@ side of the connection, which `twisted.web.http.Request` writes to.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IAddress
+from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -50,6 +53,14 @@ class _State(Enum):
     ANSWER = auto()  # the body is complete, the answer is not
     BROKEN = auto()  # what follows cannot be understood, but there is an answer to send
     CLOSING = auto()  # what comes is not looked at
+
+
+@functools.lru_cache(maxsize=1024)
+def _name_as_sent(name: str) -> bytes:
+    """The name of a response header as it is spelled on the wire."""
+    canonical = next(iter(Headers({name: [""]}).getAllRawHeaders()))[0]
+    # Capitalised by Twisted.  SDKs hand the names of user metadata on as they come, and on S3 they come so.
+    return canonical.lower() if canonical.startswith(b"X-Amz-") else canonical
 
 
 class Channel(http.HTTPChannel):
@@ -88,6 +99,7 @@ class Channel(http.HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self._limits = self.site.limits
+        self._on_socket = isinstance(self.transport, Connection) and not self.transport.TLS
         self._deadline = Deadline(self.site.reactor, self.timeoutConnection)
         self.site.opened(self)
         self._arm()
@@ -140,6 +152,20 @@ class Channel(http.HTTPChannel):
         return self._host
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        pairs = []
+        for name, values in headers.getAllRawHeaders():
+            sent_name = _name_as_sent(name.decode("latin-1"))
+            pairs += [(sent_name, value) for value in values]
+        self.transport.write(self._head(version, code, reason, pairs).translate(_WITHOUT_CONTROLS))
+
+    def write_answer(
+        self, version: bytes, code: int, reason: bytes, headers: Mapping[str, bytes], content: bytes
+    ) -> None:
+        """The head of a response and its whole content, in one piece."""
+        head = self._head(version, b"%d" % code, reason, [(_name_as_sent(name), headers[name]) for name in headers])
+        self._send(head + content if content else head)
+
+    def _head(self, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
         if self._state is _State.BODY and (
             # Having had its answer, a client that waited may or may not send the body: there is no telling what
             # the next bytes are (RFC 9110 section 10.1.1).  The rest of a chunked body may be of any length.
@@ -147,14 +173,26 @@ class Channel(http.HTTPChannel):
         ):
             self.persistent = False
         parts = [version, b" ", code, b" ", reason, b"\r\n", self.site.common_headers(self.requests[0].request_id)]
-        for name, values in headers.getAllRawHeaders():
-            if name.startswith(b"X-Amz-"):
-                # Capitalised by Twisted.  SDKs hand the names of user metadata on as they come, and on S3 they come so.
-                name = name.lower()
-            for value in values:
-                parts += (name, b": ", value, b"\r\n")
+        for name, value in pairs:
+            parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n" if self.persistent else b"Connection: close\r\n\r\n")
-        self.transport.write(b"".join(parts).translate(_WITHOUT_CONTROLS))
+        return b"".join(parts)
+
+    def _send(self, data: bytes) -> None:
+        """Write to the transport, or, if it is a socket for which nothing waits, into that at once.
+
+        That spares the reactor the wait for the socket to become writable, which it nearly always is.
+        """
+        transport = self.transport
+        if self._on_socket and not transport.dataBuffer and not transport._tempDataLen and not transport.disconnecting:
+            try:
+                sent = transport.getHandle().send(data)
+            except OSError:
+                sent = 0  # the transport will find out what is the matter
+            if sent == len(data):
+                return
+            data = data[sent:]
+        transport.write(data)
 
     def requestDone(self, request: Request) -> None:
         self.requests.remove(request)

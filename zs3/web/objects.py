@@ -13,7 +13,7 @@ from zs3.web import headers
 from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
 from zs3.web.documents import NULL_VERSION, quoted
-from zs3.web.producers import send_object
+from zs3.web.producers import answer_object
 from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
 from zs3.web.responses import send_empty
 
@@ -193,10 +193,8 @@ async def get_object(call: Call) -> None:
         reader.close()
         send_empty(call.request, 304, answer.headers)
         return
-    call.request.setResponseCode(answer.status)
-    for name, value in answer.headers.items():
-        call.request.setHeader(name, value)
-    await send_object(call.request, reader, answer.span.first, answer.span.size)
+    span = answer.span
+    await answer_object(call.request, answer.status, answer.headers, reader, span.first, span.size)
 
 
 async def head_object(call: Call) -> None:

@@ -6,16 +6,21 @@ announced is sent, or the connection is aborted: never less, never padding.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from zs3.store.interface import IObjectReader
+from zs3.store.interface import IFileReader, IObjectReader
 from zs3.web.request import Request
 
 #: bytes read and written at a time
 PIECE = 256 * 1024
+
+#: what is in memory goes out with the head, in one piece, up to so many bytes
+SMALL = 64 * 1024
 
 _log = Logger()
 
@@ -31,6 +36,25 @@ def send_object(request: Request, reader: IObjectReader, first: int, size: int) 
     what `reader.read` fails with; whether that can still be answered is for `zs3.web.responses.send_error` to see.
     """
     return Deferred.fromCoroutine(_send(request, reader, first, size))
+
+
+async def answer_object(
+    request: Request, status: int, headers: Mapping[str, bytes], reader: IObjectReader, first: int, size: int
+) -> None:
+    """Answer with some bytes of an object, as `send_object` does.
+
+    :param headers: all of them, Content-Length among them.
+    """
+    if 0 < size <= SMALL and IFileReader.providedBy(reader) and not request.gone:
+        data = reader.read_now(first, size)
+        if data is not None and reader.unchanged_now():
+            reader.close()
+            request.answer(status, headers, data)
+            return
+    request.setResponseCode(status)
+    for name, value in headers.items():
+        request.setHeader(name, value)
+    await _send(request, reader, first, size)
 
 
 async def _send(request: Request, reader: IObjectReader, first: int, size: int) -> None:

@@ -6,7 +6,9 @@ holds what is S3's about it.
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -14,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
@@ -29,6 +32,9 @@ from zs3.web.responses import send_error
 
 if TYPE_CHECKING:
     from zs3.web.site import Site
+
+
+_UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 class Query:
@@ -165,6 +171,25 @@ class Request(server.Request):
         """For Twisted's own deferred resources: answer the failure."""
         send_error(self, reason)
         return reason
+
+    def answer(self, status: int, headers: Mapping[str, bytes], content: bytes = b"") -> None:
+        """Answer as a whole and finish: cheaper than `setHeader`, `write` and `finish`, and the same on the wire.
+
+        :param headers: all there are, Content-Length among them where there is one.
+        :param content: nothing where there can be none.
+        """
+        if next(self.responseHeaders.getAllRawHeaders(), None) or _UNSAFE(b"".join(headers.values())):
+            # Rare: headers that were set before, or characters that no line may hold.
+            for name, value in headers.items():
+                self.setHeader(name.encode("ascii"), value)
+            self.setResponseCode(status)
+            self.write(content)
+        else:
+            self.code, self.code_message = status, RESPONSES.get(status, b"Unknown Status")
+            self.startedWriting = 1
+            self.sentLength = len(content)
+            self.channel.write_answer(self.clientproto, status, self.code_message, headers, content)
+        self.finish()
 
     def abort(self) -> None:
         """Drop the connection at once: the only way to tell the client that a response is not what was announced."""
