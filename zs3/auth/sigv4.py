@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from zs3.auth import canonical, dates
@@ -48,6 +48,7 @@ _BOUND_ANYWAY = frozenset((b"x-amz-content-sha256", b"x-amz-date"))
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _DATE = re.compile(r"[0-9]{8}")
+_HEX_SIGNATURE = re.compile(rb"[0-9a-f]{64}").fullmatch
 _EXPIRES = re.compile(r"-?[0-9]{1,18}")
 
 #: makes an error of the code and wording that header or query authentication has
@@ -69,8 +70,10 @@ def decode_claim(
     """
     path, raw_query = canonical.split_target(wire.target)
     query = canonical.split_query(raw_query)
-    names = {name for name, _ in query}
     authorization = wire.values(b"authorization")
+    if not query and len(authorization) == 1:
+        return _from_header(wire, path, query, authorization[0], now, region)
+    names = {name for name, _ in query}
     in_query_v4 = not names.isdisjoint(_QUERY_PARAMETERS[:3])
     in_query_v2 = v2.is_claimed(names)
     if len(authorization) + in_query_v4 + in_query_v2 > 1:
@@ -154,8 +157,8 @@ def _from_header(
         raise v2.not_supported()
     if scheme != ALGORITHM.encode():
         raise S3Error("InvalidArgument", "Unsupported Authorization Type", ArgumentName="Authorization")
-    parts = _components(rest)
-    scope = _scope(parts["Credential"], region, _header_malformed)
+    names_of, signature = _authorization(rest, region)
+    scope, signed = names_of
     timestamp, issued = _header_time(wire)
     if abs(now - issued) > MAX_SKEW_S:
         raise S3Error(
@@ -173,7 +176,6 @@ def _from_header(
     if claimed is None:
         raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
     payload = payload_hash(claimed)
-    signed = parts["SignedHeaders"].encode("ascii").split(b";")
     _check_all_signed(wire, signed, _BOUND_ANYWAY)
     requests, whole = _canonical_requests(wire, path, canonical.canonical_query(query), signed, payload)
     return V4Claim(
@@ -181,7 +183,7 @@ def _from_header(
         kind="header",
         payload=payload,
         timestamp=timestamp,
-        signature=parts["Signature"],
+        signature=signature,
         requests=requests,
         whole=whole,
     )
@@ -235,26 +237,25 @@ def _from_query(wire: Wire, path: bytes, query: canonical.Query, now: float, reg
 
 
 def _canonical_requests(
-    wire: Wire, path: bytes, query: bytes, signed: list[bytes], payload: str
+    wire: Wire, path: bytes, query: bytes, signed: Sequence[bytes], payload: str
 ) -> tuple[list[bytes], bool]:
     """The canonical request in each spelling of its path, and whether every header that is said to be signed is there.
 
     A header that is named but absent would be signed as an empty one; what the
     signer meant to be sent was not sent then, so such a claim never matches.
     """
-    by_name: dict[bytes, list[bytes]] = {}
-    for name, value in wire.headers:
-        by_name.setdefault(name, []).append(value)
-    lines = [name + b":" + canonical.canonical_value(by_name.get(name, [])) for name in signed]
+    by_name = wire.by_name()
+    lines = [name + b":" + canonical.canonical_value(by_name.get(name, ())) for name in signed]
     rest = [query, *lines, b"", b";".join(signed), payload.encode("ascii")]
     method = wire.method.encode("ascii")
     requests = [b"\n".join([method, spelling, *rest]) for spelling in canonical.path_spellings(path)]
-    return requests, by_name.keys() >= set(signed)
+    return requests, all(name in by_name for name in signed)
 
 
 def _check_all_signed(wire: Wire, signed: Iterable[bytes], exempt: frozenset[bytes]) -> None:
     """AccessDenied unless `host` and every x-amz-* header is covered: else whoever holds the request could add some."""
-    missing = {name for name, _ in wire.headers if name.startswith(b"x-amz-") and name not in exempt}
+    missing = {name for name in wire.by_name() if name.startswith(b"x-amz-")}
+    missing.difference_update(exempt)
     missing.add(b"host")
     missing.difference_update(signed)
     if missing:
@@ -263,6 +264,31 @@ def _check_all_signed(wire: Wire, signed: Iterable[bytes], exempt: frozenset[byt
             "There were headers present in the request which were not signed",
             HeadersNotSigned=", ".join(echo(name) for name in sorted(missing)),
         )
+
+
+#: What an Authorization header says before its signature: the same for all requests of a client on a day.
+#: By region, as it is held against that.
+_MAX_HEADERS = 1024
+_headers: dict[tuple[bytes, str | None], tuple[_Scope, tuple[bytes, ...]]] = {}
+
+
+def _authorization(text: bytes, region: str | None) -> tuple[tuple[_Scope, tuple[bytes, ...]], str]:
+    """The credential and the signed headers that an Authorization header names, and its signature."""
+    before, _, signature = text.rpartition(b"Signature=")
+    # The last component, and hex digits alone: then `before` decides whether the whole is well-formed.
+    cacheable = before.rstrip().endswith(b",") and _HEX_SIGNATURE(signature) is not None
+    if cacheable:
+        known = _headers.get((before, region))
+        if known is not None:
+            return known, signature.decode("ascii")
+    parts = _components(text)
+    scope = _scope(parts["Credential"], region, _header_malformed)
+    known = scope, tuple(parts["SignedHeaders"].encode("ascii").split(b";"))
+    if cacheable:
+        if len(_headers) >= _MAX_HEADERS:
+            _headers.clear()
+        _headers[before, region] = known
+    return known, parts["Signature"]
 
 
 def _components(text: bytes) -> dict[str, str]:

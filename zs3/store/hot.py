@@ -24,7 +24,7 @@ _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
 #: How often the path of the data directory is looked at: it may be moved, or something mounted over it.
 _LOOK_S = 1.0
 #: The distance of the bytes that are looked at to see whether what is between them is in memory.
-_STRIDE = 64 * 1024
+_STRIDE = 128 * 1024
 
 #: Names that a bucket may have without any doubt.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", re.ASCII).fullmatch

@@ -12,11 +12,12 @@ side of the connection, which `twisted.web.http.Request` writes to.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IPullProducer
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -161,9 +162,58 @@ class Channel(http.HTTPChannel):
     def write_answer(
         self, version: bytes, code: int, reason: bytes, headers: Mapping[str, bytes], content: bytes
     ) -> None:
-        """The head of a response and its whole content, in one piece."""
+        """The head of a response and its whole content, in one piece; or the head alone, before `send_file`."""
         head = self._head(version, b"%d" % code, reason, [(_name_as_sent(name), headers[name]) for name in headers])
         self._send(head + content if content else head)
+
+    @property
+    def on_socket(self) -> bool:
+        """Whether bytes go into a socket as they are, so that `begin_file` may be called."""
+        return self._on_socket
+
+    def begin_file(self, producer: IPullProducer) -> None:
+        """Let `producer` send a file by `send_file`, whenever it is resumed; the content's other ways are closed then.
+
+        It is resumed for the first time at once.
+        """
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(producer, False)
+
+    def send_file(self, fd: int, offset: int, size: int) -> int:
+        """Send bytes of a file straight to the socket: how many it took.
+
+        :raises EOFError: the file has none.
+        """
+        if self._waits_to_write() or self._state is _State.CLOSING:
+            return 0
+        try:
+            sent = os.sendfile(self.transport.getHandle().fileno(), fd, offset, size)
+        except (BlockingIOError, ConnectionError):
+            return 0  # the transport will find out of a broken connection
+        if sent == 0:
+            raise EOFError
+        return sent
+
+    def wait_for_room(self) -> None:
+        """For the producer of a file: resume me when the client has taken what is on its way."""
+        self._write_full = True
+        self._arm()
+        self.transport.startWriting()
+
+    def wait_for_disk(self) -> None:
+        """For the producer of a file: it is not the client that I wait for."""
+        self._write_full = False
+        self._arm()
+
+    def end_file(self) -> None:
+        """The file is sent, or given up."""
+        self._write_full = False
+        if self._state is not _State.CLOSING:
+            self.transport.unregisterProducer()
+            self.transport.registerProducer(self, True)
+
+    def _waits_to_write(self) -> bool:
+        return bool(self.transport.dataBuffer or self.transport._tempDataLen or self.transport.disconnecting)
 
     def _head(self, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
         if self._state is _State.BODY and (
@@ -184,7 +234,7 @@ class Channel(http.HTTPChannel):
         That spares the reactor the wait for the socket to become writable, which it nearly always is.
         """
         transport = self.transport
-        if self._on_socket and not transport.dataBuffer and not transport._tempDataLen and not transport.disconnecting:
+        if self._on_socket and not self._waits_to_write():
             try:
                 sent = transport.getHandle().send(data)
             except OSError:

@@ -20,12 +20,12 @@ from twisted.web.resource import IResource
 from twisted.web.util import DeferredResource
 from zope.interface import implementer
 
-from zs3.auth.credentials import S3LoginFailed, SignedRequest
+from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UsersChecker
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
 from zs3.web.call import Settings
 from zs3.web.request import Request
-from zs3.web.resources import Session
+from zs3.web.resources import Realm, Session
 
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
 
@@ -35,6 +35,8 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
 
     :param domains: in lower case.
     """
+    if not domains:
+        return None
     name = _PORT.sub("", host).lower().rstrip(".")
     # The longest first: a bucket may be called like the first label of another domain.
     for domain in sorted(domains, key=len, reverse=True):
@@ -63,6 +65,8 @@ class S3Guard:
         self, portal: Portal, *, region: str | None, sigv2: bool, domains: Sequence[str], clock: IReactorTime
     ) -> None:
         self._portal = portal
+        checker = portal.checkers.get(ISignedRequest)
+        self._never_waits = isinstance(checker, UsersChecker) and isinstance(portal.realm, Realm)
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock)
@@ -96,11 +100,22 @@ class S3Guard:
         request.log.access_key = claim.access_key
         credentials = SignedRequest(claim)
         session = Session(credentials, self._settings, host_bucket)
+        if self._never_waits:
+            return self._log_in_now(credentials, session)
         return _now_or_later(
             self._portal.login(credentials, session, IResource).addCallbacks(
                 self._logged_in, self._refused, callbackArgs=(request,)
             )
         )
+
+    def _log_in_now(self, credentials: SignedRequest, session: Session) -> IResource:
+        """What `Portal.login` comes to with our own checker and realm, without the Deferreds."""
+        try:
+            name = self._portal.checkers[ISignedRequest].requestAvatarId(credentials)
+            avatar: IResource = self._portal.realm.requestAvatar(name, session, IResource)[1]
+        except S3LoginFailed as failed:
+            raise failed.error from None
+        return avatar
 
     def _logged_in(self, result: tuple[object, IResource, Any], request: Request) -> IResource:
         _, avatar, logout = result

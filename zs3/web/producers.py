@@ -6,10 +6,11 @@ announced is sent, or the connection is aborted: never less, never padding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -21,6 +22,10 @@ PIECE = 256 * 1024
 
 #: what is in memory goes out with the head, in one piece, up to so many bytes
 SMALL = 64 * 1024
+
+#: bytes of a file that are looked at, read ahead and sent at a time, and that are sent before others have their turn
+WINDOW = 512 * 1024
+TURN = 2 * WINDOW
 
 _log = Logger()
 
@@ -63,6 +68,9 @@ async def _send(request: Request, reader: IObjectReader, first: int, size: int) 
             return
         if size == 0 or request.method == b"HEAD":
             request.write(b"")
+        elif size > SMALL and request.channel.on_socket and IFileReader.providedBy(reader):
+            request.write(b"")
+            await _FileSender(request, reader, first, first + size).sent
         else:
             await _send_pieces(request, reader, first, first + size)
     except _Changed:
@@ -103,6 +111,92 @@ async def _send_pieces(request: Request, reader: IObjectReader, position: int, e
         piece.addErrback(lambda _: None)  # of a piece that nobody waits for any more
         if not request.gone:
             request.unregisterProducer()
+
+
+@implementer(IPullProducer)
+class _FileSender:
+    """Sends bytes of a file from the page cache to the socket, without taking them into this process.
+
+    What is not in memory is read into it in a thread first: neither a cold disk nor a slow client holds up others.
+
+    :ivar sent: fires when all is sent or the client has gone; fails with `_Changed`, or with what reading fails with.
+    """
+
+    def __init__(self, request: Request, reader: Any, position: int, end: int) -> None:
+        self._request, self._reader = request, reader
+        self._channel = request.channel
+        self._position, self._end = position, end
+        self._warming = self._over = False
+        self.sent: Deferred[None] = Deferred(lambda _: self._finish(CancelledError()))
+        request.notifyFinish().addErrback(lambda _: self._finish())
+        self._channel.begin_file(self)
+
+    def resumeProducing(self) -> None:
+        """The transport has sent all it had."""
+        if not self._warming:
+            self._try(self._go_on)
+
+    def stopProducing(self) -> None:
+        """The client has gone; but that the request is told next, and then it tells us."""
+
+    def _try(self, step: Callable[[], object]) -> None:
+        if self._over:
+            return
+        try:
+            step()
+        except EOFError:
+            self._finish(_Changed())
+        except Exception as error:
+            self._finish(error)
+
+    def _go_on(self) -> None:
+        for _ in range(TURN // WINDOW):
+            size = min(WINDOW, self._end - self._position)
+            if not self._reader.is_warm(self._position, size):
+                self._warm(size)
+                return
+            if self._send(size) < size or self._over:
+                return
+        self._channel.wait_for_room()  # others have their turn first
+
+    def _warm(self, size: int) -> None:
+        self._warming = True
+        self._channel.wait_for_disk()
+
+        def warmed(complete: bool) -> None:
+            self._warming = False
+            if not complete:
+                raise EOFError
+            if self._send(size) == size and not self._over:
+                self._channel.wait_for_room()
+
+        self._reader.warm(self._position, size).addCallback(
+            lambda complete: self._try(lambda: warmed(complete))
+        ).addErrback(lambda failure: self._finish(failure.value))
+
+    def _send(self, size: int) -> int:
+        """Send up to `size` bytes that are in memory, and see to what comes next unless all were taken."""
+        if self._position + size == self._end and not self._reader.unchanged_now():
+            raise _Changed
+        taken = self._channel.send_file(self._reader.fileno(), self._position, size)
+        self._position += taken
+        self._request.sentLength += taken
+        if self._position == self._end:
+            self._finish()
+        elif taken < size:
+            self._channel.wait_for_room()
+        return taken
+
+    def _finish(self, error: Exception | None = None) -> None:
+        if self._over:
+            return
+        self._over = True
+        if not self._request.gone:
+            self._channel.end_file()
+        if error is None:
+            self.sent.callback(None)
+        else:
+            self.sent.errback(error)
 
 
 class _Changed(Exception):

@@ -78,6 +78,7 @@ class Request(server.Request):
     and finds out from `notifyFinish` that the client went away.
 
     :ivar wire: method, target and headers as received, for the signature.
+    :ivar values: the headers by name, in lower case; several lines of one name joined by a comma.
     :ivar raw_path: the path as received, without the query.
     :ivar query: the query, decoded.
     :ivar content_length: the declared length of the body in bytes; None without one.
@@ -105,7 +106,7 @@ class Request(server.Request):
     def begin(self, head: Head, body: Body) -> None:
         """For the channel: this is what was received; serve it."""
         self._take(head.method, head.target, head.version, head.fields)
-        self._values = head.values
+        self.values = head.values
         self.content_length = head.declared_length
         self.has_body = head.length != 0
         self.body = body
@@ -114,7 +115,7 @@ class Request(server.Request):
     def refuse(self, error: S3Error, method: bytes, target: bytes) -> None:
         """For the channel: this was no request; answer `error`."""
         self._take(method, target, b"HTTP/1.1", ())
-        self._values = {}
+        self.values: Mapping[bytes, bytes] = {}
         self.content_length, self.has_body = None, False
         self.body = Body(self.channel)
         self.body.end()
@@ -136,7 +137,7 @@ class Request(server.Request):
 
     def header(self, name: str) -> str | None:
         """The value of a header as text (UTF-8, or else Latin-1), several lines joined by a comma; None without it."""
-        value = self._values.get(name.lower().encode("ascii"))
+        value = self.values.get(name.lower().encode("ascii"))
         return None if value is None else header_text(value)
 
     def process(self) -> None:
