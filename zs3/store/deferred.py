@@ -21,6 +21,7 @@ from zope.interface import implementer
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store import posix
+from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     Attributes,
     BucketInfo,
@@ -40,7 +41,6 @@ from zs3.store.interface import (
     UploadsPage,
     WriteCondition,
 )
-from zs3.store.hot import HotFiles
 from zs3.store.locks import WouldBlock
 from zs3.store.lookup import OpenObject
 from zs3.store.staged import StagedFile
@@ -348,6 +348,9 @@ class FilesystemStore:
 
         work.addBoth(relay)
         return outer
+
+    def fetch_now(self, bucket: str, key: str, limit: int) -> tuple[ObjectInfo, bytes] | None:
+        return self._hot.fetch(bucket, key, limit)
 
     def _reader(self, found: OpenObject) -> IObjectReader:
         return FileReader(found, self._hop, self._hot) if self._hot.covers(found.fd) else Reader(found, self._hop)

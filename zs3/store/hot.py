@@ -132,6 +132,24 @@ class HotFiles:
             return None
         return OpenObject(fd, info)
 
+    def fetch(self, bucket: str, key: str, limit: int) -> tuple[ObjectInfo, bytes] | None:
+        """An object and all its bytes, or with a limit of 0 none of them; None where `lookup` must find out.
+
+        :param limit: an object of more bytes is not fetched.
+        :raises S3Error: NoSuchKey, where that is certain.
+        """
+        found = self.open(bucket, key)
+        if found is None:
+            return None
+        try:
+            size = found.info.size
+            if not limit or not size:
+                return found.info, b""
+            data = self.read(found.fd, 0, size) if size <= limit else None
+            return (found.info, data) if data is not None and found.unchanged() else None
+        finally:
+            found.close()
+
     def covers(self, fd: int) -> bool:
         """Whether `read` can be asked about an open file."""
         return self._fd >= 0 and os.fstat(fd).st_dev == self._device
@@ -150,7 +168,9 @@ class HotFiles:
 
     def is_warm(self, fd: int, offset: int, size: int) -> bool:
         """Whether the bytes of a file that is covered are in memory, found out by looking at a few of them."""
-        return all(self.read(fd, at, 1) is not None for at in (*range(offset, offset + size, _STRIDE), offset + size - 1))
+        return all(
+            self.read(fd, at, 1) is not None for at in (*range(offset, offset + size, _STRIDE), offset + size - 1)
+        )
 
 
 def _info(fd: int, key: str) -> ObjectInfo | None:

@@ -157,7 +157,7 @@ class Channel(http.HTTPChannel):
         for name, values in headers.getAllRawHeaders():
             sent_name = _name_as_sent(name.decode("latin-1"))
             pairs += [(sent_name, value) for value in values]
-        self.transport.write(self._head(version, code, reason, pairs).translate(_WITHOUT_CONTROLS))
+        self._send(self._head(version, code, reason, pairs).translate(_WITHOUT_CONTROLS))
 
     def write_answer(
         self, version: bytes, code: int, reason: bytes, headers: Mapping[str, bytes], content: bytes
@@ -213,7 +213,8 @@ class Channel(http.HTTPChannel):
             self.transport.registerProducer(self, True)
 
     def _waits_to_write(self) -> bool:
-        return bool(self.transport.dataBuffer or self.transport._tempDataLen or self.transport.disconnecting)
+        transport = self.transport
+        return bool(transport.dataBuffer or transport._tempDataLen or transport.disconnecting)  # noqa: SLF001
 
     def _head(self, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
         if self._state is _State.BODY and (

@@ -24,6 +24,7 @@ from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, U
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
 from zs3.web.call import Settings
+from zs3.web.express import Express
 from zs3.web.request import Request
 from zs3.web.resources import Realm, Session
 
@@ -65,11 +66,23 @@ class S3Guard:
         self, portal: Portal, *, region: str | None, sigv2: bool, domains: Sequence[str], clock: IReactorTime
     ) -> None:
         self._portal = portal
-        checker = portal.checkers.get(ISignedRequest)
-        self._never_waits = isinstance(checker, UsersChecker) and isinstance(portal.realm, Realm)
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock)
+        checker, realm = portal.checkers.get(ISignedRequest), portal.realm
+        self._ours: tuple[UsersChecker, Realm] | None = None
+        self._express: Express | None = None
+        if isinstance(checker, UsersChecker) and isinstance(realm, Realm):
+            self._ours = checker, realm
+            self._express = Express(realm.store, checker, self._settings)
+
+    def serve_at_once(self, request: Request) -> bool:
+        """Answer what is answered at once; see `zs3.web.express`."""
+        if self._express is None:
+            return False
+        if self._domains and bucket_of_host(request.header("host") or "", self._domains) is not None:
+            return False
+        return self._express.serve(request)
 
     def putChild(self, path: bytes, child: IResource) -> NoReturn:
         """There is nothing beside the avatars."""
@@ -100,22 +113,13 @@ class S3Guard:
         request.log.access_key = claim.access_key
         credentials = SignedRequest(claim)
         session = Session(credentials, self._settings, host_bucket)
-        if self._never_waits:
-            return self._log_in_now(credentials, session)
+        if self._ours is not None:
+            return _log_in_now(*self._ours, credentials, session)
         return _now_or_later(
             self._portal.login(credentials, session, IResource).addCallbacks(
                 self._logged_in, self._refused, callbackArgs=(request,)
             )
         )
-
-    def _log_in_now(self, credentials: SignedRequest, session: Session) -> IResource:
-        """What `Portal.login` comes to with our own checker and realm, without the Deferreds."""
-        try:
-            name = self._portal.checkers[ISignedRequest].requestAvatarId(credentials)
-            avatar: IResource = self._portal.realm.requestAvatar(name, session, IResource)[1]
-        except S3LoginFailed as failed:
-            raise failed.error from None
-        return avatar
 
     def _logged_in(self, result: tuple[object, IResource, Any], request: Request) -> IResource:
         _, avatar, logout = result
@@ -129,6 +133,15 @@ class S3Guard:
         if isinstance(failure.value, LoginFailed):
             raise S3Error("AccessDenied")
         return failure
+
+
+def _log_in_now(checker: UsersChecker, realm: Realm, credentials: SignedRequest, session: Session) -> IResource:
+    """What `Portal.login` comes to with our own checker and realm, which never wait, without the Deferreds."""
+    try:
+        _, avatar, _ = realm.requestAvatar(checker.requestAvatarId(credentials), session, IResource)
+    except S3LoginFailed as failed:
+        raise failed.error from None
+    return IResource(avatar)
 
 
 def _now_or_later(login: Deferred[IResource]) -> IResource:

@@ -129,6 +129,13 @@ async def delete_object(call: Call) -> None:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
+def add_checksum(answer: dict[str, bytes], checksum: Checksum | None, mode: str | None) -> None:
+    """Add the headers of a checksum, if the header `x-amz-checksum-mode` asks for them."""
+    if mode is not None and mode.upper() == "ENABLED":
+        for name, value in checksum_headers(checksum).items():
+            answer[name] = value.encode("ascii")
+
+
 class _Answer:
     """What GET and HEAD say of an object, and which of its bytes they mean.
 
@@ -148,10 +155,9 @@ class _Answer:
         self.headers.update(overrides)
         self._select(call, info)
         self.headers["content-length"] = b"%d" % self.span.size
-        if self.status == 200 and (call.header("x-amz-checksum-mode") or "").upper() == "ENABLED":
+        if self.status == 200:
             # Of the whole object only: a client would hold it against the part that it gets.
-            for name, value in checksum_headers(info.checksum).items():
-                self.headers[name] = value.encode("ascii")
+            add_checksum(self.headers, info.checksum, call.header("x-amz-checksum-mode"))
 
     def _select(self, call: Call, info: ObjectInfo) -> None:
         wanted, part = call.header("range"), call.parameter("partNumber")

@@ -50,7 +50,7 @@ async def answer_object(
 
     :param headers: all of them, Content-Length among them.
     """
-    if 0 < size <= SMALL and IFileReader.providedBy(reader) and not request.gone:
+    if 0 < size <= SMALL and request.method != b"HEAD" and IFileReader.providedBy(reader) and not request.gone:
         data = reader.read_now(first, size)
         if data is not None and reader.unchanged_now():
             reader.close()

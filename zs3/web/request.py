@@ -6,9 +6,9 @@ holds what is S3's about it.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -98,7 +98,7 @@ class Request(server.Request):
         super().__init__(channel, parsePOSTFormSubmission=False)
         del self.requestHeaders  # made on demand, see below
         self.site = channel.site
-        self.request_id = secrets.token_hex(8).upper()
+        self.request_id = os.urandom(8).hex().upper()
         self.received_ns = int(self.site.reactor.seconds() * 1e9)
         self.log = RequestLog()
         self.gone = False
@@ -106,7 +106,7 @@ class Request(server.Request):
     def begin(self, head: Head, body: Body) -> None:
         """For the channel: this is what was received; serve it."""
         self._take(head.method, head.target, head.version, head.fields)
-        self.values = head.values
+        self.values: Mapping[bytes, bytes] = head.values
         self.content_length = head.declared_length
         self.has_body = head.length != 0
         self.body = body
@@ -115,7 +115,7 @@ class Request(server.Request):
     def refuse(self, error: S3Error, method: bytes, target: bytes) -> None:
         """For the channel: this was no request; answer `error`."""
         self._take(method, target, b"HTTP/1.1", ())
-        self.values: Mapping[bytes, bytes] = {}
+        self.values = {}
         self.content_length, self.has_body = None, False
         self.body = Body(self.channel)
         self.body.end()
@@ -142,6 +142,13 @@ class Request(server.Request):
 
     def process(self) -> None:
         """Find the resource and render it; what is raised becomes the answer."""
+        at_once: Callable[[Request], bool] | None = getattr(self.site.resource, "serve_at_once", None)
+        try:
+            if at_once is not None and at_once(self):
+                return
+        except Exception:
+            send_error(self, Failure())
+            return
         self.prepath = []
         self.postpath = [unquote_to_bytes(segment) for segment in self.raw_path[1:].split(b"/")]
         try:

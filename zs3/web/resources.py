@@ -43,12 +43,12 @@ class Session:
 class Realm:
     """Gives every user the tree of resources.
 
-    :param store: an `IStore`.
+    :ivar store: an `IStore`.
     """
 
     def __init__(self, store: Any, users: IUserDirectory) -> None:
-        self._store = store
-        self._users = users
+        self.store = store
+        self.users = users
 
     def requestAvatar(
         self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]
@@ -56,10 +56,10 @@ class Realm:
         """The root of the tree for the user with that access key.  S3LoginFailed if there is none any more."""
         if IResource not in interfaces or not isinstance(mind, Session):
             raise NotImplementedError("only a Session can log in, for IResource")
-        user = self._users.lookup(bytes(avatarId).decode("utf-8"))
+        user = self.users.lookup(bytes(avatarId).decode("utf-8"))
         if user is None:
             raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
-        return IResource, Root(self._store, user, mind), lambda: None
+        return IResource, Root(self.store, user, mind), lambda: None
 
 
 @implementer(IResource)
@@ -94,7 +94,10 @@ class Root:
         return NOT_DONE_YET
 
     def _find(self, request: Request) -> tuple[str, str, str]:
-        """The level of the operation, the bucket and the key, "" where there is none.  InvalidURI, InvalidBucketName."""
+        """The level of the operation, the bucket and the key, "" where there is none.
+
+        :raises S3Error: InvalidURI, InvalidBucketName.
+        """
         names.check_escapes(request.raw_path)
         segments = request.postpath or []
         bucket = self._session.host_bucket

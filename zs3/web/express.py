@@ -1,0 +1,83 @@
+"""GET and HEAD of an ordinary object that is in memory, answered on the spot.
+
+A short cut through `guard`, `resources` and `objects`, for the requests of which
+there are most.  It serves what they would serve, in the same words, and leaves
+alone what it is not sure of: other operations, conditions, ranges, refusals.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from zs3.auth.credentials import UsersChecker
+from zs3.auth.sigv4 import decode_claim
+from zs3.errors import S3Error
+from zs3.web import operations
+from zs3.web.call import Settings
+from zs3.web.headers import representation
+from zs3.web.http1 import header_text
+from zs3.web.objects import add_checksum
+from zs3.web.producers import SMALL
+from zs3.web.request import Request
+from zs3.web.responses import send_error
+
+_CHECKSUM_MODE = b"x-amz-checksum-mode"
+#: Header fields that mean nothing to GetObject and HeadObject but for that one, and for those of the signature.
+_ORDINARY = frozenset(
+    (
+        *(b"host", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection", b"content-length"),
+        *(b"authorization", b"date", b"x-amz-date", b"x-amz-content-sha256", b"x-amz-user-agent"),
+        *(b"amz-sdk-invocation-id", b"amz-sdk-request", b"x-amzn-trace-id", b"traceparent", _CHECKSUM_MODE),
+    )
+)
+#: A bucket and a key that are spelled like this stand for themselves, and the signature is over this spelling.
+_TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9.-]{0,62})/([A-Za-z0-9._~/-]{1,1024})", re.ASCII).fullmatch
+_OPERATIONS = {
+    method: operations.find(operations.OBJECT, method.decode("ascii"), (), lambda _: None)
+    for method in (b"GET", b"HEAD")
+}
+
+
+class Express:
+    """Knows what the guard and the realm know.
+
+    :param store: an `IStore`.
+    """
+
+    def __init__(self, store: Any, users: UsersChecker, settings: Settings) -> None:
+        self._store, self._users, self._settings = store, users, settings
+
+    def serve(self, request: Request) -> bool:
+        """Answer, or do nothing and say False."""
+        operation = _OPERATIONS.get(request.method)
+        target = _TARGET(request.uri)
+        if operation is None or target is None or request.has_body or not request.values.keys() <= _ORDINARY:
+            return False
+        bucket, key = target[1].decode("ascii"), target[2].decode("ascii")
+        try:
+            claim = decode_claim(request.wire, now=self._settings.clock.seconds(), region=self._settings.region)
+        except S3Error:
+            return False
+        user = None if claim is None else self._users.verified(claim)
+        if claim is None or user is None or not user.may(operation.access, bucket):
+            return False
+        try:
+            found = self._store.fetch_now(bucket, key, SMALL if request.method == b"GET" else 0)
+        except S3Error as error:
+            found = error
+        if found is None:
+            return False
+        log = request.log
+        log.access_key, log.operation, log.bucket, log.key = claim.access_key, operation.name, bucket, key
+        if isinstance(found, S3Error):
+            send_error(request, found)
+            return True
+        info, content = found
+        headers = representation(info)
+        headers["content-length"] = b"%d" % info.size
+        mode = request.values.get(_CHECKSUM_MODE)
+        if mode is not None:
+            add_checksum(headers, info.checksum, header_text(mode))
+        request.answer(200, headers, content)
+        return True
