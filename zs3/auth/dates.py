@@ -16,7 +16,7 @@ _HTTP_DATE = re.compile(
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-@functools.lru_cache(maxsize=256)  # the requests of one second have the same
+@functools.lru_cache(maxsize=64)  # the requests of one second have the same
 def parse_timestamp(text: str) -> float | None:
     """The time of ``YYYYMMDDTHHMMSSZ``, or None for anything else."""
     found = _TIMESTAMP.fullmatch(text)

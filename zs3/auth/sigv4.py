@@ -117,7 +117,7 @@ class V4Claim(Claim):
 
     def check(self, secret: str) -> Signer | None:
         key = _signing_key(secret, self._scope.date, self._scope.region)
-        signer = Signer(timestamp=self._timestamp, scope=self._scope.text, seed=self._signature, key=key)
+        signer = Signer(self._timestamp, self._scope.text, self._signature, key)
         given = self._signature.encode("ascii")
         matches = False
         for request in self._requests:
@@ -136,15 +136,15 @@ class V4Claim(Claim):
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """A Credential, taken apart."""
+    """A Credential, taken apart.
+
+    :ivar text: all behind the access key.
+    """
 
     access_key: str
     date: str
     region: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.date}/{self.region}/{_SERVICE}/{_TERMINATOR}"
+    text: str
 
 
 def _from_header(
@@ -269,6 +269,7 @@ def _check_all_signed(wire: Wire, signed: Iterable[bytes], exempt: frozenset[byt
 #: What an Authorization header says before its signature: the same for all requests of a client on a day.
 #: By region, as it is held against that.
 _MAX_HEADERS = 1024
+_MAX_REMEMBERED = 512
 _headers: dict[tuple[bytes, str | None], tuple[_Scope, tuple[bytes, ...]]] = {}
 
 
@@ -276,7 +277,9 @@ def _authorization(text: bytes, region: str | None) -> tuple[tuple[_Scope, tuple
     """The credential and the signed headers that an Authorization header names, and its signature."""
     before, _, signature = text.rpartition(b"Signature=")
     # The last component, and hex digits alone: then `before` decides whether the whole is well-formed.
-    cacheable = before.rstrip().endswith(b",") and _HEX_SIGNATURE(signature) is not None
+    cacheable = (
+        len(before) <= _MAX_REMEMBERED and before.rstrip().endswith(b",") and _HEX_SIGNATURE(signature) is not None
+    )
     if cacheable:
         known = _headers.get((before, region))
         if known is not None:
@@ -338,7 +341,7 @@ def _scope(credential: str, region: str | None, malformed: _Malformed) -> _Scope
         raise malformed(f'incorrect service "{service}". This endpoint belongs to "{_SERVICE}".')
     if terminator != _TERMINATOR:
         raise malformed(f'incorrect terminal "{terminator}". This endpoint uses "{_TERMINATOR}".')
-    return _Scope(access_key, date, scope_region)
+    return _Scope(access_key, date, scope_region, f"{date}/{scope_region}/{_SERVICE}/{_TERMINATOR}")
 
 
 def _header_time(wire: Wire) -> tuple[str, float]:

@@ -2,7 +2,7 @@
 
 A short cut through `guard`, `resources` and `objects`, for the requests of which
 there are most.  It serves what they would serve, in the same words, and leaves
-alone what it is not sure of: other operations, conditions, ranges, refusals.
+alone what it is not sure of: other operations, odd names and headers, refusals.
 """
 
 from __future__ import annotations
@@ -13,26 +13,34 @@ from typing import Any
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
+from zs3.store.interface import ObjectInfo
 from zs3.web import operations
 from zs3.web.call import Settings
 from zs3.web.headers import representation
-from zs3.web.http1 import header_text
-from zs3.web.objects import add_checksum
+from zs3.web.objects import Answer
 from zs3.web.producers import SMALL
+from zs3.web.query import Query
 from zs3.web.request import Request
 from zs3.web.responses import send_error
 
-_CHECKSUM_MODE = b"x-amz-checksum-mode"
-#: Header fields that mean nothing to GetObject and HeadObject but for that one, and for those of the signature.
-_ORDINARY = frozenset(
+#: Header fields that choose what is answered.
+_SELECTING = frozenset(
+    (
+        *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"),
+        *(b"range", b"if-range", b"x-amz-checksum-mode"),
+    )
+)
+#: All others that are served here: they mean nothing to GetObject and HeadObject, or are the signature's.
+_ORDINARY = _SELECTING | frozenset(
     (
         *(b"host", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection", b"content-length"),
         *(b"authorization", b"date", b"x-amz-date", b"x-amz-content-sha256", b"x-amz-user-agent"),
-        *(b"amz-sdk-invocation-id", b"amz-sdk-request", b"x-amzn-trace-id", b"traceparent", _CHECKSUM_MODE),
+        *(b"amz-sdk-invocation-id", b"amz-sdk-request", b"x-amzn-trace-id", b"traceparent"),
     )
 )
 #: A bucket and a key that are spelled like this stand for themselves, and the signature is over this spelling.
 _TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9.-]{0,62})/([A-Za-z0-9._~/-]{1,1024})", re.ASCII).fullmatch
+_NO_QUERY = Query()
 _OPERATIONS = {
     method: operations.find(operations.OBJECT, method.decode("ascii"), (), lambda _: None)
     for method in (b"GET", b"HEAD")
@@ -70,14 +78,24 @@ class Express:
             return False
         log = request.log
         log.access_key, log.operation, log.bucket, log.key = claim.access_key, operation.name, bucket, key
-        if isinstance(found, S3Error):
-            send_error(request, found)
-            return True
-        info, content = found
+        try:
+            if isinstance(found, S3Error):
+                raise found
+            _answer(request, *found)
+        except S3Error as error:
+            send_error(request, error)
+        return True
+
+
+def _answer(request: Request, info: ObjectInfo, content: bytes) -> None:
+    if _SELECTING.isdisjoint(request.values):
         headers = representation(info)
         headers["content-length"] = b"%d" % info.size
-        mode = request.values.get(_CHECKSUM_MODE)
-        if mode is not None:
-            add_checksum(headers, info.checksum, header_text(mode))
         request.answer(200, headers, content)
-        return True
+        return
+    answer = Answer(request.header, _NO_QUERY, info)
+    if answer.status == 304:
+        content = b""
+    elif answer.span.size < len(content):
+        content = content[answer.span.first :][: answer.span.size]
+    request.answer(answer.status, answer.headers, content)
