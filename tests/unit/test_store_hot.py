@@ -145,9 +145,6 @@ def test_an_ordinary_object_needs_no_thread(
         assert reader.read_now(2, 3) == b"nte"
         assert reader.unchanged_now()
         reader.close()
-        assert client.store.fetch_now("bucket", key, 7) == (client.info(key), b"content")
-        assert client.store.fetch_now("bucket", key, 6) is None
-        assert client.store.fetch_now("bucket", key, 0) == (client.info(key), b"")
 
 
 def test_that_there_is_nothing_is_known_without_a_thread(client: Client, files: HotFiles) -> None:
@@ -175,12 +172,6 @@ def test_no_descriptor_is_lost(client: Client, data: Path, files: HotFiles) -> N
     before = len(os.listdir("/proc/self/fd"))
     for key in CASES:
         told(client, key, "bucket")
-        client_fetch = client.store.fetch_now
-        for limit in (0, 1, 1 << 20):
-            try:
-                client_fetch("bucket", key, limit)
-            except S3Error:
-                pass
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -199,23 +190,8 @@ def test_what_is_not_in_memory_is_read_by_a_thread(
     assert fired(reader.read(0, 7)) == b"content"
     assert fired(reader.warm(0, 7))
     assert not fired(reader.warm(0, 8))
-    assert client.store.fetch_now("bucket", "key", 100) is None
+    assert client.get("key") == b"content"
     reader.close()
-
-
-def test_a_file_that_changes_while_it_is_fetched_is_left_to_the_ordinary_way(
-    client: Client, files: HotFiles, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client.put("key", b"content")
-    read = files.read
-
-    def interfere(fd: int, offset: int, size: int) -> bytes | None:
-        content = read(fd, offset, size)
-        (data / "bucket" / "key").write_bytes(b"CONTENT")
-        return content
-
-    monkeypatch.setattr(files, "read", interfere)
-    assert client.store.fetch_now("bucket", "key", 100) is None
 
 
 def test_a_reader_that_is_closed_or_busy_reads_nothing(client: Client, files: HotFiles) -> None:

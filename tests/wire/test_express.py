@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -187,6 +188,46 @@ def test_ordinary_requests_take_the_short_cut(daemon, bucket, client, served):
     assert client("GET", "/photos/absent").error_code == "NoSuchKey"
     assert served == [True]
     assert client("GET", "/photos/absent").error_code == "NoSuchKey"
+
+
+@pytest.mark.parametrize("path", ["/photos/plain", "/photos/large"])
+def test_what_is_not_in_memory_is_read_in_a_thread(daemon, bucket, client, monkeypatch, path):
+    monkeypatch.setattr(daemon.store._hot, "read", lambda *_: None)
+    monkeypatch.setattr(daemon.store._hot, "is_warm", lambda *_: False)
+    assert client("GET", path).body == KEYS[path][0]
+    assert client("GET", path, headers={"Range": "bytes=1-5"}).body == KEYS[path][0][1:6]
+
+
+def test_a_small_file_that_changes_while_it_is_read_is_not_sent(daemon, bucket, client, monkeypatch):
+    hot = daemon.store._hot
+    if hot._fd < 0:
+        pytest.skip("the temporary directory is on no file system that this works on")
+    read = hot.read
+
+    def interfere(*args):
+        content = read(*args)
+        (daemon.data / "photos" / "plain").write_bytes(b"CONTENT")
+        return content
+
+    monkeypatch.setattr(hot, "read", interfere)
+    target, headers = client.signed("GET", "/photos/plain")
+    connection = daemon.server.connect()
+    connection.send(f"GET {target} HTTP/1.1\r\n".encode())
+    connection.send("".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + b"\r\n")
+    assert connection.aborted
+    assert b"ontent" not in connection.received().partition(b"\r\n\r\n")[2].lower()
+
+
+def test_no_descriptor_is_left_open(daemon, bucket, client):
+    def descriptors():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    for path in KEYS:
+        for headers in EXTRA:
+            for method in ("GET", "HEAD"):
+                client(method, path, headers=headers)
+    assert descriptors() == before
 
 
 def test_head_and_content_go_out_in_one_write(daemon, bucket, client):

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.wire.test_transport_sockets import MIB, client, fetch, files, peak, server
-from zs3.web.producers import SMALL, TURN, WINDOW
+from zs3.web.producers import SMALL, WINDOW
 
 __all__ = ["client", "files", "server"]
 
 #: more than the buffers of a connection hold
 BIG = 20 * MIB
-SIZES = [1, SMALL, SMALL + 1, WINDOW, WINDOW + 1, TURN, TURN + 1, 3 * MIB + 7]
+SIZES = [1, SMALL, SMALL + 1, WINDOW, WINDOW + 1, 2 * WINDOW, 3 * MIB + 7]
 
 
 def content(size: int) -> bytes:

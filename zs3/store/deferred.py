@@ -326,13 +326,17 @@ class FilesystemStore:
 
     # Objects
 
+    def open_now(self, bucket: str, key: str) -> FileReader | None:
+        found = self._hot.open(bucket, key)
+        return None if found is None else FileReader(found, self._hop, self._hot)
+
     def open_object(self, bucket: str, key: str) -> Deferred[IObjectReader]:
         try:
-            found = self._hot.open(bucket, key)
+            reader = self.open_now(bucket, key)
         except S3Error as error:
             return fail(error)
-        if found is not None:
-            return succeed(FileReader(found, self._hop, self._hot))
+        if reader is not None:
+            return succeed(reader)
         work = self.call(self._posix.open_object, bucket, key)
         outer: Deferred[IObjectReader] = Deferred()
 
@@ -348,9 +352,6 @@ class FilesystemStore:
 
         work.addBoth(relay)
         return outer
-
-    def fetch_now(self, bucket: str, key: str, limit: int) -> tuple[ObjectInfo, bytes] | None:
-        return self._hot.fetch(bucket, key, limit)
 
     def _reader(self, found: OpenObject) -> IObjectReader:
         return FileReader(found, self._hop, self._hot) if self._hot.covers(found.fd) else Reader(found, self._hop)

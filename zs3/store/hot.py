@@ -24,7 +24,7 @@ _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
 #: How often the path of the data directory is looked at: it may be moved, or something mounted over it.
 _LOOK_S = 1.0
 #: The distance of the bytes that are looked at to see whether what is between them is in memory.
-_STRIDE = 128 * 1024
+_STRIDE = 256 * 1024
 
 #: Names that a bucket may have without any doubt.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", re.ASCII).fullmatch
@@ -132,24 +132,6 @@ class HotFiles:
             return None
         return OpenObject(fd, info)
 
-    def fetch(self, bucket: str, key: str, limit: int) -> tuple[ObjectInfo, bytes] | None:
-        """An object and all its bytes, or with a limit of 0 none of them; None where `lookup` must find out.
-
-        :param limit: an object of more bytes is not fetched.
-        :raises S3Error: NoSuchKey, where that is certain.
-        """
-        found = self.open(bucket, key)
-        if found is None:
-            return None
-        try:
-            size = found.info.size
-            if not limit or not size:
-                return found.info, b""
-            data = self.read(found.fd, 0, size) if size <= limit else None
-            return (found.info, data) if data is not None and found.unchanged() else None
-        finally:
-            found.close()
-
     def covers(self, fd: int) -> bool:
         """Whether `read` can be asked about an open file."""
         return self._fd >= 0 and os.fstat(fd).st_dev == self._device
@@ -168,9 +150,16 @@ class HotFiles:
 
     def is_warm(self, fd: int, offset: int, size: int) -> bool:
         """Whether the bytes of a file that is covered are in memory, found out by looking at a few of them."""
-        return all(
-            self.read(fd, at, 1) is not None for at in (*range(offset, offset + size, _STRIDE), offset + size - 1)
-        )
+        if self._in_memory:
+            return os.fstat(fd).st_size >= offset + size
+        buffers = (bytearray(1),)
+        try:
+            for at in (*range(offset, offset + size, _STRIDE), offset + size - 1):
+                if os.preadv(fd, buffers, at, os.RWF_NOWAIT) != 1:
+                    return False
+        except OSError:
+            return False
+        return True
 
 
 def _info(fd: int, key: str) -> ObjectInfo | None:

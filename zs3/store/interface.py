@@ -271,12 +271,8 @@ class IStore(Interface):
     def get_object_info(bucket: str, key: str) -> Deferred[ObjectInfo]:
         """Fires with what is known of an object, without reading it.  NoSuchKey."""
 
-    def fetch_now(bucket: str, key: str, limit: int) -> tuple[ObjectInfo, bytes] | None:
-        """An object and all its bytes, if they are in memory; else None, and then `open_object` must be asked.
-
-        :param limit: the most bytes it may have; with 0 the object is told without its bytes, whatever its size.
-        :raises S3Error: NoSuchKey.  It never waits, so there is no Deferred.
-        """
+    def open_now(bucket: str, key: str) -> IFileReader | None:
+        """As `open_object`, at once and without waiting; None where only `open_object` can tell.  NoSuchKey."""
 
     def put_object(
         bucket: str,

@@ -1,4 +1,4 @@
-"""GET and HEAD of an ordinary object that is in memory, answered on the spot.
+"""GET and HEAD of an ordinary object that the kernel has at hand.
 
 A short cut through `guard`, `resources` and `objects`, for the requests of which
 there are most.  It serves what they would serve, in the same words, and leaves
@@ -10,16 +10,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from twisted.python.failure import Failure
+
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
-from zs3.store.interface import ObjectInfo
+from zs3.store.interface import IFileReader, ObjectInfo
 from zs3.web import operations
 from zs3.web.call import Settings
+from zs3.web.coroutines import begin
 from zs3.web.headers import representation
 from zs3.web.objects import Answer
-from zs3.web.producers import SMALL
+from zs3.web.producers import answer_object
 from zs3.web.query import Query
+from zs3.web.ranges import Span
 from zs3.web.request import Request
 from zs3.web.responses import send_error
 
@@ -57,7 +61,7 @@ class Express:
         self._store, self._users, self._settings = store, users, settings
 
     def serve(self, request: Request) -> bool:
-        """Answer, or do nothing and say False."""
+        """Answer, now or later, or do nothing and say False."""
         operation = _OPERATIONS.get(request.method)
         target = _TARGET(request.uri)
         if operation is None or target is None or request.has_body or not request.values.keys() <= _ORDINARY:
@@ -67,35 +71,42 @@ class Express:
             claim = decode_claim(request.wire, now=self._settings.clock.seconds(), region=self._settings.region)
         except S3Error:
             return False
+        request.claim = claim  # for the ordinary way, if it comes to that
         user = None if claim is None else self._users.verified(claim)
         if claim is None or user is None or not user.may(operation.access, bucket):
             return False
         try:
-            found = self._store.fetch_now(bucket, key, SMALL if request.method == b"GET" else 0)
+            found = self._store.open_now(bucket, key)
         except S3Error as error:
             found = error
         if found is None:
             return False
         log = request.log
         log.access_key, log.operation, log.bucket, log.key = claim.access_key, operation.name, bucket, key
-        try:
-            if isinstance(found, S3Error):
-                raise found
-            _answer(request, *found)
-        except S3Error as error:
-            send_error(request, error)
+        if isinstance(found, S3Error):
+            send_error(request, found)
+        else:
+            begin(_answer(request, found))
         return True
 
 
-def _answer(request: Request, info: ObjectInfo, content: bytes) -> None:
-    if _SELECTING.isdisjoint(request.values):
-        headers = representation(info)
-        headers["content-length"] = b"%d" % info.size
-        request.answer(200, headers, content)
-        return
-    answer = Answer(request.header, _NO_QUERY, info)
-    if answer.status == 304:
-        content = b""
-    elif answer.span.size < len(content):
-        content = content[answer.span.first :][: answer.span.size]
-    request.answer(answer.status, answer.headers, content)
+async def _answer(request: Request, reader: IFileReader) -> None:
+    try:
+        info: ObjectInfo = reader.info()
+        status, span = 200, Span(0, info.size)
+        if _SELECTING.isdisjoint(request.values):
+            headers = representation(info)
+            headers["content-length"] = b"%d" % info.size
+        else:
+            answer = Answer(request.header, _NO_QUERY, info)
+            status, headers, span = answer.status, answer.headers, answer.span
+        if status == 304 or request.method == b"HEAD":
+            request.answer(status, headers)
+        else:
+            await answer_object(request, status, headers, reader, span.first, span.size)
+    except S3Error as error:
+        send_error(request, error)
+    except Exception:
+        send_error(request, Failure())
+    finally:
+        reader.close()

@@ -101,7 +101,7 @@ class S3Guard:
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket = bucket_of_host(request.header("host") or "", self._domains)
-        claim = decode_claim(
+        claim = request.claim or decode_claim(
             request.wire,
             now=self._settings.clock.seconds(),
             region=self._settings.region,

@@ -23,9 +23,8 @@ PIECE = 256 * 1024
 #: what is in memory goes out with the head, in one piece, up to so many bytes
 SMALL = 64 * 1024
 
-#: bytes of a file that are looked at, read ahead and sent at a time, and that are sent before others have their turn
-WINDOW = 512 * 1024
-TURN = 2 * WINDOW
+#: bytes of a file that are looked at, read ahead and sent at a time; then others have their turn
+WINDOW = 1024 * 1024
 
 _log = Logger()
 
@@ -50,15 +49,19 @@ async def answer_object(
 
     :param headers: all of them, Content-Length among them.
     """
-    if 0 < size <= SMALL and request.method != b"HEAD" and IFileReader.providedBy(reader) and not request.gone:
-        data = reader.read_now(first, size)
-        if data is not None and reader.unchanged_now():
-            reader.close()
-            request.answer(status, headers, data)
-            return
-    request.setResponseCode(status)
-    for name, value in headers.items():
-        request.setHeader(name, value)
+    if size and request.method != b"HEAD" and not request.gone and IFileReader.providedBy(reader):
+        if size <= SMALL:
+            data = reader.read_now(first, size)
+            if data is not None and reader.unchanged_now():
+                reader.close()
+                request.answer(status, headers, data)
+                return
+        elif request.channel.on_socket:
+            request.begin_answer(status, headers)
+    if not request.startedWriting:
+        request.setResponseCode(status)
+        for name, value in headers.items():
+            request.setHeader(name, value)
     await _send(request, reader, first, size)
 
 
@@ -150,14 +153,11 @@ class _FileSender:
             self._finish(error)
 
     def _go_on(self) -> None:
-        for _ in range(TURN // WINDOW):
-            size = min(WINDOW, self._end - self._position)
-            if not self._reader.is_warm(self._position, size):
-                self._warm(size)
-                return
-            if self._send(size) < size or self._over:
-                return
-        self._channel.wait_for_room()  # others have their turn first
+        size = min(WINDOW, self._end - self._position)
+        if self._reader.is_warm(self._position, size):
+            self._send(size)
+        else:
+            self._warm(size)
 
     def _warm(self, size: int) -> None:
         self._warming = True
@@ -167,15 +167,14 @@ class _FileSender:
             self._warming = False
             if not complete:
                 raise EOFError
-            if self._send(size) == size and not self._over:
-                self._channel.wait_for_room()
+            self._send(size)
 
         self._reader.warm(self._position, size).addCallback(
             lambda complete: self._try(lambda: warmed(complete))
         ).addErrback(lambda failure: self._finish(failure.value))
 
-    def _send(self, size: int) -> int:
-        """Send up to `size` bytes that are in memory, and see to what comes next unless all were taken."""
+    def _send(self, size: int) -> None:
+        """Send up to `size` bytes that are in memory, and see to what comes next."""
         if self._position + size == self._end and not self._reader.unchanged_now():
             raise _Changed
         taken = self._channel.send_file(self._reader.fileno(), self._position, size)
@@ -183,9 +182,8 @@ class _FileSender:
         self._request.sentLength += taken
         if self._position == self._end:
             self._finish()
-        elif taken < size:
+        else:
             self._channel.wait_for_room()
-        return taken
 
     def _finish(self, error: Exception | None = None) -> None:
         if self._over:

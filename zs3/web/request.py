@@ -22,7 +22,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
-from zs3.auth.wire import Wire
+from zs3.auth.wire import Claim, Wire
 from zs3.errors import S3Error
 from zs3.web.accesslog import RequestLog
 from zs3.web.body import Body
@@ -55,6 +55,7 @@ class Request(server.Request):
     :ivar request_id: unique; ``x-amz-request-id`` of the answer.
     :ivar received_ns: when the head was complete, in ns since the epoch.
     :ivar log: what the access log shall say.
+    :ivar claim: the credential that came with it, once it was decoded; nothing of it is verified yet.
     :ivar gone: whether the connection was lost before the answer was complete.
     """
 
@@ -70,6 +71,7 @@ class Request(server.Request):
         self.received_ns = int(self.site.reactor.seconds() * 1e9)
         self.log = RequestLog()
         self.gone = False
+        self.claim: Claim | None = None
 
     def begin(self, head: Head, body: Body) -> None:
         """For the channel: this is what was received; serve it."""
@@ -154,18 +156,22 @@ class Request(server.Request):
         :param headers: all there are, Content-Length among them where there is one.
         :param content: nothing where there can be none.
         """
+        self.begin_answer(status, headers, content)
+        self.finish()
+
+    def begin_answer(self, status: int, headers: Mapping[str, bytes], content: bytes = b"") -> None:
+        """The same without the end."""
         if next(self.responseHeaders.getAllRawHeaders(), None) or _UNSAFE(b"".join(headers.values())):
             # Rare: headers that were set before, or characters that no line may hold.
             for name, value in headers.items():
                 self.setHeader(name.encode("ascii"), value)
             self.setResponseCode(status)
             self.write(content)
-        else:
-            self.code, self.code_message = status, RESPONSES.get(status, b"Unknown Status")
-            self.startedWriting = 1
-            self.sentLength = len(content)
-            self.channel.write_answer(self.clientproto, status, self.code_message, headers, content)
-        self.finish()
+            return
+        self.code, self.code_message = status, RESPONSES.get(status, b"Unknown Status")
+        self.startedWriting = 1
+        self.sentLength = len(content)
+        self.channel.write_answer(self.clientproto, status, self.code_message, headers, content)
 
     def abort(self) -> None:
         """Drop the connection at once: the only way to tell the client that a response is not what was announced."""
