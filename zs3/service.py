@@ -6,6 +6,7 @@ the pieces together and hands it in.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet import defer
-from twisted.internet.defer import Deferred, execute, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, execute, gatherResults, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -150,6 +151,7 @@ class ListeningService(Service):
 
     :param endpoints: (as the user wrote it, endpoint).
     :param drain_timeout: seconds that running requests are given to end.
+    :param announce: whether it is logged where it listens.
     """
 
     def __init__(
@@ -158,29 +160,24 @@ class ListeningService(Service):
         endpoints: Sequence[tuple[str, IStreamServerEndpoint]],
         site: Site,
         drain_timeout: float,
+        *,
+        announce: bool = True,
     ) -> None:
         self._reactor, self._endpoints, self._site = reactor, endpoints, site
-        self._drain_timeout = drain_timeout
+        self._drain_timeout, self._announce = drain_timeout, announce
         self._ports: list[IListeningPort] = []
-        self._bound = False
+        self._bound = self._hurried = False
         self._draining: Deferred[None] | None = None
 
     def privilegedStartService(self) -> None:
         """Bind while the process may still bind ports below 1024."""
         self._bound = True
-        for description, endpoint in self._endpoints:
-            listening = maybeDeferred(endpoint.listen, self._site)
-            listening.addCallback(self._is_listening, description)
-            require(listening, self._reactor, f"cannot listen on {description}")
+        listen(self._reactor, self._endpoints, self._site, self._ports.append, announce=self._announce)
 
     def startService(self) -> None:
         super().startService()
         if not self._bound:  # `twist` has no privileged phase
             self.privilegedStartService()
-
-    def _is_listening(self, port: IListeningPort, description: str) -> None:
-        self._ports.append(port)
-        log.info("listening on {address} ({description})", address=show(port.getHost()), description=description)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -190,6 +187,8 @@ class ListeningService(Service):
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
         self._draining = self._site.drain()
+        if self._hurried:
+            self._draining.cancel()
         try:
             await self._draining.addTimeout(self._drain_timeout, self._reactor)
         except (defer.TimeoutError, defer.CancelledError):
@@ -203,6 +202,7 @@ class ListeningService(Service):
 
     def hurry(self) -> None:
         """Wait no longer for running requests."""
+        self._hurried = not self.running
         if self._draining is not None:
             self._draining.cancel()
 
@@ -234,11 +234,16 @@ class SignalService(Service):
 
 
 class NotifyService(Service):
-    """Tells the service manager READY once the reactor runs, then that it still turns, and STOPPING."""
+    """Tells the service manager READY once the reactor runs, then that it still turns, and STOPPING.
 
-    def __init__(self, reactor: Any, notifier: Notifier) -> None:
-        self._reactor, self._notifier = reactor, notifier
-        self._watchdog = LoopingCall(notifier.send, "WATCHDOG=1")
+    :param alive: asks the others that have to be well; its Deferred fires when they are.
+    """
+
+    def __init__(
+        self, reactor: Any, notifier: Notifier, alive: Callable[[], Deferred[None]] = lambda: succeed(None)
+    ) -> None:
+        self._reactor, self._notifier, self._alive = reactor, notifier, alive
+        self._watchdog = LoopingCall(lambda: Deferred.fromCoroutine(self._beat()))
         self._watchdog.clock = reactor
 
     def startService(self) -> None:
@@ -251,6 +256,11 @@ class NotifyService(Service):
         self._notifier.send("READY=1")
         if self._notifier.watchdog_seconds is not None:
             self._watchdog.start(self._notifier.watchdog_seconds / 2)
+
+    async def _beat(self) -> None:
+        await self._alive()
+        if self.running:
+            self._notifier.send("WATCHDOG=1")
 
     def stopService(self) -> None:
         super().stopService()
@@ -272,6 +282,31 @@ def reloader(parts: Mapping[str, Callable[[], object]]) -> Callable[[], None]:
                 log.info("{name} reloaded", name=name)
 
     return reload
+
+
+def listen(
+    reactor: Any,
+    endpoints: Sequence[tuple[str, IStreamServerEndpoint]],
+    factory: IProtocolFactory,
+    listening: Callable[[IListeningPort], object],
+    *,
+    announce: bool = True,
+) -> None:
+    """Listen on endpoints, of which each is told with what the user wrote; a daemon does not live without them.
+
+    :param listening: is called with each port that listens; where that is is logged if `announce`.
+    :raises StartError: if that fails.
+    """
+
+    def bound(port: IListeningPort, description: str) -> None:
+        listening(port)
+        if announce:
+            log.info("listening on {address} ({description})", address=show(port.getHost()), description=description)
+
+    for description, endpoint in endpoints:
+        deferred = maybeDeferred(endpoint.listen, factory)
+        deferred.addCallback(bound, description)
+        require(deferred, reactor, f"cannot listen on {description}")
 
 
 def require(deferred: Deferred[Any], reactor: Any, what: str) -> None:
@@ -301,7 +336,7 @@ def describe(error: BaseException | None) -> str:
         return describe(error.socketError)
     if isinstance(error, OSError) and error.strerror:
         name = error.filename2 or error.filename  # of two, what was to be made
-        return f"{name}: {error.strerror}" if name else error.strerror
+        return f"{os.fsdecode(name) if isinstance(name, bytes) else name}: {error.strerror}" if name else error.strerror
     return " ".join(str(error).split()) or type(error).__name__
 
 

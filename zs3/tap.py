@@ -1,46 +1,32 @@
-"""`twistd zs3`: the options, and the assembly of the daemon from its parts.
+"""`twistd zs3`: the options, and the daemon they make.
 
-Assembles, no more: what the parts do is told in their modules.  The only
-importer of the global reactor, and that as late as possible, so that
-`twistd --reactor` is heard.
+The only importer of the global reactor, and that as late as possible, so that
+`twistd --reactor` is heard.  What is made of the parts is told in `zs3.assembly`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.application.service import IService
 from twisted.cred import strcred
-from twisted.cred.portal import Portal
-from twisted.logger import Logger
 from twisted.python import usage
 
+from zs3.assembly import credentials_path, first_start, server, supervisor
 from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, UsersFileChecker
-from zs3.auth.generated import ensure_users_file
 from zs3.auth.users import make_user
+from zs3.inherited import inherit_endpoint
 from zs3.listen import make_endpoint
+from zs3.messages import MessageChannel
 from zs3.sdnotify import Notifier
-from zs3.service import (
-    CallService,
-    ListeningService,
-    NotifyService,
-    PartService,
-    PoolService,
-    SequentialService,
-    SignalService,
-    describe,
-    reloader,
-)
-from zs3.store.deferred import FilesystemStore
-from zs3.web.accesslog import FORMATS, AccessLog
-from zs3.web.guard import S3Guard
-from zs3.web.resources import Realm
-from zs3.web.site import Site
-
-log = Logger()
+from zs3.service import NotifyService, SignalService, describe
+from zs3.web.accesslog import FORMATS
+from zs3.worker import FIRST_SOCKET_FD, ObedientService, die
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*").fullmatch
 
@@ -59,6 +45,20 @@ def count(text: str) -> int:
     return int(text)
 
 
+def mebibytes(text: str) -> int:
+    """A whole number of zero or more; `ValueError` if it is none."""
+    if not re.fullmatch("[0-9]{1,6}", text):
+        raise ValueError("a number of MiB is needed")
+    return int(text)
+
+
+def workers(text: str) -> int:
+    """How many processes are to serve; 0 stands for the cores there are.  `ValueError` if it is no number."""
+    if not re.fullmatch("[0-9]{1,3}", text):
+        raise ValueError("a number from 0 to 999 is needed")
+    return int(text) or len(os.sched_getaffinity(0))
+
+
 def seconds(text: str) -> float:
     """A time of zero or more seconds; `ValueError` if it is none."""
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
@@ -70,7 +70,9 @@ _CONVERSIONS: dict[str, Callable[[str], int | float]] = {
     "file-mode": octal,
     "dir-mode": octal,
     "threads": count,
+    "workers": workers,
     "drain-timeout": seconds,
+    "cache-size": mebibytes,
 }
 
 
@@ -79,6 +81,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
     After `postOptions` all of them are checked, `data` and `access-log` are absolute paths, `endpoints` is a list
     of (description, endpoint) and `users` what knows the users.
+
+    :param inherited: the descriptors of the sockets that are bound already, one for each endpoint.
+    :ivar arguments: what was parsed.
+    :ivar directory: where that was, and what relative paths refer to.
     """
 
     supportedInterfaces = (ISignedRequest,)
@@ -87,7 +93,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     longdesc = (
         "An S3 server over a directory of plain files: every directory in DIR is a bucket, every file in it an "
         "object. Without --auth the key pair is taken from ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment; "
-        "without those, one is made at the first start and kept in DIR/.zs3/credentials."
+        "without those, one is made at the first start and kept in DIR/.zs3/private/credentials."
     )
 
     optParameters = [
@@ -99,7 +105,9 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ["access-log", None, None, ("Where a line for every request goes: - (standard output), a file, or off. "
                                     "By default -, or off when running as a daemon in the background.")],
         ["access-log-format", None, "text", "text or json."],
-        ["threads", None, "16", "The most threads that work on the disk at once."],
+        ["threads", None, "16", "The most threads that work on the disk at once, in each worker."],
+        ["cache-size", None, "32", "MiB of memory for the names in directories, 0 for none."],
+        ["workers", None, "1", "The processes that serve; 0 for one on every processor core."],
         ["drain-timeout", None, "30", "Seconds that running requests are given to end when the daemon stops."],
     ]  # fmt: skip
 
@@ -116,10 +124,19 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         }
     )
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: Sequence[int] = ()) -> None:
         super().__init__()
         self["listen"] = []
         self["domain"] = []
+        self._inherited = inherited
+        self.arguments: list[str] = []
+        self.directory = ""
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Take the options, by default those of the command line, and check them; raises `UsageError`."""
+        self.arguments = list(sys.argv[1:] if options is None else options)
+        self.directory = os.getcwd()
+        super().parseOptions(self.arguments)
 
     def opt_auth(self, description: str) -> None:
         """Who may sign requests: zs3:FILE is a TOML file of users, see --help-auth-type zs3."""
@@ -220,78 +237,66 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                 f"--data: {self['data']} may not be written by this user, so no credentials can be made in it: "
                 "give --auth zs3:FILE, or ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment, to serve it read-only"
             )
-        return UsersFileChecker(path)
+        return UsersFileChecker(path, private=True)
 
     def _endpoints(self) -> list[tuple[str, Any]]:
         from twisted.internet import reactor
 
         certificates = [os.path.abspath("server.pem"), os.path.join(self["data"], ".zs3", "tls", "server.pem")]
+        descriptions = self["listen"] or ["tcp:9000"]
         try:
-            return [
-                (description, make_endpoint(reactor, description, certificates))
-                for description in self["listen"] or ["tcp:9000"]
-            ]
+            if self._inherited:
+                return [
+                    (description, inherit_endpoint(reactor, description, certificates, fd))
+                    for description, fd in zip(descriptions, self._inherited, strict=True)
+                ]
+            return [(description, make_endpoint(reactor, description, certificates)) for description in descriptions]
         except ValueError as error:
             raise usage.UsageError(f"--listen {error}") from None
-
-
-def credentials_path(data: str) -> str:
-    """Where the generated key pair of the data directory `data` is."""
-    return os.path.join(data, ".zs3", "credentials")
 
 
 def makeService(options: Options) -> IService:
     """The daemon that checked `options` describe."""
     from twisted.internet import reactor
 
-    pool = PoolService(reactor, options["threads"])
-    store = FilesystemStore(
-        options["data"],
-        pool.hop,
-        sync=options["sync"] == "on",
-        file_mode=options["file-mode"],
-        dir_mode=options["dir-mode"],
-        clock=reactor,
+    notifier = Notifier(os.environ)
+    if options["workers"] > 1:
+        return supervisor(options, reactor, notifier)
+    return server(
+        options,
+        reactor,
+        first_start(options),
+        lambda reload, hurry: (NotifyService(reactor, notifier), SignalService(reactor, reload, hurry)),
     )
-    users = options["users"]
-    access_log = AccessLog(options["access-log"], options["access-log-format"])
-    guard = S3Guard(
-        Portal(Realm(store, users), [users]),
-        region=options["region"],
-        sigv2=not options["no-sigv2"],
-        domains=options["domain"],
-        clock=reactor,
+
+
+def run_worker(channel: MessageChannel, settings: Mapping[str, Any]) -> None:
+    """Serve as a worker of the daemon that made `settings`, until it says stop.
+
+    :param settings: of `zs3.assembly.supervisor`.
+    :raises UsageError: if the options are wrong by now.
+    """
+    from twisted.internet import reactor
+
+    options = Options(range(FIRST_SOCKET_FD, FIRST_SOCKET_FD + settings["sockets"]))
+    here = os.getcwd()
+    with suppress(OSError):  # perhaps all paths are absolute
+        os.chdir(settings["directory"])
+    options.parseOptions(settings["arguments"])
+    os.chdir(here)
+    options["access-log"] = settings["access-log"]  # the parent knows whether it is in the background
+    daemon = server(
+        options,
+        reactor,
+        options["users"].reload,
+        lambda reload, hurry: (
+            # A signal may have gone to all processes at once, and must not count as a second one.
+            SignalService(reactor, reload, lambda: None),
+            ObedientService(reactor, channel, reload=reload, hurry=hurry, die=die),
+        ),
+        announce=False,
     )
-    site = Site(guard, clock=reactor, access_log=access_log)
-    site.noisy = False  # the listening service says it better
-    listening = ListeningService(reactor, options["endpoints"], site, options["drain-timeout"])
-    reload = reloader({"users": users.reload, "access log": access_log.open})
-
-    daemon = SequentialService()
-    for each in (
-        pool,
-        CallService(access_log.open, access_log.close),
-        PartService(store, reactor, f"cannot use {options['data']}"),
-        CallService(_first_start(options)),
-        listening,
-        SignalService(reactor, reload, listening.hurry),
-        NotifyService(reactor, Notifier(os.environ)),
-    ):
-        each.setServiceParent(daemon)
-    return daemon
-
-
-def _first_start(options: Options) -> Callable[[], None]:
-    """What is done and told once the store has started."""
-    users = options["users"]
-
-    def start() -> None:
-        if isinstance(users, UsersFileChecker):
-            if users.path == credentials_path(options["data"]) and ensure_users_file(users.path):
-                log.info("new credentials were made: see {path}", path=users.path)
-            users.reload()
-            log.info("credentials are those of {path}", path=users.path)
-        if options["sync"] == "off":
-            log.warn("--sync=off: writes that were answered may be lost in a power failure")
-
-    return start
+    daemon.startService()
+    runner: Any = reactor
+    runner.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    runner.run()

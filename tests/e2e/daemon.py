@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,12 +81,18 @@ class Daemon:
 
     :param home: a directory of the test's own for the log, the certificate and HOME.
     :param arguments: options of zs3 besides --data and --listen.
+    :param command: what starts it: a program that pip installed, or a path, and its arguments.
     """
 
-    def __init__(self, home: Path, data: Path, *arguments: str) -> None:
+    def __init__(
+        self, home: Path, data: Path, *arguments: str, command: Sequence[str] = ("twistd", "--nodaemon", "--pidfile=")
+    ) -> None:
         self.data = data
         self.arguments = arguments
+        self.command = [command[0] if "/" in command[0] else program(command[0]), *command[1:]]
         self.home = home
+        self.pass_fds: Sequence[int] = ()
+        self.variables = {"ZS3_ACCESS_KEY": ACCESS_KEY, "ZS3_SECRET_KEY": SECRET_KEY}
         self.certificate = home / "certificate.pem"
         self._log = home / "daemon.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -114,6 +120,9 @@ class Daemon:
         """What this run of the daemon and those before it logged, access log and events."""
         return self._log.read_text("utf-8")
 
+    def log_of_this_run(self) -> str:
+        return self._log.read_bytes()[self._started_at :].decode("utf-8")
+
     def start(self) -> None:
         """Start it, and return when it serves."""
         self._notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -122,19 +131,19 @@ class Daemon:
             self._started_at = log.tell()
             self._process = subprocess.Popen(
                 [
-                    *(program("twistd"), "--nodaemon", "--pidfile=", "zs3", "--data", str(self.data)),
+                    *(*self.command, "zs3", "--data", str(self.data)),
                     *("--listen", PLAIN, "--listen", self._secure, *self.arguments),
                 ],
                 cwd=self.home,
                 env=isolated_environment(
                     self.home,
-                    ZS3_ACCESS_KEY=ACCESS_KEY,
-                    ZS3_SECRET_KEY=SECRET_KEY,
+                    **self.variables,
                     NOTIFY_SOCKET="@" + self._notifications.getsockname()[1:].decode("ascii"),
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=self.pass_fds,
             )
         self.wait_for_state("READY=1")
 
@@ -189,7 +198,7 @@ class Daemon:
             assert sign not in log, f"{sign} in the daemon's log:\n{log}"
 
     def _port_of(self, description: str) -> int:
-        this_run = self._log.read_bytes()[self._started_at :].decode("utf-8")
+        this_run = self.log_of_this_run()
         found = re.search(rf"listening on 127\.0\.0\.1:(\d+) \({re.escape(description)}\)$", this_run, re.MULTILINE)
         assert found is not None, f"{description} is not listened on:\n{this_run}"
         return int(found[1])

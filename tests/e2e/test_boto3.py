@@ -173,6 +173,18 @@ def test_presigned_urls_give_and_take_without_credentials(
     assert s3.get_object(**target)["Body"].read() == b"handed in"
 
 
+@pytest.mark.parametrize("signature", [None, "s3", "s3v4"])
+def test_a_presigned_upload_may_say_what_it_will_be(
+    connect: Connect, endpoint: Endpoint, bucket: str, signature: str | None
+) -> None:
+    s3 = connect(endpoint, config=Config(signature_version=signature))
+    s3.create_bucket(Bucket=bucket)
+    target = {"Bucket": bucket, "Key": "k"}
+    url = s3.generate_presigned_url("put_object", Params={**target, "ContentType": "text/css"}, ExpiresIn=60)
+    assert fetch(endpoint, url, "PUT", b"handed in", {"Content-Type": "text/css"}).status == 200
+    assert s3.head_object(**target)["ContentType"] == "text/css"
+
+
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
 def test_every_checksum_is_verified_and_given_back(s3: Any, bucket: str, algorithm: str) -> None:
     s3.create_bucket(Bucket=bucket)

@@ -158,6 +158,23 @@ class TestUsersFile:
         assert str(tmp_path / "users") in event
         assert "stay those of before" in event
 
+    def test_file_that_cannot_be_read_for_a_moment_is_read_again(self, checker, clock, tmp_path, logged, monkeypatch):
+        """A key that was taken away must not stay because descriptors had run out just then."""
+        checker.reload()
+        write(tmp_path / "users", secret="another-secret")
+
+        def out_of_files(*_):
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("zs3.auth.users.os.open", out_of_files)
+            for _ in range(3):
+                clock.advance(1)
+                assert checker.lookup("ALICE").secret_key == "alices-secret"
+        assert len([text for text in logged() if "Too many open files" in text]) == 1
+        clock.advance(1)
+        assert checker.lookup("ALICE").secret_key == "another-secret"
+
     def test_mended_file_is_taken_over(self, checker, clock, tmp_path):
         (tmp_path / "users").unlink()
         clock.advance(1)

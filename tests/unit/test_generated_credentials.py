@@ -76,3 +76,15 @@ def test_daemons_that_start_at_once_agree_on_one_pair(tmp_path):
     assert sorted(made for made, _ in answers) == [False, False, False, True]
     assert len({access_key for _, access_key in answers}) == 1
     assert os.listdir(tmp_path) == ["credentials"]
+
+
+def test_its_directory_is_its_owners_alone(tmp_path):
+    tmp_path.chmod(0o775)
+    old = os.umask(0)
+    try:
+        path = tmp_path / "private" / "credentials"
+        assert ensure_users_file(str(path))
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert users.load(str(path), private=True)

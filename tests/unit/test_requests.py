@@ -34,6 +34,11 @@ def test_a_host_below_a_domain_names_the_bucket(host, bucket):
     assert bucket_of_host(host, ["s3.home.lan", "lan2", "deep.lan"]) == bucket
 
 
+def test_a_host_without_a_bucket_before_the_dot_is_refused():
+    with pytest.raises(S3Error, match="InvalidBucketName"):
+        bucket_of_host(".s3.home.lan", ["s3.home.lan"])
+
+
 def test_the_longest_domain_counts():
     assert bucket_of_host("photos.s3.home.lan", ["home.lan", "s3.home.lan"]) == "photos"
     assert bucket_of_host("s3.home.lan", ["home.lan", "s3.home.lan"]) is None

@@ -268,6 +268,11 @@ class TestListening:
             "listening on /run/zs3.sock (unix:/run/zs3.sock)",
         ]
 
+    def test_where_it_listens_may_go_unsaid(self, reactor, logged):
+        endpoints = [("tcp:9000", serverFromString(reactor, "tcp:9000"))]
+        ListeningService(reactor, endpoints, FakeSite(), 30, announce=False).startService()
+        assert logged("info") == []
+
     def test_without_a_privileged_phase_they_are_bound_at_the_start(self, reactor):
         each, _ = self.listening(reactor)
         each.startService()
@@ -317,6 +322,20 @@ class TestListening:
         stopping = each.stopService()
         reactor.advance(0)
         reactor.advance(1)
+        assert done(stopping) is None
+
+    def test_hurry_may_come_while_the_ports_are_closed(self, reactor):
+        each, site = self.listening(reactor)
+        each.startService()
+        (port,) = each._ports
+        closing = defer.Deferred()
+        port.stopListening = lambda: closing
+        stopping = each.stopService()
+        each.hurry()
+        assert site.drains == [], "nobody is sent away while others could still come"
+        closing.callback(None)
+        assert site.aborted
+        site.drains[1].callback(None)
         assert done(stopping) is None
 
     def test_hurry_ends_the_waiting(self, reactor):
@@ -401,6 +420,26 @@ class TestNotify:
         reactor.advance(20)
         assert notifier.sent[4:] == ["STOPPING=1"]
 
+    def test_watchdog_is_told_only_when_those_who_are_asked_are_well(self, reactor):
+        notifier, asked = FakeNotifier(10.0), []
+
+        def alive():
+            asked.append(defer.Deferred())
+            return asked[-1]
+
+        each = NotifyService(reactor, notifier, alive)
+        each.startService()
+        reactor.start_running()
+        reactor.pump([5, 5, 5])
+        assert notifier.sent == ["READY=1"]
+        assert len(asked) == 1
+        asked[0].callback(None)
+        assert notifier.sent == ["READY=1", "WATCHDOG=1"]
+        reactor.advance(5)
+        each.stopService()
+        asked[1].callback(None)
+        assert notifier.sent[2:] == ["STOPPING=1"]
+
     def test_a_stop_before_the_reactor_runs_is_never_ready(self, reactor):
         notifier = FakeNotifier(10.0)
         each = NotifyService(reactor, notifier)
@@ -421,6 +460,12 @@ class TestNotify:
 )
 def test_addresses_are_shown_as_a_user_writes_them(address, text):
     assert service.show(address) == text
+
+
+def test_a_file_is_shown_as_text():
+    assert service.describe(FileNotFoundError(2, "No such file or directory", b"/s.lock")) == (
+        "/s.lock: No such file or directory"
+    )
 
 
 def test_of_two_files_the_one_that_was_to_be_made_is_named():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import stat
 
 import pytest
@@ -16,6 +17,9 @@ from twisted.python.usage import UsageError
 from zs3 import tap
 from zs3.auth import users
 from zs3.auth.credentials import ISignedRequest, UsersFileChecker
+from zs3.messages import MessageChannel, socket_pair
+from zs3.service import StartError
+from zs3.workers import WorkersService
 
 USERS = '[users.alice]\naccess_key = "ALICE"\nsecret_key = "alices-secret"\nrole = "admin"\n'
 
@@ -23,6 +27,11 @@ USERS = '[users.alice]\naccess_key = "ALICE"\nsecret_key = "alices-secret"\nrole
 class Reactor(MemoryReactorClock):
     def callFromThread(self, f, *args, **kwargs):
         f(*args, **kwargs)
+
+    def listenTCP(self, *args, **kwargs):
+        port = super().listenTCP(*args, **kwargs)
+        port.stopReading = lambda: None
+        return port
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +118,8 @@ class TestOptions:
             (["--threads", "0"], "--threads: a number from 1"),
             (["--threads", "many"], "--threads: a number from 1"),
             (["--threads", "1_0"], "--threads: a number from 1"),
+            (["--workers", "-1"], "--workers: a number from 0"),
+            (["--workers", "two"], "--workers: a number from 0"),
             (["--drain-timeout", "-1"], "--drain-timeout: a number of seconds"),
             (["--drain-timeout", "inf"], "--drain-timeout: a number of seconds"),
             (["--region", "EU Central"], "--region: "),
@@ -191,7 +202,7 @@ class TestCredentials:
         assert "a-secret-key" not in text
 
     def test_with_neither_nothing_is_made_before_the_start(self, data):
-        assert parse("--data", data)["users"].path == f"{data}/.zs3/credentials"
+        assert parse("--data", data)["users"].path == f"{data}/.zs3/private/credentials"
         assert os.listdir(data) == []
 
     @pytest.mark.parametrize(
@@ -225,8 +236,8 @@ class TestCredentials:
         assert parse("--data", data, "--auth", f"zs3:{users_file}")["users"].lookup("ALICE") is not None
 
     def test_read_only_data_that_has_credentials_is_served(self, data, monkeypatch):
-        (data / ".zs3").mkdir()
-        (data / ".zs3" / "credentials").touch()
+        (data / ".zs3" / "private").mkdir(parents=True)
+        (data / ".zs3" / "private" / "credentials").touch()
         monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
         assert isinstance(parse("--data", data)["users"], UsersFileChecker)
 
@@ -252,7 +263,7 @@ class TestDaemon:
         for _ in range(2):
             daemon = self.start("--data", data, "--access-log", "off")
             self.stop(daemon, reactor)
-        path = data / ".zs3" / "credentials"
+        path = data / ".zs3" / "private" / "credentials"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         (admin,) = users.load(str(path)).values()
         texts = logged("debug")
@@ -263,7 +274,7 @@ class TestDaemon:
         monkeypatch.setenv("ZS3_ACCESS_KEY", "ENVIRONMENT")
         monkeypatch.setenv("ZS3_SECRET_KEY", "environments-secret")
         self.stop(self.start("--data", data, "--access-log", "off"), reactor)
-        assert not (data / ".zs3" / "credentials").exists()
+        assert not (data / ".zs3" / "private" / "credentials").exists()
 
     def test_listens_where_it_was_told(self, data, reactor):
         daemon = self.start("--data", data, "--listen", "tcp:9001", "--listen", "tcp:9002", "--access-log", "off")
@@ -279,6 +290,70 @@ class TestDaemon:
         assert [text for text in logged() if text.startswith("--sync=off")]
 
 
+class TestWorkers:
+    @pytest.fixture(autouse=True)
+    def _signals(self, monkeypatch):
+        monkeypatch.setattr("signal.signal", lambda number, handler: None)
+
+    def test_there_is_one_by_default_and_0_is_one_for_each_core(self, data, monkeypatch):
+        assert parse("--data", data)["workers"] == 1
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5})
+        assert parse("--data", data, "--workers", "0")["workers"] == 3
+
+    def test_the_parent_listens_and_makes_credentials_but_keeps_no_store(self, data, reactor, logged, tmp_path):
+        log = tmp_path / "access.log"
+        daemon = tap.makeService(parse("--data", data, "--workers", "2", "--access-log", log))
+        _, workers, *_ = daemon
+        assert isinstance(workers, WorkersService)
+        workers.startService = lambda: None
+        daemon.privilegedStartService()
+        daemon.startService()
+        assert [server[0] for server in reactor.tcpServers] == [9000]
+        assert (data / ".zs3" / "private" / "credentials").exists()
+        assert os.listdir(data / ".zs3" / "tmp") == ["lock"]
+        assert log.exists()
+        assert len([text for text in logged("info") if text.startswith("new credentials were made")]) == 1
+
+    def test_what_cannot_be_used_ends_the_start_of_the_parent(self, data):
+        (data / ".zs3").touch()
+        daemon = tap.makeService(parse("--data", data, "--workers", "2", "--access-log", "off"))
+        with pytest.raises(StartError, match=f"^cannot use {re.escape(str(data))}: "):
+            next(iter(daemon)).startService()
+
+    def test_a_worker_serves_as_the_parent_was_told(self, data, reactor, tmp_path, monkeypatch, users_file):
+        one, other = socket_pair()
+        monkeypatch.setattr(reactor, "run", lambda: None, raising=False)
+        triggers = []
+        monkeypatch.setattr(reactor, "addSystemEventTrigger", lambda *args: triggers.append(args))
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            monkeypatch.setattr(tap, "FIRST_SOCKET_FD", os.dup(listening.fileno()))
+            os.chdir(tmp_path)
+            settings = {
+                "arguments": [
+                    *("--data", "../data", "--auth", f"zs3:{users_file}"),
+                    *("--workers", "2", "--listen", "systemd:domain=INET:index=0"),
+                ],
+                "directory": str(tmp_path / "cwd"),
+                "access-log": "off",
+                "sockets": 1,
+            }
+            tap.run_worker(MessageChannel(one), settings)
+            assert os.getcwd() == str(tmp_path)
+            (port, *_) = reactor.getReaders()
+            assert port.getHost().port == listening.getsockname()[1]
+            ((*when, stop),) = triggers
+            assert when == ["before", "shutdown"]
+            done = []
+            stop().addBoth(done.append)
+            reactor.advance(0)
+            assert done == [None]
+            assert reactor.tcpServers == []
+        one.close()
+        other.close()
+
+
 def test_twistd_finds_the_service_and_the_checker():
     (maker,) = [each for each in getPlugins(IServiceMaker) if each.tapname == "zs3"]
     assert issubclass(maker.options, TwistedOptions)
@@ -290,5 +365,5 @@ def test_twistd_finds_the_service_and_the_checker():
 def test_help_names_every_option():
     text = tap.Options().getUsage()
     for name in ("data", "listen", "auth", "region", "domain", "no-sigv2", "sync", "file-mode", "dir-mode",
-                 "access-log", "access-log-format", "threads", "drain-timeout"):  # fmt: skip
+                 "access-log", "access-log-format", "threads", "workers", "drain-timeout"):  # fmt: skip
         assert re.search(rf"--{name}\b", text)

@@ -176,3 +176,27 @@ def test_mistake_is_told_with_file_and_entry_and_without_the_secret(tmp_path, te
         users.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "secret" not in str(caught.value).replace("secret_key", "")
+
+
+def test_a_file_of_another_user_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "users.toml"
+    path.write_text('[users.a]\naccess_key = "ALICE"\nsecret_key = "alices-secret"\nrole = "admin"\n')
+    path.chmod(0o600)
+    assert set(users.load(str(path))) == {"ALICE"}
+    real = os.fstat
+    monkeypatch.setattr("zs3.auth.users.os.fstat", lambda fd: os.stat_result((*real(fd)[:4], 4711, *real(fd)[5:10])))
+    with pytest.raises(ValueError, match="belongs to another user"):
+        users.load(str(path))
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o775])
+def test_a_private_file_in_a_directory_that_others_can_write_to_is_refused(tmp_path, mode):
+    path = tmp_path / "users.toml"
+    path.write_text('[users.a]\naccess_key = "ALICE"\nsecret_key = "alices-secret"\nrole = "admin"\n')
+    path.chmod(0o600)
+    tmp_path.chmod(mode)
+    assert users.load(str(path))
+    with pytest.raises(ValueError, match="others can write to this directory"):
+        users.load(str(path), private=True)
+    tmp_path.chmod(0o755)
+    assert users.load(str(path), private=True)

@@ -271,3 +271,10 @@ def test_a_bug_is_an_internal_error_and_no_more(daemon, client, path, logged, mo
 def test_time_is_that_of_the_clock(daemon, client, path):
     daemon.server.clock.rightNow = time.time() + 16 * 60
     assert daemon.client()("GET", path).error_code == "RequestTimeTooSkewed"
+
+
+def test_the_right_region_is_told_to_head_too(tmp_path):
+    daemon = Daemon(tmp_path, region="eu-x-1")
+    response = daemon.client()("HEAD", "/photos")
+    assert (response.status, response.headers["x-amz-bucket-region"]) == (400, "eu-x-1")
+    daemon.stop()

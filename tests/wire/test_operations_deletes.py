@@ -5,8 +5,11 @@ import hashlib
 import zlib
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
-from tests.wire.daemon import parse, texts
+from tests.wire.daemon import ADMIN, HOST, parse, texts
 
 
 def document(*entries, quiet=False):
@@ -126,3 +129,27 @@ def test_a_bug_fails_one_entry_and_tells_nothing(daemon, client, bucket, logged,
     assert (texts(root, "Error/Code"), texts(root, "Deleted/Key")) == (["InternalError"], ["b"])
     assert b"secret detail" not in response.body
     assert len(logged()) == 1
+
+
+def test_a_list_in_tiny_frames_is_refused(client):
+    """Each frame of aws-chunked takes time and room: five bytes of it for each of the document are too many."""
+    client.put("/photos")
+    document = b"<Delete>" + b"<Object><Key>k</Key></Object>" * 900 + b"</Delete>"
+    assert len(document) > 20_000
+    padded = document + b" " * (64 * 1024)
+    framed = b"".join(b"1\r\n%c\r\n" % byte for byte in padded) + b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"
+    headers = {
+        "Host": HOST,
+        "x-amz-trailer": "x-amz-checksum-crc32",
+        "x-amz-decoded-content-length": str(len(padded)),
+        "Content-Encoding": "aws-chunked",
+    }
+
+    class Streaming(S3SigV4Auth):
+        def payload(self, request):
+            return "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+    request = AWSRequest("POST", f"http://{HOST}/photos?delete=", headers=headers)
+    Streaming(Credentials(ADMIN.access_key, ADMIN.secret_key), "s3", "us-east-1").add_auth(request)
+    response = client.connection.request("POST", "/photos?delete=", dict(request.headers.items()), framed)
+    assert response.error_code == "MaxMessageLengthExceeded"

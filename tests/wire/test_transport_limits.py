@@ -50,6 +50,33 @@ def test_silent_connection_is_closed() -> None:
     assert connection.received() == b""
 
 
+def test_drained_rest_of_a_body_has_one_limit_however_it_drips() -> None:
+    async def deny(request: Request) -> None:
+        raise S3Error("AccessDenied")
+
+    server, connection = connect(Handler(deny))
+    connection.send(PUT.replace(b"Content-Length: 10", b"Content-Length: 100000"))
+    assert connection.receive().status == 403
+    for _ in range(49):
+        pass_time(server, 1)
+        connection.send(b"x")
+    assert connection.open
+    pass_time(server, 1)
+    assert not connection.open
+
+
+def test_of_too_many_connections_the_oldest_idle_one_goes() -> None:
+    server = Server(Handler(never), limits=LIMITS, max_connections=3)
+    busy, idle, newer = (server.connect() for _ in range(3))
+    busy.send(GET)
+    fourth = server.connect()
+    assert [each.open for each in (busy, idle, newer, fourth)] == [True, False, True, True]
+    for each in (newer, fourth):
+        each.send(GET)
+    fifth = server.connect()
+    assert [each.open for each in (busy, newer, fourth, fifth)] == [True, True, True, False]
+
+
 def test_idle_connection_is_closed_some_time_after_its_last_request() -> None:
     server, connection = connect(Handler(size))
     for _ in range(5):

@@ -180,3 +180,13 @@ def test_smuggled_request_is_not_served() -> None:
     assert connection.receive().status == 400
     assert connection.received() == b""
     assert handler.requests == []
+
+
+def test_a_flood_of_empty_lines_before_a_request_is_malformed() -> None:
+    connection = Server(Handler(path)).connect()
+    for _ in range(2):
+        connection.send(b"\r\n" + get(b"Host: h"))
+        assert connection.receive().status == 200
+    connection.send(b"\r\n" * 1000 + get(b"Host: h"))
+    assert connection.receive().error_code == "BadRequest"
+    assert not connection.open

@@ -131,13 +131,16 @@ class UsersFileChecker(UsersChecker):
 
     :param path: the users file, absolute.  It is first read by `reload`; until then there is no user.
     :param now: seconds on a clock that never goes back.
+    :param private: nobody else may be able to write to the file's directory either.
     """
 
     _log = Logger()
 
-    def __init__(self, path: str, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: str, now: Callable[[], float] = time.monotonic, *, private: bool = False) -> None:
         super().__init__({})
         self.path = path
+        self._private = private
+        self._reported = ""
         self._now = now
         self._looked = now()
         self._seen: tuple[int, ...] = ()
@@ -151,14 +154,24 @@ class UsersFileChecker(UsersChecker):
 
     def reload(self) -> None:
         # The state first: a change while the file is being read is then seen the next time.
-        self._looked, self._seen = self._now(), self._state()
-        self._users = users.load(self.path)
+        self._looked, state = self._now(), self._state()
+        try:
+            self._users = users.load(self.path, private=self._private)
+        except users.UnreadableError:
+            # Perhaps only now (too many open files): a key that was taken away must not stay for that.
+            raise
+        except ValueError:
+            self._seen = state
+            raise
+        self._seen, self._reported = state, ""
 
     def _refresh(self) -> None:
         try:
             self.reload()
         except ValueError as error:
-            self._log.error("{error}; the users stay those of before", error=error)
+            if str(error) != self._reported:
+                self._reported = str(error)
+                self._log.error("{error}; the users stay those of before", error=error)
         else:
             self._log.info("{path}: read again, {count} user(s)", path=self.path, count=len(self._users))
 

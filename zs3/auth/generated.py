@@ -31,7 +31,8 @@ def random_user() -> User:
 def ensure_users_file(path: str) -> bool:
     """Make the users file `path` with one random admin unless it exists; True if it was made.
 
-    It appears whole and durable or not at all, with mode 0600.  Of several processes that come at once one makes
+    It appears whole and durable or not at all, with mode 0600 in a directory of mode 0700, made where missing, since
+    who can write to that could put another file in its place.  Of several processes that come at once one makes
     it, and the others find that one.
 
     :raises OSError: if it cannot be made.
@@ -39,6 +40,13 @@ def ensure_users_file(path: str) -> bool:
     if os.path.lexists(path):
         return False
     directory = os.path.dirname(path)
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        pass
+    else:
+        os.chmod(directory, 0o700)
+        _fsync_directory(os.path.dirname(directory))
     temporary = f"{path}.{secrets.token_hex(8)}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

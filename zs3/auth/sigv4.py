@@ -342,7 +342,10 @@ def _scope(credential: str, region: str | None, malformed: _Malformed) -> _Scope
             f'incorrect date format "{date}". This date in the credential must be in the format "yyyyMMdd".'
         )
     if region is not None and scope_region != region:
-        raise malformed(f"the region '{scope_region}' is wrong; expecting '{region}'", Region=region)
+        error = malformed(f"the region '{scope_region}' is wrong; expecting '{region}'", Region=region)
+        # A HEAD has no document that could tell it.
+        error.headers["x-amz-bucket-region"] = region
+        raise error
     if service != _SERVICE:
         raise malformed(f'incorrect service "{service}". This endpoint belongs to "{_SERVICE}".')
     if terminator != _TERMINATOR:

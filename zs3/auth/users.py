@@ -132,11 +132,17 @@ def parse(text: str) -> dict[str, User]:
     return users
 
 
-def load(path: str) -> dict[str, User]:
+class UnreadableError(ValueError):
+    """The file of the users cannot be read now, whatever is in it."""
+
+
+def load(path: str, *, private: bool = False) -> dict[str, User]:
     """The users of the file `path` by access key.
 
-    :raises ValueError: if it cannot be read or is wrong, with a message that names the file and the entry; also
-        if anybody but its owner and the user of this process could read it.
+    :param private: nobody else may be able to write to its directory either.
+    :raises ValueError: if it is wrong, with a message that names the file and the entry; also if anybody but its owner
+        and the user of this process could read it, or somebody else owns it.
+    :raises UnreadableError: if it cannot be read.
     """
     try:
         # O_NONBLOCK: a FIFO must not stop the daemon before it is refused.
@@ -145,11 +151,15 @@ def load(path: str) -> dict[str, User]:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise ValueError(f"{path}: is not a file")
+            if status.st_uid not in (0, os.geteuid()):
+                raise ValueError(f"{path}: belongs to another user")
+            if private:
+                _check_directory(os.path.dirname(path))
             if _is_open_to_others(fd, status.st_mode):
                 raise ValueError(f"{path}: others can read the secrets in it: chmod 600 it")
             data = file.read(MAX_FILE_SIZE + 1)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
+        raise UnreadableError(f"{path}: {error.strerror}") from None
     if len(data) > MAX_FILE_SIZE:
         raise ValueError(f"{path}: is larger than {MAX_FILE_SIZE} bytes")
     try:
@@ -158,6 +168,13 @@ def load(path: str) -> dict[str, User]:
         raise ValueError(f"{path}: is not UTF-8") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _check_directory(path: str) -> None:
+    """Who can write to a directory can put another file in the place of one in it."""
+    status = os.stat(path)
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+        raise ValueError(f"{path}: others can write to this directory: chown and chmod 700 it")
 
 
 def _is_open_to_others(fd: int, mode: int) -> bool:

@@ -14,12 +14,14 @@ import json
 import os
 import re
 import secrets
+import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 from zs3.errors import S3Error
-from zs3.store import layout, locks, paths, records
+from zs3.store import directory, kernel, layout, locks, paths, records
 from zs3.store.durability import Durability
 from zs3.store.interface import BucketInfo
 from zs3.store.internals import Internals, Staging, remove_tree
@@ -59,7 +61,7 @@ class Bucket:
         """
         start, length = (0, 0) if key is None else (locks.offset(key), 1)
         try:
-            lock = locks.locked(os.path.join(self.home, b"lock"), start, length, self._buckets.internals.file_mode)
+            lock = self._buckets.internals.locked(os.path.join(self.home, b"lock"), start, length)
             lock.__enter__()
         except FileNotFoundError:
             self._buckets.forget(self.id)
@@ -91,7 +93,7 @@ class Buckets:
         self._durability = durability
         self._directory_mode = directory_mode
         self._base = os.path.join(data, layout.INTERNAL)
-        self.shared = Staging(self._base, os.path.join(data, b".uploads"), self.internals)
+        self.shared = Staging(data, (b".uploads",), self.internals)
         self._recognised: set[tuple[str, int, int, str]] = set()
         self._stagings: dict[tuple[int, int], Staging] = {}
         self._finding_out = threading.Lock()
@@ -104,7 +106,7 @@ class Buckets:
 
     def forget(self, identifier: str) -> None:
         """Look the id up anew next time."""
-        self._recognised = {entry for entry in self._recognised if entry[0] != identifier}
+        self._recognised = {entry for entry in self._recognised.copy() if entry[0] != identifier}
 
     @contextmanager
     def opened(self, name: str, *, claim: bool = False) -> Iterator[Bucket]:
@@ -123,8 +125,8 @@ class Buckets:
                 raise S3Error("NoSuchBucket", BucketName=name) from None
             raise
         with paths.opened(fd):
-            identifier = self._identify(fd, name)
-            if claim and not identifier:
+            identifier, current = self._identify(fd, name)
+            if claim and not current:
                 with self._naming():
                     identifier = self._claim(fd, name)
             bucket = Bucket(self, name, fd, identifier)
@@ -136,25 +138,44 @@ class Buckets:
                     raise S3Error("NoSuchBucket", BucketName=name) from error
                 raise
 
-    def _identify(self, fd: int, name: str) -> str:
-        """The id that is this directory's own, or ""."""
+    def _identify(self, fd: int, name: str) -> tuple[str, bool]:
+        """The id that is this directory's own, or "", and whether what is recorded of it is up to date."""
         identifier = _read_id(fd)
         if not identifier:
-            return ""
+            return "", False
         status = os.fstat(fd)
         here = (identifier, status.st_dev, status.st_ino, name)
         if here in self._recognised:
-            return identifier
-        known = self._read_record(identifier)
-        if known is None or known["inode"] != status.st_ino:
-            return ""
-        # Device numbers may change from boot to boot; then the name must be the same.
-        if known["device"] != status.st_dev and known["name"] != name:
-            return ""
-        self._recognised.add(here)
-        return identifier
+            return identifier, True
+        record = self._read_record(identifier)
+        if record is None or not self._is_own(record, identifier, name, fd, status):
+            return "", False
+        current = (record["name"], record["device"]) == (name, status.st_dev)
+        if current:
+            self._recognised.add(here)
+        return identifier, current
 
-    def _read_record(self, identifier: str) -> dict[str, int | str] | None:
+    def _is_own(self, record: dict[str, Any], identifier: str, name: str, fd: int, status: os.stat_result) -> bool:
+        """Whether the directory is the one that the id was given to, perhaps renamed."""
+        if record["inode"] != status.st_ino:
+            return False
+        generation, known = kernel.generation(fd), record.get("generation")
+        if known is not None and generation is not None and known != generation:
+            return False
+        if record["name"] == name:
+            # Device numbers may change from boot to boot.
+            return True
+        if record["device"] != status.st_dev and generation is None:
+            return False
+        # Renamed, if what has the old name now is another; else both came to have this id and inode number by chance,
+        # as the roots of two mounts may.
+        try:
+            with paths.opened(os.open(self.path(record["name"]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as other:
+                return _read_id(other) != identifier or os.path.samestat(os.fstat(other), status)
+        except OSError:
+            return True
+
+    def _read_record(self, identifier: str) -> dict[str, Any] | None:
         try:
             with open(os.path.join(self.home(identifier), b"bucket"), "rb") as file:
                 record = json.load(file)
@@ -165,26 +186,33 @@ class Buckets:
     def _naming(self) -> AbstractContextManager[None]:
         """Exclude others that make buckets or give ids."""
         self.internals.make_directory(self._base)
-        return locks.locked(os.path.join(self._base, b"lock"), 0, 0, self.internals.file_mode)
+        return self.internals.locked(os.path.join(self._base, b"lock"))
 
     def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:
-        """Give a directory an id of its own.  The caller holds `_naming`."""
-        identifier = self._identify(fd, name)
-        if identifier:
+        """Give a directory an id of its own, or bring its record up to date.  The caller holds `_naming`."""
+        identifier, current = self._identify(fd, name)
+        if current:
             return identifier
-        identifier = secrets.token_hex(16)
         status = os.fstat(fd)
+        known = self._read_record(identifier) if identifier else None
+        if known is not None:
+            created_ns = known["created_ns"]
         record = {
             "name": name,
             "device": status.st_dev,
             "inode": status.st_ino,
+            "generation": kernel.generation(fd),
             "created_ns": status.st_mtime_ns if created_ns is None else created_ns,
         }
-        home = self.home(identifier)
+        claimed = identifier or secrets.token_hex(16)
+        home = self.home(claimed)
         self.internals.make_directory(home)
         self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
-        self._write_id(fd, identifier)
-        return identifier
+        if not identifier:
+            self._write_id(fd, claimed)
+            # Nor is it known whether the directory's own name is durable: others made it.
+            self._durability.flush_path(self._data)
+        return claimed
 
     def _write_id(self, fd: int, identifier: str) -> None:
         try:
@@ -195,9 +223,8 @@ class Buckets:
         except OSError as error:
             if error.errno not in records.REFUSED:
                 raise
-        inner = f"/proc/self/fd/{fd}/.zs3".encode()
-        self.internals.make_directory(inner)
-        self.internals.write_file(os.path.join(inner, b"id"), identifier.encode())
+        with paths.opened(self.internals.enter(fd, (layout.INTERNAL,))) as inner:
+            self.internals.write_file(b"/proc/self/fd/%d/id" % inner, identifier.encode())
 
     def staging_for(self, bucket: Bucket) -> Staging:
         """Where files for a bucket are prepared: in the data directory, if they can be renamed from there."""
@@ -213,8 +240,7 @@ class Buckets:
             return self._stagings[identity]
 
     def _inner(self, path: bytes) -> Staging:
-        base = os.path.join(path, layout.INTERNAL)
-        return Staging(base, os.path.join(base, b"uploads"), self.internals)
+        return Staging(path, (layout.INTERNAL, b"uploads"), self.internals)
 
     def _can_rename_into(self, fd: int) -> bool:
         """Only a rename tells: bind mounts share a device number, and project quotas forbid it within one."""
@@ -223,7 +249,9 @@ class Buckets:
         name = PROBE + os.path.basename(path)
         try:
             os.rename(path, name, dst_dir_fd=fd)
-            os.unlink(name, dir_fd=fd)
+            # A deletion of the bucket may have cleared it away already.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=fd)
             return True
         except OSError as error:
             if error.errno != errno.EXDEV:
@@ -233,22 +261,38 @@ class Buckets:
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
-    def start(self) -> list[str]:
-        """Begin to write here: sweep what dead processes left.  Gives the names of directories that are no buckets."""
+    def start(self, report: Callable[[str], None]) -> None:
+        """Begin to write here: sweep what dead processes left.
+
+        :param report: told of directories that are no buckets, and of buckets in trouble, which do not stop the others.
+        """
         self.internals.make_directory(os.path.join(self._base, b"buckets"))
         self.shared.start()
-        strange = []
-        for entry in os.scandir(os.fsencode(self._data)):
-            name = os.fsdecode(entry.name)
+        for name, path in self._directories(report):
             if not _NAME.fullmatch(name):
-                if not entry.name.startswith(b".") and entry.is_dir():
-                    strange.append(name)
-            elif os.path.isdir(os.path.join(entry.path, layout.INTERNAL, b"tmp")):
-                status = os.stat(entry.path)
-                staging = self._inner(entry.path)
-                staging.start()
-                self._stagings[status.st_dev, status.st_ino] = staging
-        return strange
+                report(f"the directory {name!r} is no bucket: a bucket's name has letters, digits and . _ - only")
+                continue
+            try:
+                status = os.stat(path)
+                if os.path.lexists(os.path.join(path, layout.INTERNAL, b"tmp")):
+                    staging = self._inner(path)
+                    staging.start()
+                    self._stagings[status.st_dev, status.st_ino] = staging
+            except OSError as error:
+                report(f"the bucket {name!r} cannot be prepared for writing: {error.strerror}")
+
+    def _directories(self, report: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:
+        """The directories in the data directory, but for hidden ones: their names and paths."""
+        with os.scandir(self._data) as entries:
+            for entry in entries:
+                if entry.name.startswith(b"."):
+                    continue
+                try:
+                    if entry.is_dir():
+                        yield os.fsdecode(entry.name), entry.path
+                except OSError as error:
+                    # A looping link, a mount that is dead.
+                    report(f"{os.fsdecode(entry.name)!r} cannot be looked at: {error.strerror}")
 
     def stagings(self) -> set[Staging]:
         """Those that are in use."""
@@ -258,15 +302,15 @@ class Buckets:
         for staging in self.stagings():
             staging.stop()
 
-    def list(self) -> list[BucketInfo]:
+    def list(self, report: Callable[[str], None]) -> list[BucketInfo]:
         """All buckets by name."""
         found = []
-        with os.scandir(self._data) as entries:
-            for entry in entries:
-                name = os.fsdecode(entry.name)
-                if _NAME.fullmatch(name) and entry.is_dir():
-                    with suppress(S3Error, PermissionError):
-                        found.append(self.info(name))
+        for name, _ in self._directories(report):
+            if _NAME.fullmatch(name):
+                try:
+                    found.append(self.info(name))
+                except (S3Error, OSError) as error:
+                    report(f"the bucket {name!r} cannot be listed: {error}")
         return sorted(found, key=lambda bucket: bucket.name)
 
     def info(self, name: str) -> BucketInfo:
@@ -289,7 +333,8 @@ class Buckets:
                 taken = "BucketAlreadyOwnedByYou" if os.path.isdir(self.path(name)) else "BucketAlreadyExists"
                 raise S3Error(taken, BucketName=name) from None
             with paths.opened(os.open(self.path(name), paths.DIRECTORY | os.O_CLOEXEC)) as fd:
-                os.fchmod(fd, self._directory_mode)
+                # A data directory whose group is inherited makes such directories.
+                os.fchmod(fd, self._directory_mode | os.fstat(fd).st_mode & stat.S_ISGID)
                 self._claim(fd, name, now_ns)
             self._durability.flush_path(self._data)
         return self.info(name)
@@ -300,22 +345,28 @@ class Buckets:
         :raises S3Error: BucketNotEmpty, also for a mount point or symlink.
         """
         path = self.path(bucket.name)
-        if os.path.islink(path) or os.path.ismount(path):
+        with paths.opened(os.open(self._data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as data:
+            elsewhere = os.path.islink(path) or kernel.mount_id(bucket.fd) != kernel.mount_id(data)
+        if elsewhere:
             raise S3Error("BucketNotEmpty", "The bucket is a mount point or symbolic link; remove it on the server.")
-        _remove_empty(bucket.fd, top=True)
-        inner = self._stagings.pop((os.fstat(bucket.fd).st_dev, os.fstat(bucket.fd).st_ino), None)
+        _remove_empty(bucket.fd)
+        if set(os.listdir(bucket.fd)) - {os.fsdecode(layout.INTERNAL)}:
+            raise S3Error("BucketNotEmpty", "There are files in the bucket that are no objects.")
+        status = os.fstat(bucket.fd)
+        inner = self._stagings.pop((status.st_dev, status.st_ino), None)
         if inner is not None and inner is not self.shared:
             inner.stop()
+        # Without its internals an empty bucket is a fresh one: a crash here leaves nothing that could be adopted.
+        self.shared.discard(bucket.home)
+        self.forget(bucket.id)
         remove_tree(os.path.join(path, layout.INTERNAL))
         try:
             os.rmdir(path)
         except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 raise S3Error("BucketNotEmpty", BucketName=bucket.name) from None
             raise
         self._durability.flush_path(self._data)
-        self.shared.discard(bucket.home)
-        self.forget(bucket.id)
 
 
 def _read_id(fd: int) -> str:
@@ -331,17 +382,25 @@ def _read_id(fd: int) -> str:
     return identifier if _ID.fullmatch(identifier) else ""
 
 
-def _remove_empty(fd: int, *, top: bool) -> None:
-    """Remove the empty directories below a directory; with rmdir only, so that no file can be lost."""
-    with os.scandir(fd) as entries:
-        names = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in names:
-        if top and name == layout.INTERNAL:
+def _remove_empty(fd: int) -> None:
+    """Remove the empty directories in a bucket; with rmdir only, so that no file can be lost."""
+    found: list[tuple[bytes, ...]] = [()]
+    for names in found:
+        below = directory.open_directory(fd, names)
+        if below is None:
             continue
-        if top and name.startswith(PROBE):
-            os.unlink(name, dir_fd=fd)
-        elif is_directory:
-            with paths.opened(paths.open_below(fd, (name,), paths.DIRECTORY)) as below:
-                _remove_empty(below, top=False)
-            with suppress(OSError):
-                os.rmdir(name, dir_fd=fd)
+        with paths.opened(below), os.scandir(below) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                if not names and name == layout.INTERNAL:
+                    continue
+                if not names and name.startswith(PROBE):
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=fd)
+                elif entry.is_dir(follow_symlinks=False):
+                    found.append((*names, name))
+    for names in reversed(found[1:]):
+        above = directory.open_directory(fd, names[:-1])
+        if above is not None:
+            with paths.opened(above), suppress(OSError):
+                os.rmdir(names[-1], dir_fd=above)

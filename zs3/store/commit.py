@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.store import layout, paths, records
+from zs3.store import kernel, layout, paths, records
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import ObjectInfo, WriteCondition
@@ -29,6 +30,8 @@ from zs3.store.records import Records
 from zs3.store.staged import StagedFile
 
 _TRIES = 64
+#: errno of a name that is no longer, or no longer not, what it was
+_MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY)
 _NO_WAY = "The path of this key is taken by a symbolic link or special file, which is not followed."
 
 
@@ -74,7 +77,9 @@ def _make_directory(parent: int, name: bytes, mode: int) -> None:
     except FileExistsError:
         return
     if mode != 0o700:
-        os.chmod(name, mode, dir_fd=parent)
+        # A directory whose group is inherited makes such directories.
+        inherited = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & stat.S_ISGID
+        os.chmod(name, mode | inherited, dir_fd=parent)
 
 
 class _Obstacle(Exception):
@@ -100,7 +105,11 @@ def _open_parent(bucket: Bucket, path: KeyPath, mode: int) -> int:
             except OSError as error:
                 if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                     raise
-                if not paths.is_file(paths.look(at, name)):
+                found = paths.look(at, name)
+                if found is None or stat.S_ISDIR(found.st_mode):
+                    # What stood there has gone since.
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+                if not stat.S_ISREG(found.st_mode):
                     raise S3Error("AccessDenied", _NO_WAY) from None
                 raise _Obstacle(_key_at(path, depth)) from None
             os.close(at)
@@ -188,11 +197,15 @@ def publish(
     path = layout.encode(key)
     for _ in range(_TRIES):
         try:
-            parent = _open_parent(bucket, path, mode)
-        except _Obstacle as obstacle:
-            _displace(bucket, obstacle.key, mode, durability)
-            continue
-        except (FileNotFoundError, FileExistsError):
+            try:
+                parent = _open_parent(bucket, path, mode)
+            except _Obstacle as obstacle:
+                _displace(bucket, obstacle.key, mode, durability)
+                continue
+        except OSError as error:
+            # Others have changed the way meanwhile: look again.
+            if error.errno not in _MOVED:
+                raise
             _check_bucket(bucket)
             continue
         with paths.opened(parent):
@@ -214,7 +227,12 @@ def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], 
     if not way:
         durability.settle(bucket.fd, path.parent, parent)
         return
-    with paths.opened(paths.open_below(parent, way, paths.DIRECTORY)) as beside:
+    try:
+        fd = paths.open_below(parent, way, paths.DIRECTORY)
+    except FileNotFoundError:
+        # Pruned since, with the object that was put in it: the deletion answers for it.
+        return
+    with paths.opened(fd) as beside:
         durability.settle(bucket.fd, (*path.parent, *way), beside)
 
 
@@ -238,14 +256,11 @@ def _publish_locked(
     with _place(parent, path, make=None if use_natural else mode) as place:
         directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
         try:
-            if condition.if_none_match:
-                _link(staged.path, directory, name)
-            else:
-                os.rename(staged.path, name, dst_dir_fd=directory)
+            _rename(staged.path, directory, name, new=condition.if_none_match)
         except OSError as error:
             if error.errno == errno.EXDEV:
                 raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error
-            if error.errno not in (errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT, errno.ENOTDIR):
+            if error.errno not in _MOVED:
                 raise
             return None
         if use_natural and beside is not None and place.beside >= 0:
@@ -255,21 +270,35 @@ def _publish_locked(
     return () if use_natural else path.beside[:-1]
 
 
-def _link(source: bytes, directory: int, name: bytes) -> None:
-    """Rename without replacing: another program might just have made that file, and knows no lock."""
-    try:
-        os.link(source, name, dst_dir_fd=directory, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
-            raise
-        os.rename(source, name, dst_dir_fd=directory)
-        return
-    os.unlink(source)
+def _rename(source: bytes, directory: int, name: bytes, *, new: bool) -> None:
+    """Rename a file into place.
+
+    :param new: nothing may stand there: another program might just have made that file, and knows no lock.
+    """
+    if new:
+        try:
+            kernel.rename_new(source, directory, name)
+            return
+        except OSError as error:
+            # Not link and unlink, which some file systems have instead: after a crash between the two it could not be
+            # told whether the object had been published.  The key's lock excludes all but other programs.
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+    os.rename(source, name, dst_dir_fd=directory)
 
 
 def _check_bucket(bucket: Bucket) -> None:
     if bucket.is_gone():
         raise S3Error("NoSuchBucket", BucketName=bucket.name)
+
+
+def settle(bucket: Bucket, key: str, durability: Durability) -> None:
+    """Make durable what was done to `key` by one who did not live to do it."""
+    path = layout.encode(key)
+    for names in {path.parent, (*path.parent, *path.beside[:-1])}:
+        parent, names = _deepest(bucket, names)
+        with paths.opened(parent):
+            durability.settle(bucket.fd, names, parent)
 
 
 def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Durability) -> bool:
@@ -294,8 +323,8 @@ def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Dura
                 for directory, name in ((place.beside, place.beside_name), (parent, path.name)):
                     if directory >= 0 and paths.is_file(paths.look(directory, name)):
                         os.unlink(name, dir_fd=directory)
-                if place.beside not in (parent, -1):
-                    durability.flush(place.beside)
+            if place.beside not in (parent, -1):
+                durability.flush(place.beside)
         durability.flush(parent)
     if found is None:
         return False

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -26,6 +26,7 @@ from zs3.store.interface import (
     Attributes,
     BucketInfo,
     CompletedPart,
+    Digests,
     IFileReader,
     Ingest,
     IObjectReader,
@@ -150,12 +151,15 @@ class Writer:
         self._gathered: list[bytes] = []
         self._size = 0
         self._staged: StagedFile | None = None
+        self._digests: Digests | None = None
         self._over = False
         # One thread at a time may touch the file: who cancels must wait for it before throwing the file away.
         self._turn = DeferredLock()
 
     def _step(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        work: Deferred[_T] = self._turn.run(lambda: self._store.call(function, *args, **kwargs))
+        work: Deferred[_T] = self._turn.run(
+            lambda: Deferred.fromCoroutine(self._store.patiently(function, *args, **kwargs))
+        )
         return _shielded(work)
 
     def open(self) -> Deferred[None]:
@@ -187,7 +191,7 @@ class Writer:
         self._over = True
         return self._turn.run(self._store.call, self._discard).addErrback(self._store.log_failure)
 
-    # In a thread:
+    # In a thread, and each again where it met `WouldBlock`:
 
     def _begin(self) -> StagedFile:
         if self._over:
@@ -205,8 +209,10 @@ class Writer:
 
     def _seal(self) -> StagedFile:
         staged = self._flush()
+        if self._digests is None:
+            self._digests = self._ingest.finish()
         if not staged.sealed:
-            self._target.seal(staged, self._ingest.finish())
+            self._target.seal(staged, self._digests)
         return staged
 
     def _finish(self) -> ObjectInfo | PartInfo:
@@ -226,6 +232,8 @@ class FilesystemStore:
     :param sync: whether to fsync before answering.
     :param file_mode: of the files of objects.
     :param dir_mode: of the directories of buckets and keys.
+    :param copies: how many threads may be busy with copies and with joining parts at once, which take long.
+    :param cache_size: the most bytes that the names of directories may take in memory.
     """
 
     _log = Logger()
@@ -239,13 +247,16 @@ class FilesystemStore:
         sync: bool = True,
         file_mode: int = 0o600,
         dir_mode: int = 0o700,
+        cache_size: int = 32 << 20,
+        copies: int = 8,
     ) -> None:
         self._posix = posix.PosixStore(
-            data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, report=self._report
+            data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, cache_size=cache_size, report=self._report
         )
         self._hot = HotFiles(os.path.realpath(os.fsencode(data)))
         self._hop = hop
         self._clock = clock
+        self._copies = DeferredSemaphore(copies)
         self._queues: dict[tuple[str, str], DeferredLock] = {}
 
     def _report(self, message: str) -> None:
@@ -277,9 +288,11 @@ class FilesystemStore:
         """Run a function of the blocking store in a thread."""
         return self._hop(posix.call, function, *args, **kwargs)
 
-    async def _retry(self, patience_s: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call until it does not block; the thread is given back between the tries."""
-        deadline = self._clock.seconds() + patience_s
+    async def _retry(self, deadline: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call until it does not block; the thread is given back between the tries.
+
+        :param deadline: on the clock, in seconds; after it, `WouldBlock`.
+        """
         delay = _FIRST_DELAY_S
         while True:
             try:
@@ -291,14 +304,25 @@ class FilesystemStore:
             await deferLater(self._clock, delay * random.uniform(0.5, 1.5))  # noqa: S311
             delay = min(delay * 2, _LAST_DELAY_S)
 
+    async def patiently(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call what takes a lock for a moment; SlowDown if that is not had in time."""
+        try:
+            return await self._retry(self._clock.seconds() + _PATIENCE_S, function, *args, **kwargs)
+        except WouldBlock:
+            raise S3Error("SlowDown") from None
+
     async def mutate(
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Call what takes the lock of a key: in the order of arrival within this process, then as `_retry`."""
+        """The same in the order of arrival within this process.
+
+        :param name: of the queue, e.g. bucket and key.
+        """
+        deadline = self._clock.seconds() + _PATIENCE_S
         queue = self._queues.setdefault(name, DeferredLock())
         async with queue:
             try:
-                return await self._retry(_PATIENCE_S, function, *args, **kwargs)
+                return await self._retry(deadline, function, *args, **kwargs)
             except WouldBlock:
                 raise S3Error("SlowDown") from None
             finally:
@@ -309,6 +333,12 @@ class FilesystemStore:
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
         return _shielded(Deferred.fromCoroutine(self.mutate(name, function, *args, **kwargs)))
+
+    def _mutate_slowly(
+        self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Deferred[_T]:
+        """The same for what copies: threads must be left for others."""
+        return _shielded(self._copies.run(lambda: Deferred.fromCoroutine(self.mutate(name, function, *args, **kwargs))))
 
     # Buckets
 
@@ -405,7 +435,8 @@ class FilesystemStore:
         condition: WriteCondition,
     ) -> ObjectInfo:
         bucket, key = copy[2:4]
-        staged = await self._retry(_PATIENCE_S, self._posix.stage_copy, *copy)
+        async with self._copies:
+            staged = await self.patiently(self._posix.stage_copy, *copy)
         try:
             return await self.mutate((bucket, key), self._posix.publish, bucket, key, staged, condition)
         finally:
@@ -419,7 +450,8 @@ class FilesystemStore:
 
     async def _list_objects(self, bucket: str, query: ListQuery) -> ListPage:
         try:
-            return await self._retry(_LIST_PATIENCE_S, self._posix.list_objects, bucket, query, True)
+            deadline = self._clock.seconds() + _LIST_PATIENCE_S
+            return await self._retry(deadline, self._posix.list_objects, bucket, query, True)
         except WouldBlock:
             # So many writers that the lock was never free: the united passes must do.
             return await self.call(self._posix.list_objects, bucket, query, False)
@@ -454,7 +486,7 @@ class FilesystemStore:
         check: SourceCheck,
         span: tuple[int, int] | None,
     ) -> Deferred[PartInfo]:
-        return self._mutate(
+        return self._mutate_slowly(
             (bucket, f"{upload_id}/{number}"),
             self._posix.copy_part,
             source_bucket,
@@ -486,8 +518,9 @@ class FilesystemStore:
         checksum: Checksum | None = None,
         size: int | None = None,
     ) -> Deferred[ObjectInfo]:
-        return self._mutate(
-            (bucket, key),
+        return self._mutate_slowly(
+            # Not the key's queue: joining the parts may take long.
+            (bucket, upload_id),
             self._posix.complete_upload,
             bucket,
             key,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Sequence
 
 from zs3.store import kernel, paths
@@ -26,6 +27,7 @@ class Durability:
         self.enabled = enabled
         self._report = report
         self.broken = False
+        self._warned = False
         self._known: dict[tuple[int, int, int], None] = {}
 
     def flush(self, fd: int) -> None:
@@ -35,6 +37,12 @@ class Durability:
         try:
             os.fsync(fd)
         except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EOPNOTSUPP) and stat.S_ISDIR(os.fstat(fd).st_mode):
+                # Some network mounts have no fsync of directories, and that is all there is to be had there.
+                if not self._warned:
+                    self._warned = True
+                    self._report("directories cannot be synced here: names may be lost in a power failure")
+                return
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self.broken = True
                 self._report(f"the disk does not keep what it is given ({error.strerror}): check it")

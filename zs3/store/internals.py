@@ -1,8 +1,9 @@
-"""The daemon's own files below ``.zs3``: modes, temporary files, what a dead process left, and the trash.
+"""The daemon's own files below ``.zs3``: modes, locks, temporary files, what a dead process left, and the trash.
 
 Blocking.  There is one `Staging` in the data directory, and one inside each
 bucket that lives on a file system of its own: a file can only be renamed into
-place within one.
+place within one.  Whoever may write into a bucket may plant links there, so
+the directories are entered without following any, and used by descriptor.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
-from zs3.store import kernel, locks, paths
+from zs3.store import kernel, layout, locks, paths
 from zs3.store.durability import Durability
 
 _START_TRIES = 1000
@@ -36,13 +37,13 @@ class Internals:
         self.durability = durability
         self._gid = status.st_gid
         self._directory_mode = stat.S_IMODE(status.st_mode) & 0o2777 | 0o700
-        self.file_mode = stat.S_IMODE(status.st_mode) & 0o666 | 0o600
+        self._file_mode = stat.S_IMODE(status.st_mode) & 0o666 | 0o600
 
-    def _own(self, path: bytes, mode: int) -> None:
+    def _own(self, file: bytes | int, mode: int) -> None:
         with suppress(PermissionError):
-            os.chmod(path, mode)
-            if os.stat(path).st_gid != self._gid:
-                os.chown(path, -1, self._gid)
+            os.chmod(file, mode)
+            if os.stat(file).st_gid != self._gid:
+                os.chown(file, -1, self._gid)
 
     def make_scratch_directory(self, path: bytes) -> None:
         """Make a directory that nobody relies on yet."""
@@ -61,16 +62,36 @@ class Internals:
                 self.make_scratch_directory(path)
         self.durability.flush_path(os.path.dirname(path))
 
+    def enter(self, root: int, names: Sequence[bytes]) -> int:
+        """The fd of a directory below another, made with those above it where missing; no link is followed."""
+        at = os.dup(root)
+        try:
+            for name in names:
+                try:
+                    os.mkdir(name, dir_fd=at)
+                except FileExistsError:
+                    below = paths.open_below(at, (name,), paths.DIRECTORY)
+                else:
+                    below = paths.open_below(at, (name,), paths.DIRECTORY)
+                    self._own(below, self._directory_mode)
+                    self.durability.flush(at)
+                os.close(at)
+                at = below
+            return at
+        except BaseException:
+            os.close(at)
+            raise
+
     def write_file(self, path: bytes, data: bytes) -> None:
         """Write a small file whole, durably, in place of an older one."""
         temporary = path + b"." + secrets.token_hex(8).encode()
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self.file_mode)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._file_mode)
             with open(fd, "wb") as file:
                 file.write(data)
                 file.flush()
+                self._own(fd, self._file_mode)
                 self.durability.flush(fd)
-            self._own(temporary, self.file_mode)
             os.rename(temporary, path)
         except BaseException:
             with suppress(OSError):
@@ -78,31 +99,45 @@ class Internals:
             raise
         self.durability.flush_path(os.path.dirname(path))
 
+    def locked(self, path: bytes, start: int = 0, length: int = 0) -> AbstractContextManager[None]:
+        """Hold a lock on bytes of the file at `path`, made where missing, for a block; see `locks.held`.
+
+        :raises WouldBlock: another holds it.
+        :raises FileNotFoundError: its directory is gone.
+        """
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            fd = os.open(path, flags)
+        except FileNotFoundError:
+            fd = os.open(path, flags | os.O_CREAT, self._file_mode)
+            self._own(fd, self._file_mode)
+        return locks.held(fd, start, length)
+
 
 class Staging:
     """The scratch room of one file system: temporary files, uploads, trash.
 
-    :ivar uploads: the directory of the multipart uploads.
+    :ivar uploads: the directory of the multipart uploads; usable once started.
     """
 
-    def __init__(self, base: bytes, uploads: bytes, internals: Internals) -> None:
-        """:param base: a ``.zs3`` directory; it need not exist yet."""
-        self.base = base
-        self.uploads = uploads
+    def __init__(self, root: bytes, uploads: Sequence[bytes], internals: Internals) -> None:
+        """:param root: the directory that ``.zs3`` is or will be in.
+        :param uploads: the way from there to the uploads.
+        """
+        self._root = root
         self._internals = internals
         self._restarting = threading.Lock()
-        self._temporary = os.path.join(base, b"tmp")
-        self._trash = os.path.join(base, b"trash")
-        self._own = b""
+        self._ways = ((layout.INTERNAL, b"tmp"), (layout.INTERNAL, b"trash"), tuple(uploads))
+        self._fds: list[int] = []
+        self._temporary = self._trash = self.uploads = self._own = b""
         self._owner = -1
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
         """Exclude other processes that begin or sweep here; short, at the start of a process only."""
-        path = os.path.join(self._temporary, b"lock")
         for attempt in range(_START_TRIES):
             try:
-                with locks.locked(path, 0, 0, self._internals.file_mode):
+                with self._internals.locked(os.path.join(self._temporary, b"lock")):
                     yield
                 return
             except locks.WouldBlock:
@@ -112,8 +147,12 @@ class Staging:
 
     def start(self) -> None:
         """Make this process's own directory; remove those of processes that are gone, and the trash."""
-        for directory in (self._temporary, self._trash, self.uploads):
-            self._internals.make_directory(directory)
+        self.stop()
+        with paths.opened(os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
+            for way in self._ways:
+                self._fds.append(self._internals.enter(root, way))
+        # By descriptor, so that they stay what they were when they were entered.
+        self._temporary, self._trash, self.uploads = (b"/proc/self/fd/%d" % fd for fd in self._fds)
         with self._starting():
             for name in os.listdir(self._temporary):
                 if name != b"lock":
@@ -131,7 +170,9 @@ class Staging:
         if self._owner >= 0:
             remove_tree(self._own)
             os.close(self._owner)
-            self._owner = -1
+            self._owner, self._own = -1, b""
+        while self._fds:
+            os.close(self._fds.pop())
 
     def create(self, mode: int) -> tuple[int, bytes]:
         """A new temporary file of exactly this mode: its fd, open for reading and writing, and its path."""
@@ -144,10 +185,9 @@ class Staging:
     def path(self) -> bytes:
         """A new name in this process's own directory."""
         if not os.path.isdir(self._own):
-            # Never started, or somebody has cleared the directory away.
             with self._restarting:
                 if not os.path.isdir(self._own):
-                    self.stop()
+                    # Never started, or somebody has cleared the directory away.
                     self.start()
         return os.path.join(self._own, secrets.token_hex(8).encode())
 
@@ -157,6 +197,10 @@ class Staging:
         try:
             os.rename(path, target)
         except FileNotFoundError:
+            if not os.path.lexists(path):
+                return
+            # The trash is what is missing.
+            remove_tree(path)
             return
         self._internals.durability.flush_path(os.path.dirname(path))
         remove_tree(target)
@@ -167,10 +211,12 @@ def _sweep(directory: bytes) -> None:
     try:
         owner = os.open(os.path.join(directory, b"owner"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        remove_tree(directory)
+        # It died before it had made that; anything else in there is not ours.
+        with suppress(OSError):
+            os.rmdir(directory)
         return
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM, errno.ENOTDIR):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP):
             return
         raise
     with paths.opened(owner):

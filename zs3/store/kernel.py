@@ -15,6 +15,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _fstatfs = _libc.fstatfs
+_renameat2 = _libc.renameat2
+_renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+_AT_FDCWD = -100
 _fallocate = _libc.fallocate
 _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
@@ -30,6 +33,7 @@ _RESOLVE_BENEATH = 0x08
 _RESOLVE_CACHED = 0x20
 _FALLOC_FL_KEEP_SIZE = 0x01
 _FS_IOC_GETVERSION = 0x80087601
+_RENAME_NOREPLACE = 1
 #: struct flock of fcntl(2) with 64-bit offsets: type, whence, start, len, pid
 _FLOCK = struct.Struct("@hhqqi4x")
 
@@ -80,18 +84,36 @@ class CachedOpen:
         return fd if fd >= 0 else -ctypes.get_errno()
 
 
-def preallocate(fd: int, size: int) -> None:
-    """Reserve `size` bytes of disk for a file without changing its length, where that is supported.
+def preallocate(fd: int, offset: int, size: int) -> None:
+    """Reserve `size` bytes of disk for a file from an offset on, without changing its length, where that is supported.
 
     :raises OSError: ENOSPC, EDQUOT, EFBIG: they will not fit.
     """
     # Not os.posix_fallocate: where the file system cannot, glibc writes zeros instead.
-    if _fallocate(fd, _FALLOC_FL_KEEP_SIZE, 0, size) != 0 and ctypes.get_errno() in (
+    if _fallocate(fd, _FALLOC_FL_KEEP_SIZE, offset, size) != 0 and ctypes.get_errno() in (
         errno.ENOSPC,
         errno.EDQUOT,
         errno.EFBIG,
     ):
         _raise()
+
+
+def rename_new(source: bytes, directory: int, name: bytes) -> None:
+    """Rename a file to a name in a directory fd that must not exist yet.
+
+    :raises OSError: EEXIST; EINVAL or ENOSYS where the file system or kernel cannot.
+    """
+    if _renameat2(_AT_FDCWD, source, directory, name, _RENAME_NOREPLACE) != 0:
+        _raise()
+
+
+def mount_id(fd: int) -> int:
+    """What tells the mount that an open file was reached by: bind mounts share all else (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+        for line in file:
+            if line.startswith(b"mnt_id:"):
+                return int(line.split()[1])
+    return 0
 
 
 def filesystem_type(fd: int) -> int:

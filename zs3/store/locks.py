@@ -7,7 +7,6 @@ who called tries again later (see `zs3.store.deferred`).
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,15 +25,14 @@ def offset(name: str) -> int:
 
 
 @contextmanager
-def locked(path: bytes, start: int, length: int, mode: int) -> Iterator[None]:
-    """Hold a lock on bytes of the file at `path` (length 0: all of it, whatever its size) for a block.
+def held(fd: int, start: int = 0, length: int = 0) -> Iterator[None]:
+    """Hold a lock on bytes of an open file (length 0: all of it, whatever its size) for a block, and close the file.
 
-    The file is opened each time: descriptors held open and shared by threads would not exclude each other.
+    The file must have been opened for this: descriptors held open and shared by threads would not exclude each other.
 
     :raises WouldBlock: another holds it.
-    :raises FileNotFoundError: its directory is gone.
     """
-    with paths.opened(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)) as fd:
+    with paths.opened(fd):
         if not kernel.try_lock(fd, start, length):
             raise WouldBlock
         yield

@@ -9,6 +9,7 @@ from zs3.errors import S3Error
 from zs3.store import layout, paths
 from zs3.store.buckets import Bucket
 from zs3.store.interface import ObjectInfo
+from zs3.store.records import Records
 
 
 class OpenObject:
@@ -44,14 +45,17 @@ class OpenObject:
             self.fd = -1
 
 
-def open_names(directory: int, names: Sequence[bytes], bucket: Bucket, key: str) -> OpenObject | None:
-    """Open the object that is known to be at `names` below a directory; None if it is there no more."""
+def open_names(directory: int, names: Sequence[bytes], kept: Records, key: str) -> OpenObject | None:
+    """Open the object that is known to be at `names` below a directory; None if it is there no more.
+
+    :param kept: the records of its bucket.
+    """
     found = paths.open_file(directory, names)
     if found is None:
         return None
     fd, status = found
     try:
-        return OpenObject(fd, bucket.records().info(fd, status, key))
+        return OpenObject(fd, kept.info(fd, status, key))
     except BaseException:
         os.close(fd)
         raise
@@ -64,9 +68,9 @@ def find(bucket: Bucket, key: str) -> OpenObject | None:
     """
     if not layout.is_key(key):
         return None
-    path = layout.encode(key)
-    return open_names(bucket.fd, (*path.parent, path.name), bucket, key) or open_names(
-        bucket.fd, (*path.parent, *path.beside), bucket, key
+    path, kept = layout.encode(key), bucket.records()
+    return open_names(bucket.fd, (*path.parent, path.name), kept, key) or open_names(
+        bucket.fd, (*path.parent, *path.beside), kept, key
     )
 
 

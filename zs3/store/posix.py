@@ -11,14 +11,16 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import ParamSpec, Protocol, TypeVar
 
 from zs3 import checksums
 from zs3.checksums import FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import commit, layout, listing, lookup, paths, records, uploads
+from zs3.store import commit, completion, layout, listing, lookup, paths, records, uploads
 from zs3.store.buckets import Bucket, Buckets
+from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
 from zs3.store.interface import (
     Attributes,
@@ -35,6 +37,7 @@ from zs3.store.interface import (
     UploadsPage,
     WriteCondition,
 )
+from zs3.store.listing import Source
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
 from zs3.store.staged import StagedFile
@@ -56,6 +59,8 @@ _ERRORS = {
     errno.EMFILE: ("SlowDown", None),
     errno.ENFILE: ("SlowDown", None),
     errno.ENOMEM: ("SlowDown", None),
+    # Another program holds a lease on the file (Samba's oplocks, NFS delegations) and has just been asked for it.
+    errno.EAGAIN: ("SlowDown", "Another program has this file open; try again."),
     errno.ENAMETOOLONG: ("KeyTooLongError", None),
     errno.EXDEV: ("InvalidRequest", "The key's path leads to another file system."),
 }
@@ -91,15 +96,23 @@ class PosixStore:
     """
 
     def __init__(
-        self, data: str, *, sync: bool, file_mode: int, directory_mode: int, report: Callable[[str], None]
+        self,
+        data: str,
+        *,
+        sync: bool,
+        file_mode: int,
+        directory_mode: int,
+        cache_size: int,
+        report: Callable[[str], None],
     ) -> None:
         path = os.path.realpath(os.fsencode(data))
         self.durability = Durability(enabled=sync, report=report)
         self.buckets = Buckets(path, self.durability, directory_mode=directory_mode)
         self.file_mode = file_mode
         self.directory_mode = directory_mode
+        self._directories = DirectoryCache(cache_size)
         self._report = report
-        self._reported: set[bytes] = set()
+        self._reported: set[str] = set()
 
     def start(self) -> None:
         """Make what is needed for writing, and clear away what dead processes left.
@@ -107,21 +120,22 @@ class PosixStore:
         A directory that cannot be written to is served for reading.
         """
         try:
-            strange = self.buckets.start()
+            self.buckets.start(self._report_once)
         except OSError as error:
-            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._report("there is no space left in the data directory")
+            elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                self._report("the data directory is not writable: serving it for reading only")
+            else:
                 raise
-            self._report("the data directory is not writable: serving it for reading only")
             return
-        for name in strange:
-            self._report(f"the directory {name!r} is no bucket: a bucket's name has letters, digits and . _ - only")
+        for staging in self.buckets.stagings():
+            uploads.sweep(self.buckets, staging)
         fd, path = self.buckets.shared.create(0o600)
         with paths.opened(fd):
             for warning in records.warnings(fd):
                 self._report(warning)
             os.unlink(path)
-        for staging in self.buckets.stagings():
-            uploads.sweep(staging)
 
     def stop(self) -> None:
         self.buckets.stop()
@@ -129,7 +143,7 @@ class PosixStore:
     # Buckets
 
     def list_buckets(self) -> list[BucketInfo]:
-        return self.buckets.list()
+        return self.buckets.list(self._report_once)
 
     def create_bucket(self, name: str) -> BucketInfo:
         return self.buckets.create(name, time.time_ns())
@@ -141,7 +155,7 @@ class PosixStore:
         with self.buckets.opened(name, claim=True) as bucket, bucket.locked(None):
             if bucket.is_gone():
                 raise S3Error("NoSuchBucket", BucketName=name)
-            if not listing.is_empty(bucket, self._report_name):
+            if not listing.is_empty(bucket, Source(self._directories, self._report_name)):
                 raise S3Error("BucketNotEmpty", BucketName=name)
             pending = uploads.of_bucket(self.buckets.internals, bucket)
             self.buckets.remove(bucket)
@@ -149,9 +163,12 @@ class PosixStore:
                 upload.discard()
 
     def _report_name(self, name: bytes) -> None:
-        if name not in self._reported and len(self._reported) < _REPORTED_MAX:
-            self._reported.add(name)
-            self._report(f"the name {name!r} stands for no key: the file or directory is not served")
+        self._report_once(f"the name {name!r} stands for no key: the file or directory is not served")
+
+    def _report_once(self, message: str) -> None:
+        if message not in self._reported and len(self._reported) < _REPORTED_MAX:
+            self._reported.add(message)
+            self._report(message)
 
     # Reading
 
@@ -169,8 +186,8 @@ class PosixStore:
     def list_objects(self, bucket: str, query: ListQuery, exclusive: bool) -> ListPage:
         """:param exclusive: take the bucket's lock for a directory that does not hold still; it may block."""
         with self.buckets.opened(bucket) as opened:
-            lock = (lambda: opened.locked(None)) if exclusive and opened.id else None
-            return listing.list_page(opened, query, lock, self._report_name)
+            lock = (lambda: _locked_if_possible(opened)) if exclusive and opened.id else None
+            return listing.list_page(opened, query, Source(self._directories, self._report_name, lock))
 
     # Writing
 
@@ -324,12 +341,13 @@ class PosixStore:
                 with upload.locked():
                     return self._complete(opened, upload, parts, condition, checksum, size)
             except S3Error as error:
-                if error.code != "NoSuchUpload":
+                if error.code != "NoSuchUpload" or not upload_id:
                     raise
                 # Completed before, and the answer lost: tell again what was made, if it still stands.
                 info = lookup.find_info(opened, key)
-                if info is None or not upload_id or info.upload_id != upload_id:
+                if info is None or info.upload_id != upload_id:
                     raise
+                commit.settle(opened, key, self.durability)
                 return info
 
     def _complete(
@@ -346,23 +364,42 @@ class PosixStore:
         intent = upload.intent()
         if intent is not None and upload.is_published():
             # A crash came after the rename.  A newer object must survive: never again, only the rest.
+            commit.settle(bucket, key, self.durability)
             upload.finish()
             return intent.record.info(key)
-        if intent is None or intent.parts != tuple((part.number, part.etag) for part in parts):
-            intent = uploads.plan(upload, parts, checksum, size)
+        if intent is not None and intent.parts != tuple((part.number, part.etag) for part in parts):
+            upload.restore(intent)
+            intent = None
+        if intent is None:
+            intent = completion.plan(upload, parts, checksum, size)
             # What fails now need not be copied; what decides is the same check under the key's lock.
             commit.check(condition, lookup.find_info(bucket, key))
             upload.assemble(intent)
         staged = upload.assembled()
         try:
-            os.fchmod(staged.fd, self.file_mode)
-            staged.seal(intent.record, bucket.records(), key)
+            self._seal_whole(bucket, staged, intent.record, key)
             info = commit.publish(bucket, key, staged, condition, self.durability, self.directory_mode)
+        except S3Error:
+            upload.restore(upload.intent() or intent)
+            raise
         finally:
             # Not discarded: of an upload of one part it is the part.
             staged.close()
         upload.finish()
         return info
+
+    def _seal_whole(self, bucket: Bucket, staged: StagedFile, record: Record, key: str) -> None:
+        """Seal what was assembled, unless it was before: it may be tried often where the key's lock is busy."""
+        status = os.fstat(staged.fd)
+        if status.st_size != record.size:
+            raise ValueError("what was assembled has not the size of its parts")
+        kept = bucket.records()
+        found = kept.read(staged.fd, status, key)
+        if found is not None and found == record.stamped(status):
+            staged.resume(found, kept, key)
+            return
+        os.fchmod(staged.fd, self.file_mode)
+        staged.seal(record, kept, key)
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         with self.buckets.opened(bucket, claim=True) as opened:
@@ -427,6 +464,18 @@ class PartTarget:
         with self._store.buckets.opened(self._bucket) as bucket:
             upload = uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
             return upload.put(self._number, staged)
+
+
+@contextmanager
+def _locked_if_possible(bucket: Bucket) -> Iterator[None]:
+    """Hold a bucket's lock for a block, or where it cannot be written to, do without."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(bucket.locked(None))
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+        yield
 
 
 def check_key(key: str) -> None:

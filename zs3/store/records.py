@@ -16,6 +16,7 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable
+from functools import cached_property
 
 from zs3.store import kernel, metadata
 from zs3.store.interface import ObjectInfo
@@ -30,6 +31,7 @@ REFUSED = (
     *(errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENODATA),
 )
 _COARSE_NS = 2_000_000_000
+_stable: dict[int, bool] = {}
 _STABLE_INODES = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS)
 
 
@@ -70,8 +72,10 @@ class Records:
     :ivar directory: where the sidecars are.
     """
 
-    def __init__(self, directory: bytes, internals: Internals) -> None:
+    def __init__(self, directory: bytes, internals: Internals, *, private: bool = False) -> None:
+        """:param private: nobody else changes these files, so that even a young record proves something."""
         self.directory = directory
+        self._private = private
         self._internals = internals
 
     def write(self, fd: int, record: Record, key: str) -> None:
@@ -89,6 +93,11 @@ class Records:
     def _by_key(self) -> bytes:
         return os.path.join(self.directory, b"key")
 
+    @cached_property
+    def _has_by_key(self) -> bool:
+        """One look, which spares one for each of the files that others dropped in."""
+        return os.path.isdir(self._by_key)
+
     def _write_sidecar(self, base: bytes, name: bytes, data: bytes) -> None:
         path = _sidecar(base, name)
         self._internals.make_directory(os.path.dirname(path))
@@ -101,16 +110,16 @@ class Records:
         except OSError as error:
             if error.errno not in REFUSED:
                 raise
-            path = _sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))
-            # The first look spares the second for each of the files that others dropped in.
-            record = _read_sidecar(path) if os.path.isdir(self._by_key) else None
+            record = None
+            if self._has_by_key:
+                record = _read_sidecar(_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns)))
         else:
             name = metadata.unpack_reference(data)
             record = metadata.unpack(data) if name is None else _read_sidecar(self._any(name))
         if record is None or not record.describes(status):
             return None
         # Where times are rounded, a file changed twice in a tick looks the same: a young record proves nothing.
-        rounded = status.st_mtime_ns % 1000 == 0
+        rounded = status.st_mtime_ns % 1000 == 0 and not self._private
         return None if rounded and time.time_ns() - status.st_mtime_ns < _COARSE_NS else record
 
     def _any(self, name: bytes) -> bytes:
@@ -129,12 +138,18 @@ class Records:
         record = self.read(fd, status, key)
         if record is not None:
             return record.info(key)
-        return metadata.plain_info(key, status, inode=has_stable_inodes(fd))
+        return metadata.plain_info(key, status, inode=has_stable_inodes(fd, status.st_dev))
 
 
-def has_stable_inodes(fd: int) -> bool:
-    """Whether a file's inode number stays the same on the file system of an open file, and tells it from others."""
-    return kernel.filesystem_type(fd) in _STABLE_INODES
+def has_stable_inodes(fd: int, device: int) -> bool:
+    """Whether a file's inode number stays the same on the file system of an open file, and tells it from others.
+
+    :param device: the number of that file system, which is asked once.
+    """
+    known = _stable.get(device)
+    if known is None:
+        known = _stable[device] = kernel.filesystem_type(fd) in _STABLE_INODES
+    return known
 
 
 def remove_sidecars(paths: Iterable[bytes]) -> None:

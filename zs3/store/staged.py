@@ -6,6 +6,7 @@ the uploads, or it is discarded.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from zs3.store.records import Records
 
 #: Below this size there is nothing to gain from reserving the room first.
 _PREALLOCATE = 1 << 20
+_STEP = 64 << 20
 _COPY = 1 << 30
 
 
@@ -34,6 +36,7 @@ class StagedFile:
         self.fd = fd
         self.path = path
         self.size = os.fstat(fd).st_size
+        self._length = self._reserved = 0
         self._record: Record | None = None
         self._visible = False
         self._durability = durability
@@ -59,15 +62,20 @@ class StagedFile:
         """
         staged = cls(*staging.create(mode), durability)
         if length is not None and length >= _PREALLOCATE:
-            try:
-                kernel.preallocate(staged.fd, length)
-            except BaseException:
+            staged._length = length
+            room = os.fstatvfs(staged.fd)
+            if room.f_bavail * room.f_frsize < length:
                 staged.discard()
-                raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return staged
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Append bytes."""
+        if self.size >= self._reserved < self._length:
+            # As they come: who only says that much will come takes no room from others.
+            step = min(_STEP, self._length - self._reserved)
+            kernel.preallocate(self.fd, self._reserved, step)
+            self._reserved += step
         for piece in pieces:
             view = memoryview(piece)
             while view:
@@ -101,6 +109,10 @@ class StagedFile:
         if self._records is not None:
             records.remove_sidecars(self._records.sidecars(self.fd, os.fstat(self.fd), self._key))
 
+    def resume(self, record: Record, kept: Records, key: str) -> None:
+        """It was sealed with this record before, by one who did not get further."""
+        self._record, self._records, self._key = record, kept, key
+
     def published(self) -> None:
         """It is visible now under another name."""
         self._visible = True
@@ -122,9 +134,9 @@ class StagedFile:
 
 
 def _copy_range(source: int, target: int, length: int, source_offset: int, target_offset: int) -> int:
-    try:
-        return os.copy_file_range(source, target, length, source_offset, target_offset)
-    except OSError:
-        # Not between these two file systems (EXDEV, ENOSYS, EINVAL, EOPNOTSUPP...): if it is another trouble,
-        # reading or writing meets it again and tells.
-        return os.pwrite(target, os.pread(source, min(length, 1 << 20), source_offset), target_offset)
+    with suppress(OSError):
+        if done := os.copy_file_range(source, target, length, source_offset, target_offset):
+            return done
+    # Not between these two file systems (EXDEV, ENOSYS, EINVAL, EOPNOTSUPP...), or not from this one, which some say by
+    # 0.  If it is the end, or another trouble, reading or writing meets it again and tells.
+    return os.pwrite(target, os.pread(source, min(length, 1 << 20), source_offset), target_offset)

@@ -9,8 +9,7 @@ completing again answers the same and never publishes twice.
 from __future__ import annotations
 
 import base64
-import hashlib
-import itertools
+import errno
 import json
 import os
 import re
@@ -20,16 +19,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from zs3 import checksums
-from zs3.checksums import FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import locks, metadata, paths
-from zs3.store.buckets import Bucket
+from zs3.store import locks, metadata, paths, records
+from zs3.store.buckets import Bucket, Buckets
 from zs3.store.interface import (
-    MAX_PARTS,
-    MIN_PART_SIZE,
     Attributes,
-    CompletedPart,
     PartInfo,
     PartsPage,
     UploadInfo,
@@ -47,10 +41,16 @@ _PART = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a completion is to make: decided once, and durable before anything is visible."""
+    """What a completion is to make: decided once, and durable before anything is visible.
+
+    :ivar record: of the object.
+    :ivar parts: the numbers and ETags of its parts.
+    :ivar part: the record of its only part, whose file the object's is to be.
+    """
 
     record: Record
     parts: tuple[tuple[int, str], ...]
+    part: Record | None = None
 
 
 class Upload:
@@ -71,7 +71,7 @@ class Upload:
 
     def records(self) -> Records:
         """Where the records of the parts are."""
-        return Records(self.file(".records"), self._internals)
+        return Records(self.file(".records"), self._internals, private=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -81,7 +81,7 @@ class Upload:
         :raises S3Error: NoSuchUpload: one came first.
         """
         try:
-            lock = locks.locked(self.file(".lock"), 0, 0, self._internals.file_mode)
+            lock = self._internals.locked(self.file(".lock"))
             lock.__enter__()
         except FileNotFoundError:
             raise _no_such(self.info.upload_id) from None
@@ -99,10 +99,9 @@ class Upload:
         """
         found = paths.open_path(self.file(str(number)))
         if found is None:
-            raise S3Error("InvalidPart", PartNumber=str(number))
+            raise invalid_part(number)
         fd, status = found
         try:
-            # A part's record is bound to its number as an object's is to its key.
             info = self.records().info(fd, status, str(number))
             return fd, PartInfo(number, status.st_size, status.st_mtime_ns, info.etag, info.checksum)
         except BaseException:
@@ -137,8 +136,9 @@ class Upload:
                 document = json.load(file)
         except FileNotFoundError:
             return None
-        record = metadata.unpack(base64.b64decode(document["record"]))
-        return Intent(record, tuple((number, etag) for number, etag in document["parts"])) if record else None
+        record, part = (metadata.unpack(base64.b64decode(document.get(name, ""))) for name in ("record", "part"))
+        parts = tuple((number, etag) for number, etag in document["parts"])
+        return Intent(record, parts, part) if record else None
 
     def is_published(self) -> bool:
         """Whether the object was made of it; the caller holds its lock, or does not mind."""
@@ -146,56 +146,94 @@ class Upload:
 
     def assemble(self, intent: Intent) -> None:
         """Make the one file of the parts, durable but not visible; then the intent, which says that it is whole."""
-        durability = self._durability
-        with suppress(FileNotFoundError):
-            # Of an earlier try with other parts: it must not vouch for what is being made now.
-            os.unlink(self.file(".intent"))
-            durability.flush_path(self.path)
-        path = self.file(".object")
+        document: dict[str, Any] = {"parts": intent.parts}
         if len(intent.parts) == 1:
+            number, etag = intent.parts[0]
             # The part itself; until the intent is written it is what it was, so that all can begin again.
             with suppress(FileNotFoundError):
-                os.rename(self.file(str(intent.parts[0][0])), path)
+                os.rename(self.file(str(number)), self.file(".object"))
+            found = self._read(".object", number)
+            if found is None or found[0].etag != etag or found[1] is None:
+                self.restore(intent)
+                raise invalid_part(number)
+            document["part"] = base64.b64encode(metadata.pack(found[1])).decode()
         else:
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-            staged = StagedFile(os.open(path, flags, self._internals.file_mode), path, durability)
-            try:
-                for number, _ in intent.parts:
-                    fd, part = self.part(number)
-                    with paths.opened(fd):
-                        if staged.copy(fd, 0, part.size) != part.size:
-                            raise S3Error("InvalidPart", PartNumber=str(number))
-                durability.flush(staged.fd)
-            except BaseException:
-                staged.discard()
-                raise
-            staged.close()
-        document = {"record": base64.b64encode(metadata.pack(intent.record)).decode(), "parts": intent.parts}
+            self._join(intent)
+        document["record"] = base64.b64encode(metadata.pack(intent.record)).decode()
         self._internals.write_file(self.file(".intent"), json.dumps(document).encode())
+
+    def _join(self, intent: Intent) -> None:
+        """Copy the parts, one behind the other, into the file that is to be the object."""
+        path = self.file(".object")
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        staged = StagedFile(os.open(path, flags, 0o600), path, self._durability)
+        try:
+            for number, etag in intent.parts:
+                fd, part = self.part(number)
+                with paths.opened(fd):
+                    # It may have been put again since it was compared with what the client named.
+                    if part.etag != etag or staged.copy(fd, 0, part.size) != part.size:
+                        raise invalid_part(number)
+            self._durability.flush(staged.fd)
+        except BaseException:
+            staged.discard()
+            raise
+        staged.close()
+
+    def restore(self, intent: Intent) -> None:
+        """Be again what it was before `assemble`: the object was not published, and other parts may be wanted."""
+        path = self.file(".object")
+        number = str(intent.parts[0][0])
+        if len(intent.parts) == 1 and not os.path.exists(self.file(number)):
+            if intent.part is not None:
+                with paths.opened(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)) as fd:
+                    self.records().write(fd, records.stamp(fd, intent.part), number)
+                    self._durability.flush(fd)
+            os.rename(path, self.file(number))
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        # Last: until then it can be told what the file is.
+        with suppress(FileNotFoundError):
+            os.unlink(self.file(".intent"))
+        self._durability.flush_path(self.path)
 
     def assembled(self) -> StagedFile:
         """The file that `assemble` made."""
         path = self.file(".object")
         return StagedFile(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), path, self._durability)
 
-    def single(self, number: int) -> PartInfo | None:
-        """The part `number` if an interrupted completion has made it the object already."""
-        found = paths.open_path(self.file(".object"))
-        if found is None or os.path.exists(self.file(".intent")):
+    def moved(self, number: int) -> PartInfo | None:
+        """The part `number` if an interrupted completion has moved it, and nothing more."""
+        found = None if os.path.exists(self.file(".intent")) else self._read(".object", number)
+        return found[0] if found else None
+
+    def _read(self, name: str, number: int) -> tuple[PartInfo, Record | None] | None:
+        """What is known of part `number`, and its record, in the file `name`; None if there is none."""
+        opened = paths.open_path(self.file(name))
+        if opened is None:
             return None
-        fd, status = found
+        fd, status = opened
         with paths.opened(fd):
-            info = self.records().info(fd, status, str(number))
-        return PartInfo(number, status.st_size, status.st_mtime_ns, info.etag, info.checksum)
+            kept = self.records()
+            # A part's record is bound to its number as an object's is to its key.
+            info, record = kept.info(fd, status, str(number)), kept.read(fd, status, str(number))
+        return PartInfo(number, status.st_size, status.st_mtime_ns, info.etag, info.checksum), record
 
     def finish(self) -> None:
         """Forget an upload whose object is published and durable: that it must not be published again, first."""
-        self._durability.flush_path(self.path)
+        with suppress(FileNotFoundError):
+            self._durability.flush_path(self.path)
         self.discard()
 
     def discard(self) -> None:
         """Forget an upload and its parts."""
         self._staging.discard(self.path)
+
+
+def invalid_part(number: int) -> S3Error:
+    """The error for a part that is not there, or not the one that was meant."""
+    return S3Error("InvalidPart", PartNumber=str(number))
 
 
 def _no_such(upload_id: str) -> S3Error:
@@ -236,13 +274,25 @@ def create(
     return info
 
 
+def _staging(bucket: Bucket) -> Staging | None:
+    """Where the uploads of a bucket are; None where there can be none, as nothing can be or ever was written."""
+    if not bucket.id:
+        return None
+    try:
+        return bucket.staging()
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return None
+
+
 def find(internals: Internals, bucket: Bucket, key: str, upload_id: str) -> Upload:
     """An upload under way of this very key.
 
     :raises S3Error: NoSuchUpload.
     """
-    if bucket.id and _ID.fullmatch(upload_id):
-        staging = bucket.staging()
+    staging = _staging(bucket)
+    if staging is not None and _ID.fullmatch(upload_id):
         path = os.path.join(staging.uploads, upload_id.encode())
         info = _read_meta(bucket, path, upload_id)
         if info is not None and info.key == key:
@@ -250,13 +300,18 @@ def find(internals: Internals, bucket: Bucket, key: str, upload_id: str) -> Uplo
     raise _no_such(upload_id)
 
 
-def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None:
+def _read_document(path: bytes) -> dict[str, Any] | None:
     try:
         with open(os.path.join(path, b".meta"), "rb") as file:
             document: dict[str, Any] = json.load(file)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    if document["bucket"] != bucket.id:
+    return document
+
+
+def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None:
+    document = _read_document(path)
+    if document is None or document["bucket"] != bucket.id:
         return None
     return UploadInfo(
         upload_id,
@@ -271,9 +326,9 @@ def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None
 
 def of_bucket(internals: Internals, bucket: Bucket) -> list[Upload]:
     """All uploads of a bucket that are under way, by key and then by time of initiation."""
-    if not bucket.id:
+    staging = _staging(bucket)
+    if staging is None:
         return []
-    staging = bucket.staging()
     found = []
     for name in map(os.fsdecode, os.listdir(staging.uploads)):
         path = os.path.join(staging.uploads, name.encode())
@@ -284,12 +339,21 @@ def of_bucket(internals: Internals, bucket: Bucket) -> list[Upload]:
     return sorted(found, key=lambda upload: (upload.info.key.encode(), upload.info.upload_id))
 
 
-def sweep(staging: Staging) -> None:
-    """Forget the uploads that a process completed and did not live to forget."""
+def sweep(buckets: Buckets, staging: Staging) -> None:
+    """Forget the uploads that a process completed, and those whose bucket it removed, and did not live to forget."""
     for name in map(os.fsdecode, os.listdir(staging.uploads)):
         path = os.path.join(staging.uploads, name.encode())
-        if _ID.fullmatch(name) and is_published(path):
+        document = _read_document(path) if _ID.fullmatch(name) else None
+        if document is None:
+            continue
+        if not os.path.isdir(buckets.home(document["bucket"])):
             staging.discard(path)
+        elif is_published(path):
+            with suppress(locks.WouldBlock, FileNotFoundError), buckets.internals.locked(os.path.join(path, b".lock")):
+                # Not while another process is about to.  What it renamed may not be on the disk yet.
+                if buckets.internals.durability.enabled:
+                    os.sync()
+                staging.discard(path)
 
 
 def is_published(path: bytes) -> bool:
@@ -342,83 +406,3 @@ def list_parts(upload: Upload, *, after: int, limit: int) -> PartsPage:
             os.close(fd)
             parts.append(part)
     return PartsPage(upload.info, parts, len(numbers) > limit > 0)
-
-
-def plan(upload: Upload, parts: Sequence[CompletedPart], checksum: Checksum | None, size: int | None) -> Intent:
-    """Check what a client wants completed against the parts there are, and decide what the object will be.
-
-    Source: Amazon S3 API Reference, CompleteMultipartUpload.
-
-    :raises S3Error: InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest, MalformedXML.
-    """
-    if not parts:
-        raise S3Error("MalformedXML")
-    numbers = [part.number for part in parts]
-    if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
-        raise S3Error("InvalidPartOrder", UploadId=upload.info.upload_id)
-    known = [_checked(upload, part, only=len(parts) == 1) for part in parts]
-    for part in known[:-1]:
-        if part.size < MIN_PART_SIZE:
-            raise S3Error(
-                "EntityTooSmall",
-                ProposedSize=str(part.size),
-                MinSizeAllowed=str(MIN_PART_SIZE),
-                PartNumber=str(part.number),
-                ETag=part.etag,
-            )
-    sizes = tuple(part.size for part in known)
-    if size is not None and size != sum(sizes):
-        raise S3Error("InvalidRequest", "The provided 'x-amz-mp-object-size' does not match what was uploaded.")
-    digests = b"".join(bytes.fromhex(part.etag.partition("-")[0]) for part in known)
-    record = Record(
-        size=sum(sizes),
-        mtime_ns=0,
-        digest=hashlib.md5(digests, usedforsecurity=False).digest(),
-        suffix=len(known),
-        attributes=upload.info.attributes,
-        checksum=_whole_checksum(upload.info, known, checksum),
-        part_sizes=sizes,
-        upload_id=upload.info.upload_id,
-    )
-    return Intent(record, tuple((part.number, part.etag) for part in known))
-
-
-def _checked(upload: Upload, wanted: CompletedPart, *, only: bool) -> PartInfo:
-    if not 1 <= wanted.number <= MAX_PARTS:
-        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
-    try:
-        fd, part = upload.part(wanted.number)
-        os.close(fd)
-    except S3Error:
-        moved = upload.single(wanted.number) if only else None
-        if moved is None:
-            raise
-        part = moved
-    if wanted.etag != part.etag:
-        raise S3Error("InvalidPart", PartNumber=str(wanted.number), ETag=wanted.etag)
-    if wanted.checksum is not None and (
-        part.checksum is None
-        or (wanted.checksum.algorithm, wanted.checksum.value) != (part.checksum.algorithm, part.checksum.value)
-    ):
-        raise S3Error("InvalidPart", PartNumber=str(wanted.number), ETag=wanted.etag)
-    return part
-
-
-def _whole_checksum(info: UploadInfo, parts: Sequence[PartInfo], stated: Checksum | None) -> Checksum | None:
-    """The object's checksum from its parts', compared with what the client states."""
-    algorithm = info.checksum_algorithm
-    values = [part.checksum.value for part in parts if part.checksum and part.checksum.algorithm == algorithm]
-    found = None
-    if algorithm and len(values) == len(parts):
-        if info.checksum_type == FULL_OBJECT:
-            sizes = [part.size for part in parts]
-            found = checksums.combine(algorithm, list(zip(values, sizes, strict=True)))
-        else:
-            found = checksums.composite(algorithm, values)
-    if stated is None:
-        return found
-    if found is None or stated.algorithm != found.algorithm:
-        raise S3Error("InvalidRequest", "The checksum type or algorithm is not that of the upload.")
-    if stated.value != found.value:
-        raise S3Error("BadDigest", f"The {stated.algorithm} you specified did not match the calculated checksum.")
-    return found

@@ -41,6 +41,9 @@ MAX_DRAIN = 1024 * 1024
 #: notices that the client has gone
 MAX_AHEAD = 16 * 1024
 
+#: empty lines that are ignored before a request
+MAX_EMPTY_LINES = 4
+
 # Line breaks are taken out of header values by Twisted, other controls are not (RFC 9110 section 5.5).
 _WITHOUT_CONTROLS = bytes(c if c in b"\t\r\n" or (c > 31 and c != 127) else 32 for c in range(256))
 
@@ -85,6 +88,7 @@ class Channel(http.HTTPChannel):
         self._host: IAddress | None = None
         self._state = _State.HEAD
         self._within_head = False
+        self._skipped_lines = 0
         self._ahead = b""  # received, not yet understood
         self._stepping = False
         self._holds = 0
@@ -251,7 +255,8 @@ class Channel(http.HTTPChannel):
             return
         if self._state is _State.BODY and self.persistent and self._body is not None:
             self._body.discard()
-            self._arm()
+            # Once for all that is left: a byte now and then does not prolong it.
+            self._deadline.set(self._limits.body)
         elif self._state is _State.BODY or self._state is _State.BROKEN:
             self._linger()
         else:
@@ -281,10 +286,15 @@ class Channel(http.HTTPChannel):
 
     # -- what the site calls
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request of which nothing has come yet."""
+        return self._state is _State.HEAD and not self._ahead
+
     def retire(self) -> None:
         """Serve what was begun, then close; with nothing begun, close."""
         self._retiring, self.persistent = True, False
-        if self._state is _State.HEAD and not self._ahead:
+        if self.is_idle:
             self._close()
 
     # -- from bytes to requests
@@ -318,7 +328,12 @@ class Channel(http.HTTPChannel):
 
     def _receive_head(self) -> bool:
         ahead = self._ahead
-        if ahead.startswith(b"\r\n"):  # RFC 9112 section 2.2: an empty line before the request line
+        if ahead.startswith(b"\r\n"):
+            # RFC 9112 section 2.2 asks that one empty line before the request line be ignored, not a flood of them.
+            if self._skipped_lines == MAX_EMPTY_LINES:
+                self._refuse(S3Error("BadRequest"))
+                return False
+            self._skipped_lines += 1
             self._ahead = ahead[2:]
             return True
         end = ahead.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
@@ -337,6 +352,7 @@ class Channel(http.HTTPChannel):
             return False
         self._ahead = ahead[end + 4 :]
         self._within_head = False
+        self._skipped_lines = 0
         self._begin(head)
         return True
 
@@ -442,6 +458,8 @@ class Channel(http.HTTPChannel):
             self._deadline.set(self._limits.stall)
         elif self._state is _State.HEAD:
             self._deadline.set(self._limits.head if self._within_head else self._limits.idle)
+        elif self._state is _State.BODY and not self.requests:
+            pass  # a rest is drained, within the time that was set for it
         elif self._state is _State.BODY and not self._awaits_continue and not self._holds & _BODY_FULL:
             self._deadline.set(self._limits.body)
         else:

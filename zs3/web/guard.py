@@ -35,6 +35,7 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
     """The bucket that a `Host` header names below one of the domains, or None.
 
     :param domains: in lower case.
+    :raises S3Error: InvalidBucketName for an empty one.
     """
     if not domains:
         return None
@@ -44,7 +45,10 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
         if name == domain:
             return None
         if name.endswith("." + domain):
-            return name[: -len(domain) - 1]
+            bucket = name[: -len(domain) - 1]
+            if not bucket:
+                raise S3Error("InvalidBucketName", BucketName="")
+            return bucket
     return None
 
 

@@ -148,8 +148,9 @@ _METHODS = {
     level: sorted({each.method for each in OPERATIONS if each.level == level and not each.query})
     for level in (SERVICE, BUCKET, OBJECT)
 }
-#: Parameters of the signature; those of SigV4, and others that S3 passes over, begin with ``x-``.
-_SIGNATURE_V2 = _names("AWSAccessKeyId Signature Expires")
+#: Parameters of the signature; those of SigV4, and others that S3 passes over, begin with ``x-``.  botocore puts the
+#: headers that version 2 signs among them; what is stored is what the headers say.
+_SIGNATURE_V2 = _names("AWSAccessKeyId Signature Expires content-type content-md5")
 
 
 def find(level: str, method: str, pairs: Sequence[tuple[str, str]], header: Callable[[str], str | None]) -> Operation:

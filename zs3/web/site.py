@@ -23,6 +23,7 @@ class Site(server.Site):
     :param clock: for time limits and dates; the reactor, or a `task.Clock`.
     :param access_log: told of every request that is over, also of those whose client went away.
     :param limits: the time limits of a connection.
+    :param max_connections: of more, idle ones are closed, or if there are none, the newest.
     """
 
     protocol = Channel  # type: ignore[assignment]
@@ -34,6 +35,7 @@ class Site(server.Site):
         clock: IReactorTime,
         access_log: AccessLog | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        max_connections: int = 10_000,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=clock)
         self.timeOut = None  # the channel has its own limits
@@ -41,7 +43,9 @@ class Site(server.Site):
         #: x-amz-id-2 and HostId: which daemon answered, since it was started
         self.host_id = base64.b64encode(secrets.token_bytes(32)).decode("ascii")
         self._access_log = access_log
-        self._channels: set[Channel] = set()
+        self._max_connections = max_connections
+        # In the order of their opening.
+        self._channels: dict[Channel, None] = {}
         self._drained: list[Deferred[None]] = []
         self._draining = False
         self._second = -1
@@ -93,13 +97,17 @@ class Site(server.Site):
 
     def opened(self, channel: Channel) -> None:
         """For the channel: it is connected."""
-        self._channels.add(channel)
+        if len(self._channels) >= self._max_connections:
+            # The oldest that waits for its next request, else this one: descriptors must be left for files.
+            idle = next((each for each in self._channels if each.is_idle), channel)
+            idle.retire()
+        self._channels[channel] = None
         if self._draining:
             channel.retire()
 
     def closed(self, channel: Channel) -> None:
         """For the channel: its connection is gone."""
-        self._channels.discard(channel)
+        self._channels.pop(channel, None)
         if not self._channels:
             waiting, self._drained = self._drained, []
             for deferred in waiting:

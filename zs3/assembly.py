@@ -1,0 +1,172 @@
+"""The assembly of the daemon from its parts, as one process that serves or as one that supervises those.
+
+Assembles, no more: what the parts do is told in their modules.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.cred.portal import Portal
+from twisted.internet.defer import execute
+from twisted.logger import Logger
+
+from zs3.auth.credentials import UsersFileChecker
+from zs3.auth.generated import ensure_users_file
+from zs3.sdnotify import Notifier
+from zs3.service import (
+    CallService,
+    ListeningService,
+    NotifyService,
+    PartService,
+    PoolService,
+    SequentialService,
+    SignalService,
+    reloader,
+    require,
+)
+from zs3.store.deferred import FilesystemStore, Hop
+from zs3.web.accesslog import AccessLog
+from zs3.web.guard import S3Guard
+from zs3.web.resources import Realm
+from zs3.web.site import Site
+from zs3.workers import WorkersService
+
+log = Logger()
+
+#: The most open files that there is any use for, and how many of them are for other things than connections.
+_FILES = 65_536
+_RESERVED_FILES = 128
+
+#: As `zs3.tap` has checked them; its `Options` would be a circle.
+Options = Any
+
+
+def server(
+    options: Options,
+    reactor: Any,
+    prepare: Callable[[], object],
+    control: Callable[[Callable[[], object], Callable[[], object]], Sequence[Service]],
+    *,
+    announce: bool = True,
+) -> IService:
+    """What serves in one process.
+
+    :param prepare: is called when the store has started.
+    :param control: makes what calls the functions that reload and that wait no longer for running requests.
+    """
+    pool = PoolService(reactor, options["threads"])
+    store = _store(options, reactor, pool.hop)
+    users = options["users"]
+    access_log = AccessLog(options["access-log"], options["access-log-format"])
+    guard = S3Guard(
+        Portal(Realm(store, users), [users]),
+        region=options["region"],
+        sigv2=not options["no-sigv2"],
+        domains=options["domain"],
+        clock=reactor,
+    )
+    connections = raise_file_limit() - _RESERVED_FILES - options["threads"] * 4
+    site = Site(guard, clock=reactor, access_log=access_log, max_connections=connections)
+    site.noisy = False  # the listening service says it better
+    listening = ListeningService(reactor, options["endpoints"], site, options["drain-timeout"], announce=announce)
+    reload = reloader({"users": users.reload, "access log": access_log.open})
+    return _in_sequence(
+        pool,
+        CallService(access_log.open, access_log.close),
+        PartService(store, reactor, _cannot_use(options)),
+        CallService(prepare),
+        listening,
+        *control(reload, listening.hurry),
+    )
+
+
+def supervisor(options: Options, reactor: Any, notifier: Notifier) -> IService:
+    """What keeps several processes that serve.
+
+    What can go wrong before they serve goes wrong here, in one process, with one line.
+    """
+
+    def prepare() -> None:
+        store = _store(options, reactor, execute)
+        require(store.start(), reactor, _cannot_use(options))
+        try:
+            access_log = AccessLog(options["access-log"], options["access-log-format"])
+            access_log.open()
+            access_log.close()
+            first_start(options)()
+        finally:
+            store.stop()
+
+    settings = {
+        "arguments": options.arguments,
+        "directory": options.directory,
+        "access-log": options["access-log"],
+        "sockets": len(options["endpoints"]),
+    }
+    workers = WorkersService(reactor, options["endpoints"], options["workers"], settings, options["drain-timeout"])
+    return _in_sequence(
+        CallService(prepare),
+        workers,
+        NotifyService(reactor, notifier, workers.alive),
+        SignalService(reactor, workers.reload, workers.hurry),  # stopped first: who hears STOPPING may hurry
+    )
+
+
+def raise_file_limit() -> int:
+    """Raise this process's limit of open files as far as it may be, and useful; gives what it is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return _FILES if soft == resource.RLIM_INFINITY else soft
+
+
+def credentials_path(data: str) -> str:
+    """Where the generated key pair of the data directory `data` is."""
+    return os.path.join(data, ".zs3", "private", "credentials")
+
+
+def first_start(options: Options) -> Callable[[], None]:
+    """What is done and told once the store has started."""
+    users = options["users"]
+
+    def start() -> None:
+        if isinstance(users, UsersFileChecker):
+            if users.path == credentials_path(options["data"]) and ensure_users_file(users.path):
+                log.info("new credentials were made: see {path}", path=users.path)
+            users.reload()
+            log.info("credentials are those of {path}", path=users.path)
+        if options["sync"] == "off":
+            log.warn("--sync=off: writes that were answered may be lost in a power failure")
+
+    return start
+
+
+def _store(options: Options, reactor: Any, hop: Hop) -> FilesystemStore:
+    return FilesystemStore(
+        options["data"],
+        hop,
+        sync=options["sync"] == "on",
+        file_mode=options["file-mode"],
+        dir_mode=options["dir-mode"],
+        clock=reactor,
+        cache_size=options["cache-size"] << 20,
+        copies=max(1, options["threads"] // 2),
+    )
+
+
+def _cannot_use(options: Options) -> str:
+    return f"cannot use {options['data']}"
+
+
+def _in_sequence(*services: Service) -> IService:
+    daemon = SequentialService()
+    for each in services:
+        each.setServiceParent(daemon)
+    return daemon

@@ -1,0 +1,131 @@
+"""What directories hold, remembered as long as it is certain that they have not changed.
+
+Names and types only: nothing here could make an ETag stale, or claim that
+there are objects below a directory.  Shared by all threads of a store.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from zs3.store import kernel
+
+#: What a name costs beside its bytes: the bytes object and its place in the list.
+_PER_NAME = 64
+_LOCAL = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS, kernel.TMPFS)
+#: Since Linux 6.13 a change that comes after somebody has looked at the times gets a time of its own on these
+#: (https://docs.kernel.org/filesystems/multigrain-ts.html).
+_MULTIGRAIN = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.TMPFS)
+_GRAIN_NS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The entries of a directory of keys.
+
+    :ivar order: the segment of each object, and that of each directory with a ``/`` behind it, sorted.
+    :ivar ways: the names that lead to those of them which are not simply called so.
+    :ivar lasting: whether nothing changed while it was read, and all of it was in that one directory.
+    """
+
+    order: list[bytes]
+    ways: dict[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+    lasting: bool = False
+
+    def way(self, sort: bytes) -> tuple[bytes, ...]:
+        """The names from the directory to one of its entries."""
+        way = self.ways.get(sort)
+        return (sort.removesuffix(b"/"),) if way is None else way
+
+
+Version = tuple[int, int]
+Identity = tuple[int, int, int | None]
+
+
+def _identity(fd: int) -> Identity:
+    """What tells an open directory from all others, also from one that has its inode number after it.
+
+    That one may have been made within the same tick of the clock, and show the same times.
+    """
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino, kernel.generation(fd)
+
+
+def version(fd: int) -> Version:
+    """The times of an open directory that tell whether it has changed."""
+    status = os.fstat(fd)
+    return status.st_mtime_ns, status.st_ctime_ns
+
+
+def _linux() -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def grain_ns(filesystem: int, linux: tuple[int, int]) -> int | None:
+    """How long a directory must have been still for its times to prove anything; None where they never do.
+
+    Elsewhere, on network mounts above all, times may be told from a cache that others' changes do not reach.
+
+    :param filesystem: the number of `zs3.store.kernel.filesystem_type`.
+    """
+    if filesystem not in _LOCAL:
+        return None
+    return 0 if filesystem in _MULTIGRAIN and linux >= (6, 13) else _GRAIN_NS
+
+
+class DirectoryCache:
+    """The listings of directories that were read last.
+
+    :param size: the most bytes that they may take, about; 0 for no cache.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._linux = _linux()
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Identity, tuple[Version, Listing, int]] = OrderedDict()
+        self._used = 0
+
+    def get(self, fd: int) -> Listing | None:
+        """What an open directory holds, if that is known."""
+        key, now = _identity(fd), version(fd)
+        with self._lock:
+            known = self._known.get(key)
+            if known is None:
+                return None
+            if known[0] == now:
+                self._known.move_to_end(key)
+                return known[1]
+            self._forget(key)
+            return None
+
+    def put(self, fd: int, before: Version, listing: Listing) -> None:
+        """Remember what an open directory holds, if it can be told when that changes.
+
+        :param before: its version when the reading began.
+        """
+        cost = sum(map(len, listing.order)) + _PER_NAME * (len(listing.order) + 4 * len(listing.ways) + 4)
+        if not listing.lasting or cost > self._size or version(fd) != before:
+            return
+        grain = grain_ns(kernel.filesystem_type(fd), self._linux)
+        # A time in the future proves nothing: the clock was set back.
+        if grain is None or not max(before) + grain <= time.time_ns():
+            return
+        key = _identity(fd)
+        with self._lock:
+            self._forget(key)
+            self._known[key] = (before, listing, cost)
+            self._used += cost
+            while self._used > self._size:
+                self._forget(next(iter(self._known)))
+
+    def _forget(self, key: Identity) -> None:
+        known = self._known.pop(key, None)
+        if known is not None:
+            self._used -= known[2]
