@@ -185,7 +185,7 @@ def test_credentials_are_made_once(home: Path, store: Path) -> None:
     daemon.variables = {}
     daemon.start()
     assert daemon.log().count("new credentials were made") == 1
-    assert os.listdir(store / ".zs3").count("credentials") == 1
+    assert os.listdir(store / ".zs3" / "private") == ["credentials"]
     daemon.stop()
 
 

@@ -143,7 +143,7 @@ class TestStart:
         service.startService()
         assert not port.reads
         one, two = reactor.processes
-        assert reactor.getReaders() == [one.protocol.channel, two.protocol.channel]
+        assert set(reactor.getReaders()) == {one.protocol.channel, two.protocol.channel}
         assert [text for text in logged("info") if "serves" in text] == [
             "worker 1 serves: process 100",
             "worker 2 serves: process 101",
