@@ -74,10 +74,8 @@ class S3Guard:
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
-        self._ours: tuple[UsersChecker, Realm] | None = None
         self._express: Express | None = None
         if isinstance(checker, UsersChecker) and isinstance(realm, Realm):
-            self._ours = checker, realm
             self._express = Express(realm.store, checker, self._settings)
 
     def serve_at_once(self, request: Request) -> bool:
@@ -117,8 +115,6 @@ class S3Guard:
         request.log.access_key = claim.access_key
         credentials = SignedRequest(claim)
         session = Session(credentials, self._settings, host_bucket)
-        if self._ours is not None:
-            return _log_in_now(*self._ours, credentials, session)
         return _now_or_later(
             self._portal.login(credentials, session, IResource).addCallbacks(
                 self._logged_in, self._refused, callbackArgs=(request,)
@@ -137,15 +133,6 @@ class S3Guard:
         if isinstance(failure.value, LoginFailed):
             raise S3Error("AccessDenied")
         return failure
-
-
-def _log_in_now(checker: UsersChecker, realm: Realm, credentials: SignedRequest, session: Session) -> IResource:
-    """What `Portal.login` comes to with our own checker and realm, which never wait, without the Deferreds."""
-    try:
-        _, avatar, _ = realm.requestAvatar(checker.requestAvatarId(credentials), session, IResource)
-    except S3LoginFailed as failed:
-        raise failed.error from None
-    return IResource(avatar)
 
 
 def _now_or_later(login: Deferred[IResource]) -> IResource:

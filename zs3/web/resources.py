@@ -1,19 +1,19 @@
-"""What an authenticated user sees: the service, buckets, objects.
+"""The tree of resources that an authenticated user sees: the service, buckets, objects.
 
 Finds the operation, asks whether the user may, runs the handler and answers its
-errors.
+errors.  An object is one leaf, whatever slashes are in its key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from twisted.cred.portal import IRealm
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import Interface, implementer
 
@@ -43,12 +43,12 @@ class Session:
 class Realm:
     """Gives every user the tree of resources.
 
-    :ivar store: an `IStore`.
+    :param store: an `IStore`.
     """
 
     def __init__(self, store: Any, users: IUserDirectory) -> None:
         self.store = store
-        self.users = users
+        self._users = users
 
     def requestAvatar(
         self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]
@@ -56,71 +56,40 @@ class Realm:
         """The root of the tree for the user with that access key.  S3LoginFailed if there is none any more."""
         if IResource not in interfaces or not isinstance(mind, Session):
             raise NotImplementedError("only a Session can log in, for IResource")
-        user = self.users.lookup(bytes(avatarId).decode("utf-8"))
+        user = self._users.lookup(bytes(avatarId).decode("utf-8"))
         if user is None:
             raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
         return IResource, Root(self.store, user, mind), lambda: None
 
 
-@implementer(IResource)
-class Root:
-    """All that a user sees, as one leaf: the service, buckets and objects, told apart by the path.
+class _S3Resource(Resource):
+    """What the three levels share: from a request to its operation."""
 
-    ``/`` is the service, or, where the host names one, a bucket; ``/bucket`` and ``/bucket/`` are a bucket; all below
-    is one object, whatever slashes are in its key.
-    """
+    level: str
 
-    isLeaf = True
-
-    def __init__(self, store: Any, user: User, session: Session) -> None:
+    def __init__(self, store: Any, user: User, session: Session, bucket: str = "", key: str = "") -> None:
+        super().__init__()
         self._store, self._user, self._session = store, user, session
-
-    def getChildWithDefault(self, name: bytes, request: IRequest) -> NoReturn:
-        """Not reached: it is a leaf."""
-        raise NotImplementedError("the tree of a user is one leaf")
-
-    def putChild(self, path: bytes, child: IResource) -> NoReturn:
-        """There is nothing beside the buckets."""
-        raise NotImplementedError("the tree of a user is one leaf")
+        self._bucket, self._key = bucket, key
 
     def render(self, request: IRequest) -> int:
-        """Serve it, now or later.  A handler is not cancelled when its client goes: what waits for the client fails
-        by itself then, and what the store has begun comes to its end.
+        """Serve it, later.  A handler is not cancelled when its client goes: what waits for the client fails by
+        itself then, and what the store has begun comes to its end.
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
-        level, bucket, key = self._find(request)
-        request.log.bucket, request.log.key = bucket, key
-        begin(self._serve(request, level, bucket, key))
+        request.log.bucket, request.log.key = self._bucket, self._key
+        begin(self._serve(request))
         return NOT_DONE_YET
 
-    def _find(self, request: Request) -> tuple[str, str, str]:
-        """The level of the operation, the bucket and the key, "" where there is none.
-
-        :raises S3Error: InvalidURI, InvalidBucketName.
-        """
-        names.check_escapes(request.raw_path)
-        segments = request.postpath or []
-        bucket = self._session.host_bucket
-        if bucket is None:
-            first, *segments = segments
-            if not first and not segments:
-                return operations.SERVICE, "", ""
-            if not first:
-                raise S3Error("InvalidBucketName", BucketName="")
-            bucket = names.decode_path(first)
-        if not segments or segments == [b""]:
-            return operations.BUCKET, bucket, ""
-        return operations.OBJECT, bucket, names.decode_path(b"/".join(segments))
-
-    async def _serve(self, request: Request, level: str, bucket: str, key: str) -> None:
+    async def _serve(self, request: Request) -> None:
         try:
-            await self._run(request, level, bucket, key)
+            await self._run(request)
         except S3Error as error:
             send_error(request, error)
         except Exception:
             send_error(request, Failure())
 
-    async def _run(self, request: Request, level: str, bucket: str, key: str) -> None:
+    async def _run(self, request: Request) -> None:
         credentials = self._session.credentials
         wire = effective_wire(request.wire, credentials.claim, request.query.pairs)
         call = Call(
@@ -131,14 +100,52 @@ class Root:
             credentials.signer,
             self._session.settings,
             wire,
-            bucket,
-            key,
+            self._bucket,
+            self._key,
             request.values if wire is request.wire else None,
         )
-        operation = operations.find(level, request.wire.method, request.query.pairs, call.header)
+        operation = operations.find(self.level, request.wire.method, request.query.pairs, call.header)
         request.log.operation = operation.name
-        if not self._user.may(operation.access, bucket or None):
+        if not self._user.may(operation.access, self._bucket or None):
             raise S3Error("AccessDenied")
-        if key:
-            names.check_key(key)
+        if self._key:
+            names.check_key(self._key)
         await operation.handler(call)
+
+
+class Root(_S3Resource):
+    """``/``: its children are the buckets, or, where the host names one, that bucket's objects."""
+
+    level = operations.SERVICE
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        names.check_escapes(request.raw_path)
+        bucket = self._session.host_bucket
+        if bucket is not None:
+            # All of the path is the key: give the segment back.
+            request.postpath = [path, *(request.postpath or ())]
+            return BucketResource(self._store, self._user, self._session, bucket)
+        if not path and not request.postpath:
+            return self
+        if not path:
+            raise S3Error("InvalidBucketName", BucketName="")
+        return BucketResource(self._store, self._user, self._session, names.decode_path(path))
+
+
+class BucketResource(_S3Resource):
+    """``/bucket`` and ``/bucket/``; all below is one object."""
+
+    level = operations.BUCKET
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        if not path and not request.postpath:
+            return self
+        key = names.decode_path(b"/".join([path, *(request.postpath or ())]))
+        return ObjectResource(self._store, self._user, self._session, self._bucket, key)
+
+
+class ObjectResource(_S3Resource):
+    """``/bucket/key``."""
+
+    level = operations.OBJECT
+    isLeaf = True
