@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zs3.errors import S3Error
@@ -41,27 +40,17 @@ class Wire:
     method: str
     target: bytes
     headers: tuple[tuple[bytes, bytes], ...]
-    _by_name: dict[bytes, list[bytes]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def by_name(self) -> Mapping[bytes, Sequence[bytes]]:
-        """The values of all headers, in order, by their names."""
-        found = self._by_name
-        if not found:
-            for name, value in self.headers:
-                if name in found:
-                    found[name].append(value)
-                else:
-                    found[name] = [value]
-        return found
-
-    def values(self, name: bytes) -> Sequence[bytes]:
+    def values(self, name: bytes) -> list[bytes]:
         """All values of a header, in order; `name` in lower case."""
-        return self.by_name().get(name, ())
+        return [value for key, value in self.headers if key == name]
 
     def value(self, name: bytes) -> bytes | None:
         """The first value of a header, or None.  Where a second one would matter, ask `single` or `values`."""
-        found = self.values(name)
-        return found[0] if found else None
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
     def single(self, name: bytes) -> bytes | None:
         """The value of a header that may come once only, or None.  InvalidArgument if it comes twice."""
@@ -118,11 +107,9 @@ class Claim(ABC):
 def payload_hash(value: bytes) -> str:
     """The value of an x-amz-content-sha256, if it is one: InvalidArgument, or NotImplemented for SigV4A."""
     text = value.decode("latin-1")
-    if _SHA256.fullmatch(text):
-        return text
     if text in STREAMING_ECDSA:
         raise S3Error("NotImplemented", f"{text} is not implemented. Please use {STREAMING_SIGNED}.")
-    if text not in _WORDS:
+    if text not in _WORDS and not _SHA256.fullmatch(text):
         raise S3Error(
             "InvalidArgument",
             f"x-amz-content-sha256 must be {UNSIGNED_PAYLOAD}, {STREAMING_UNSIGNED_TRAILER}, {STREAMING_SIGNED}, "
