@@ -145,6 +145,19 @@ class ListRequest:
         return encoder(self.encoding_type)
 
 
+def _with_page(root: Element, request: ListRequest, page: ListPage, *, element: str) -> bytes:
+    """The document of a listing from where all three are alike: the rest of the request, then what was found."""
+    encode = request.encode
+    root.add("MaxKeys", request.limit)
+    root.add_if("Delimiter", encode(request.delimiter))
+    root.add_if("EncodingType", request.encoding_type)
+    root.add("IsTruncated", page.truncated)
+    for info in page.objects:
+        _add_object(root, info, encode, request.owner, element=element)
+    _add_prefixes(root, page.prefixes, encode)
+    return root.document()
+
+
 def list_v1(request: ListRequest, page: ListPage, *, marker: str) -> bytes:
     encode = request.encode
     root = xml.root("ListBucketResult")
@@ -154,14 +167,7 @@ def list_v1(request: ListRequest, page: ListPage, *, marker: str) -> bytes:
     # Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
     if page.truncated and request.delimiter:
         root.add("NextMarker", encode(page.last))
-    root.add("MaxKeys", request.limit)
-    root.add_if("Delimiter", encode(request.delimiter))
-    root.add_if("EncodingType", request.encoding_type)
-    root.add("IsTruncated", page.truncated)
-    for info in page.objects:
-        _add_object(root, info, encode, request.owner, element="Contents")
-    _add_prefixes(root, page.prefixes, encode)
-    return root.document()
+    return _with_page(root, request, page, element="Contents")
 
 
 def list_v2(request: ListRequest, page: ListPage, *, token: str | None, next_token: str, start_after: str) -> bytes:
@@ -174,14 +180,7 @@ def list_v2(request: ListRequest, page: ListPage, *, token: str | None, next_tok
         root.add("ContinuationToken", token)
     root.add_if("NextContinuationToken", next_token)
     root.add("KeyCount", len(page.objects) + len(page.prefixes))
-    root.add("MaxKeys", request.limit)
-    root.add_if("Delimiter", encode(request.delimiter))
-    root.add_if("EncodingType", request.encoding_type)
-    root.add("IsTruncated", page.truncated)
-    for info in page.objects:
-        _add_object(root, info, encode, request.owner, element="Contents")
-    _add_prefixes(root, page.prefixes, encode)
-    return root.document()
+    return _with_page(root, request, page, element="Contents")
 
 
 def list_versions(request: ListRequest, page: ListPage, *, key_marker: str, version_marker: str) -> bytes:
@@ -196,14 +195,7 @@ def list_versions(request: ListRequest, page: ListPage, *, key_marker: str, vers
         root.add("NextKeyMarker", encode(page.last))
         if page.objects and page.objects[-1].key == page.last:
             root.add("NextVersionIdMarker", NULL_VERSION)
-    root.add("MaxKeys", request.limit)
-    root.add_if("Delimiter", encode(request.delimiter))
-    root.add_if("EncodingType", request.encoding_type)
-    root.add("IsTruncated", page.truncated)
-    for info in page.objects:
-        _add_object(root, info, encode, request.owner, element="Version")
-    _add_prefixes(root, page.prefixes, encode)
-    return root.document()
+    return _with_page(root, request, page, element="Version")
 
 
 # Copies, deletes ------------------------------------------------------------------------------------------------------
