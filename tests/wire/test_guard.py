@@ -254,11 +254,13 @@ def test_the_log_is_told_what_was_asked_for(tmp_path):
     assert [each.bytes_in for each, _ in log.records][:2] == [0, 5]
 
 
-def test_a_bug_is_an_internal_error_and_no_more(daemon, client, path, logged, monkeypatch):
+@pytest.mark.parametrize("way", ["open_now", "get_object_info"])
+def test_a_bug_is_an_internal_error_and_no_more(daemon, client, path, logged, monkeypatch, way):
     def broken(*_):
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(daemon.store, "get_object_info", broken)
+    monkeypatch.setattr(daemon.store, "open_now", lambda *_: None)
+    monkeypatch.setattr(daemon.store, way, broken)
     response = client("HEAD", path)
     assert (response.status, response.body) == (500, b"")
     assert len(logged()) == 1

@@ -21,22 +21,28 @@ PIECE = bytes(range(256)) * 256
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """The ports of a running server: plain, TLS."""
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the files that are served."""
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator[tuple[int, int, int]]:
+    """The ports of a running server: plain, TLS, and plain for clients that are quick."""
     pem = tmp_path_factory.mktemp("tls") / "server.pem"
     pem.write_bytes(b"".join(self_signed()))
-    command = [sys.executable, "-m", "tests.wire.socket_server", str(pem)]
+    command = [sys.executable, "-m", "tests.wire.socket_server", str(pem), str(files)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        plain, tls = process.stdout.readline().split()
-        yield int(plain), int(tls)
+        plain, tls, impatient = map(int, process.stdout.readline().split())
+        yield plain, tls, impatient
         assert process.poll() is None, "it did not crash"
         process.communicate()
     assert process.returncode == 0
 
 
 @pytest.fixture(params=["plain", "tls"])
-def client(server: tuple[int, int], request: pytest.FixtureRequest) -> Iterator[http.client.HTTPConnection]:
+def client(server: tuple[int, int, int], request: pytest.FixtureRequest) -> Iterator[http.client.HTTPConnection]:
     if request.param == "plain":
         connection = http.client.HTTPConnection("127.0.0.1", server[0], timeout=60)
     else:
@@ -87,7 +93,7 @@ def test_download_is_streamed_in_bounded_memory(client: http.client.HTTPConnecti
 
 
 def test_client_that_leaves_a_download_gives_the_reader_back(
-    client: http.client.HTTPConnection, server: tuple[int, int]
+    client: http.client.HTTPConnection, server: tuple[int, int, int]
 ) -> None:
     other = http.client.HTTPConnection("127.0.0.1", server[0], timeout=60)
     before = peak(other)
@@ -125,7 +131,7 @@ def test_connection_is_kept_after_a_small_denied_upload(client: http.client.HTTP
         assert client.sock is not None
 
 
-def test_tls_ends_with_a_close_notify_and_does_not_wait_for_another(server: tuple[int, int]) -> None:
+def test_tls_ends_with_a_close_notify_and_does_not_wait_for_another(server: tuple[int, int, int]) -> None:
     with (
         socket.create_connection(("127.0.0.1", server[1]), timeout=60) as raw,
         tls_context().wrap_socket(raw, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as connection,

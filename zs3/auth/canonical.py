@@ -10,6 +10,7 @@ Header", UriEncode().
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 #: a query as pairs of decoded name and value in their order; the value is None where there was no ``=``
@@ -27,6 +28,8 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
 def split_query(query: bytes) -> Query:
     """The parameters of a raw query; `+` means a space, as it does to whoever acts on them."""
     pairs: Query = []
+    if not query:
+        return pairs
     for parameter in query.split(b"&"):
         if parameter:
             name, equals, value = parameter.replace(b"+", b" ").partition(b"=")
@@ -53,16 +56,22 @@ def path_spellings(path: bytes) -> list[bytes]:
     as they send it.  All of them decode to the same key, so a signature over one
     says nothing less than a signature over another.
     """
+    if _PLAIN_PATH.fullmatch(path):
+        return [path]
     canonical = canonical_path(path)
     return list(dict.fromkeys((canonical, canonical.replace(b"%2F", b"/"), path)))
 
 
 def canonical_query(query: Query, leave_out: bytes = b"") -> bytes:
     """The parameters encoded, then sorted by name and value; a missing value counts as empty."""
+    if not query:
+        return b""
     encoded = sorted((uri_encode(name), uri_encode(value or b"")) for name, value in query if name != leave_out)
     return b"&".join(name + b"=" + value for name, value in encoded)
 
 
-def canonical_value(values: list[bytes]) -> bytes:
+def canonical_value(values: Sequence[bytes]) -> bytes:
     """The values of one header: white space around them dropped, inside them folded to one space, joined by commas."""
+    if len(values) == 1:
+        return b" ".join(values[0].split())
     return b",".join(b" ".join(value.split()) for value in values)

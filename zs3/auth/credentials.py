@@ -98,6 +98,12 @@ class UsersChecker:
     def lookup(self, access_key: str) -> User | None:
         return self._users.get(access_key)
 
+    def verified(self, claim: Claim) -> User | None:
+        """The user who made the signature of a claim, if there is one: what `requestAvatarId` refuses is None."""
+        user = self.lookup(claim.access_key)
+        matches = claim.check(self._nobody if user is None else user.secret_key) is not None
+        return user if matches else None
+
     def reload(self) -> None:
         """There is nothing to read again."""
 

@@ -5,6 +5,7 @@ Source: Amazon S3 API Reference, "Authenticating Requests"; RFC 9110, section 5.
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ _HTTP_DATE = re.compile(
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+@functools.lru_cache(maxsize=64)  # the requests of one second have the same
 def parse_timestamp(text: str) -> float | None:
     """The time of ``YYYYMMDDTHHMMSSZ``, or None for anything else."""
     found = _TIMESTAMP.fullmatch(text)

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from zs3.auth import canonical, dates
@@ -48,6 +48,7 @@ _BOUND_ANYWAY = frozenset((b"x-amz-content-sha256", b"x-amz-date"))
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _DATE = re.compile(r"[0-9]{8}")
+_HEX_SIGNATURE = re.compile(rb"[0-9a-f]{64}").fullmatch
 _EXPIRES = re.compile(r"-?[0-9]{1,18}")
 
 #: makes an error of the code and wording that header or query authentication has
@@ -69,8 +70,10 @@ def decode_claim(
     """
     path, raw_query = canonical.split_target(wire.target)
     query = canonical.split_query(raw_query)
-    names = {name for name, _ in query}
     authorization = wire.values(b"authorization")
+    if not query and len(authorization) == 1:
+        return _from_header(wire, path, query, authorization[0], now, region)
+    names = {name for name, _ in query}
     in_query_v4 = not names.isdisjoint(_QUERY_PARAMETERS[:3])
     in_query_v2 = v2.is_claimed(names)
     if len(authorization) + in_query_v4 + in_query_v2 > 1:
@@ -94,7 +97,7 @@ def decode_claim(
 class V4Claim(Claim):
     """A claim of Signature Version 4: the canonical request, and the signature it is said to have."""
 
-    __slots__ = ("_requests", "_scope", "_signature", "_timestamp", "_whole")
+    __slots__ = ("_requests", "_right", "_scope", "_signature", "_timestamp", "_whole")
 
     def __init__(
         self,
@@ -111,16 +114,22 @@ class V4Claim(Claim):
         self._scope, self._timestamp, self._signature = scope, timestamp, signature
         self._requests = requests
         self._whole = whole
+        self._right: tuple[str, Signer] | None = None
 
     def check(self, secret: str) -> Signer | None:
+        if self._right is not None and self._right[0] is secret:
+            return self._right[1]  # asked again; of a wrong secret nothing is remembered
         key = _signing_key(secret, self._scope.date, self._scope.region)
-        signer = Signer(timestamp=self._timestamp, scope=self._scope.text, seed=self._signature, key=key)
+        signer = Signer(self._timestamp, self._scope.text, self._signature, key)
         given = self._signature.encode("ascii")
         matches = False
         for request in self._requests:
             expected = signer.sign(self._string_to_sign(request)).encode("ascii")
             matches |= hmac.compare_digest(expected, given)
-        return signer if matches and self._whole else None
+        if not (matches and self._whole):
+            return None
+        self._right = secret, signer
+        return signer
 
     def mismatch(self) -> S3Error:
         request = self._requests[0]
@@ -133,15 +142,15 @@ class V4Claim(Claim):
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """A Credential, taken apart."""
+    """A Credential, taken apart.
+
+    :ivar text: all behind the access key.
+    """
 
     access_key: str
     date: str
     region: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.date}/{self.region}/{_SERVICE}/{_TERMINATOR}"
+    text: str
 
 
 def _from_header(
@@ -154,8 +163,8 @@ def _from_header(
         raise v2.not_supported()
     if scheme != ALGORITHM.encode():
         raise S3Error("InvalidArgument", "Unsupported Authorization Type", ArgumentName="Authorization")
-    parts = _components(rest)
-    scope = _scope(parts["Credential"], region, _header_malformed)
+    names_of, signature = _authorization(rest, region)
+    scope, signed = names_of
     timestamp, issued = _header_time(wire)
     if abs(now - issued) > MAX_SKEW_S:
         raise S3Error(
@@ -173,7 +182,6 @@ def _from_header(
     if claimed is None:
         raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
     payload = payload_hash(claimed)
-    signed = parts["SignedHeaders"].encode("ascii").split(b";")
     _check_all_signed(wire, signed, _BOUND_ANYWAY)
     requests, whole = _canonical_requests(wire, path, canonical.canonical_query(query), signed, payload)
     return V4Claim(
@@ -181,7 +189,7 @@ def _from_header(
         kind="header",
         payload=payload,
         timestamp=timestamp,
-        signature=parts["Signature"],
+        signature=signature,
         requests=requests,
         whole=whole,
     )
@@ -235,26 +243,25 @@ def _from_query(wire: Wire, path: bytes, query: canonical.Query, now: float, reg
 
 
 def _canonical_requests(
-    wire: Wire, path: bytes, query: bytes, signed: list[bytes], payload: str
+    wire: Wire, path: bytes, query: bytes, signed: Sequence[bytes], payload: str
 ) -> tuple[list[bytes], bool]:
     """The canonical request in each spelling of its path, and whether every header that is said to be signed is there.
 
     A header that is named but absent would be signed as an empty one; what the
     signer meant to be sent was not sent then, so such a claim never matches.
     """
-    by_name: dict[bytes, list[bytes]] = {}
-    for name, value in wire.headers:
-        by_name.setdefault(name, []).append(value)
-    lines = [name + b":" + canonical.canonical_value(by_name.get(name, [])) for name in signed]
+    by_name = wire.by_name()
+    lines = [name + b":" + canonical.canonical_value(by_name.get(name, ())) for name in signed]
     rest = [query, *lines, b"", b";".join(signed), payload.encode("ascii")]
     method = wire.method.encode("ascii")
     requests = [b"\n".join([method, spelling, *rest]) for spelling in canonical.path_spellings(path)]
-    return requests, by_name.keys() >= set(signed)
+    return requests, all(name in by_name for name in signed)
 
 
 def _check_all_signed(wire: Wire, signed: Iterable[bytes], exempt: frozenset[bytes]) -> None:
     """AccessDenied unless `host` and every x-amz-* header is covered: else whoever holds the request could add some."""
-    missing = {name for name, _ in wire.headers if name.startswith(b"x-amz-") and name not in exempt}
+    missing = {name for name in wire.by_name() if name.startswith(b"x-amz-")}
+    missing.difference_update(exempt)
     missing.add(b"host")
     missing.difference_update(signed)
     if missing:
@@ -263,6 +270,34 @@ def _check_all_signed(wire: Wire, signed: Iterable[bytes], exempt: frozenset[byt
             "There were headers present in the request which were not signed",
             HeadersNotSigned=", ".join(echo(name) for name in sorted(missing)),
         )
+
+
+#: What an Authorization header says before its signature: the same for all requests of a client on a day.
+#: By region, as it is held against that.
+_MAX_HEADERS = 1024
+_MAX_REMEMBERED = 512
+_headers: dict[tuple[bytes, str | None], tuple[_Scope, tuple[bytes, ...]]] = {}
+
+
+def _authorization(text: bytes, region: str | None) -> tuple[tuple[_Scope, tuple[bytes, ...]], str]:
+    """The credential and the signed headers that an Authorization header names, and its signature."""
+    before, _, signature = text.rpartition(b"Signature=")
+    # The last component, and hex digits alone: then `before` decides whether the whole is well-formed.
+    cacheable = (
+        len(before) <= _MAX_REMEMBERED and before.rstrip().endswith(b",") and _HEX_SIGNATURE(signature) is not None
+    )
+    if cacheable:
+        known = _headers.get((before, region))
+        if known is not None:
+            return known, signature.decode("ascii")
+    parts = _components(text)
+    scope = _scope(parts["Credential"], region, _header_malformed)
+    known = scope, tuple(parts["SignedHeaders"].encode("ascii").split(b";"))
+    if cacheable:
+        if len(_headers) >= _MAX_HEADERS:
+            _headers.clear()
+        _headers[before, region] = known
+    return known, parts["Signature"]
 
 
 def _components(text: bytes) -> dict[str, str]:
@@ -315,7 +350,7 @@ def _scope(credential: str, region: str | None, malformed: _Malformed) -> _Scope
         raise malformed(f'incorrect service "{service}". This endpoint belongs to "{_SERVICE}".')
     if terminator != _TERMINATOR:
         raise malformed(f'incorrect terminal "{terminator}". This endpoint uses "{_TERMINATOR}".')
-    return _Scope(access_key, date, scope_region)
+    return _Scope(access_key, date, scope_region, f"{date}/{scope_region}/{_SERVICE}/{_TERMINATOR}")
 
 
 def _header_time(wire: Wire) -> tuple[str, float]:

@@ -12,6 +12,7 @@ The file::
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -32,6 +33,11 @@ _ACL_XATTR = "system.posix_acl_access"
 _ACL_USER_OBJ, _ACL_USER, _ACL_MASK, _ACL_OTHER = 0x01, 0x02, 0x10, 0x20
 
 
+@functools.lru_cache(maxsize=1024)
+def _canonical_id(access_key: str) -> str:
+    return hashlib.sha256(access_key.encode("utf-8")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Somebody who may sign requests.
@@ -50,7 +56,7 @@ class User:
     @property
     def canonical_id(self) -> str:
         """S3's canonical user id: 64 hexadecimal digits, always the same for an access key."""
-        return hashlib.sha256(self.access_key.encode("utf-8")).hexdigest()
+        return _canonical_id(self.access_key)
 
     def may(self, access: str, bucket: str | None) -> bool:
         """Whether this user may `read` or `write` in `bucket`; None is what belongs to no bucket (ListBuckets)."""

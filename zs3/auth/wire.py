@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zs3.errors import S3Error
@@ -40,17 +41,27 @@ class Wire:
     method: str
     target: bytes
     headers: tuple[tuple[bytes, bytes], ...]
+    _by_name: dict[bytes, list[bytes]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def values(self, name: bytes) -> list[bytes]:
+    def by_name(self) -> Mapping[bytes, Sequence[bytes]]:
+        """The values of all headers, in order, by their names."""
+        found = self._by_name
+        if not found:
+            for name, value in self.headers:
+                if name in found:
+                    found[name].append(value)
+                else:
+                    found[name] = [value]
+        return found
+
+    def values(self, name: bytes) -> Sequence[bytes]:
         """All values of a header, in order; `name` in lower case."""
-        return [value for key, value in self.headers if key == name]
+        return self.by_name().get(name, ())
 
     def value(self, name: bytes) -> bytes | None:
         """The first value of a header, or None.  Where a second one would matter, ask `single` or `values`."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        found = self.values(name)
+        return found[0] if found else None
 
     def single(self, name: bytes) -> bytes | None:
         """The value of a header that may come once only, or None.  InvalidArgument if it comes twice."""
@@ -107,9 +118,11 @@ class Claim(ABC):
 def payload_hash(value: bytes) -> str:
     """The value of an x-amz-content-sha256, if it is one: InvalidArgument, or NotImplemented for SigV4A."""
     text = value.decode("latin-1")
+    if _SHA256.fullmatch(text):
+        return text
     if text in STREAMING_ECDSA:
         raise S3Error("NotImplemented", f"{text} is not implemented. Please use {STREAMING_SIGNED}.")
-    if text not in _WORDS and not _SHA256.fullmatch(text):
+    if text not in _WORDS:
         raise S3Error(
             "InvalidArgument",
             f"x-amz-content-sha256 must be {UNSIGNED_PAYLOAD}, {STREAMING_UNSIGNED_TRAILER}, {STREAMING_SIGNED}, "

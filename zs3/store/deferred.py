@@ -7,6 +7,7 @@ readers that may be given up at any moment.  No file system calls here.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -20,11 +21,13 @@ from zope.interface import implementer
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store import posix
+from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     Attributes,
     BucketInfo,
     CompletedPart,
     Digests,
+    IFileReader,
     Ingest,
     IObjectReader,
     IStore,
@@ -109,6 +112,30 @@ class Reader:
             self._closed = True
             if not self._busy:
                 self._found.close()
+
+
+@implementer(IFileReader)
+class FileReader(Reader):
+    """An open object whose bytes are read at once where they are in memory."""
+
+    def __init__(self, found: OpenObject, hop: Hop, hot: HotFiles) -> None:
+        super().__init__(found, hop)
+        self._hot = hot
+
+    def read_now(self, offset: int, size: int) -> bytes | None:
+        return None if self._closed or self._busy else self._hot.read(self._found.fd, offset, size)
+
+    def is_warm(self, offset: int, size: int) -> bool:
+        return not self._closed and not self._busy and self._hot.is_warm(self._found.fd, offset, size)
+
+    def warm(self, offset: int, size: int) -> Deferred[bool]:
+        return self._call(lambda: len(self._found.read(offset, size)) == size)
+
+    def unchanged_now(self) -> bool:
+        return not self._closed and self._found.unchanged()
+
+    def fileno(self) -> int:
+        return self._found.fd
 
 
 @implementer(IWriter)
@@ -226,6 +253,7 @@ class FilesystemStore:
         self._posix = posix.PosixStore(
             data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, cache_size=cache_size, report=self._report
         )
+        self._hot = HotFiles(os.path.realpath(os.fsencode(data)))
         self._hop = hop
         self._clock = clock
         self._copies = DeferredSemaphore(copies)
@@ -240,10 +268,15 @@ class FilesystemStore:
 
     def start(self) -> Deferred[None]:
         """Sweep what dead processes left and be ready to write; fires when that is done."""
-        return self._hop(self._posix.start)
+        return self._hop(self._start)
+
+    def _start(self) -> None:
+        self._posix.start()
+        self._hot.start()
 
     def stop(self) -> Deferred[None]:
         """Remove this process's temporary directory."""
+        self._hot.stop()
         return self._hop(self._posix.stop)
 
     @property
@@ -323,7 +356,17 @@ class FilesystemStore:
 
     # Objects
 
+    def open_now(self, bucket: str, key: str) -> FileReader | None:
+        found = self._hot.open(bucket, key)
+        return None if found is None else FileReader(found, self._hop, self._hot)
+
     def open_object(self, bucket: str, key: str) -> Deferred[IObjectReader]:
+        try:
+            reader = self.open_now(bucket, key)
+        except S3Error as error:
+            return fail(error)
+        if reader is not None:
+            return succeed(reader)
         work = self.call(self._posix.open_object, bucket, key)
         outer: Deferred[IObjectReader] = Deferred()
 
@@ -333,14 +376,24 @@ class FilesystemStore:
                 if isinstance(result, OpenObject):
                     result.close()
             elif isinstance(result, OpenObject):
-                outer.callback(Reader(result, self._hop))
+                outer.callback(self._reader(result))
             else:
                 outer.errback(result)
 
         work.addBoth(relay)
         return outer
 
+    def _reader(self, found: OpenObject) -> IObjectReader:
+        return FileReader(found, self._hop, self._hot) if self._hot.covers(found.fd) else Reader(found, self._hop)
+
     def get_object_info(self, bucket: str, key: str) -> Deferred[ObjectInfo]:
+        try:
+            found = self._hot.open(bucket, key)
+        except S3Error as error:
+            return fail(error)
+        if found is not None:
+            found.close()
+            return succeed(found.info)
         return self.call(self._posix.get_object_info, bucket, key)
 
     def put_object(

@@ -206,6 +206,25 @@ class IObjectReader(Interface):
         """Give the file back.  May be called at any time, also twice; a `read` under way still ends."""
 
 
+class IFileReader(IObjectReader):
+    """An open object that is a file of this machine: what is in memory can be had at once."""
+
+    def read_now(offset: int, size: int) -> bytes | None:
+        """`size` bytes if all of them are in memory; else None.  Never waits; not while another call is under way."""
+
+    def is_warm(offset: int, size: int) -> bool:
+        """Whether these bytes are in memory, as far as a few looks can tell."""
+
+    def warm(offset: int, size: int) -> Deferred[bool]:
+        """Read these bytes into memory; fires with whether the file has all of them."""
+
+    def unchanged_now() -> bool:
+        """As `unchanged`, at once."""
+
+    def fileno() -> int:
+        """The file's descriptor, to be read from at offsets; it is valid until `close`."""
+
+
 class IWriter(Interface):
     """A body on its way to the disk.  Nothing is visible before `commit` fires, and nothing stays after `abort`."""
 
@@ -251,6 +270,9 @@ class IStore(Interface):
 
     def get_object_info(bucket: str, key: str) -> Deferred[ObjectInfo]:
         """Fires with what is known of an object, without reading it.  NoSuchKey."""
+
+    def open_now(bucket: str, key: str) -> IFileReader | None:
+        """As `open_object`, at once and without waiting; None where only `open_object` can tell.  NoSuchKey."""
 
     def put_object(
         bucket: str,

@@ -32,6 +32,11 @@ CONTINUED = b".zs3+"
 #: Characters that XML 1.0 cannot carry (https://www.w3.org/TR/xml/#charsets), so no listing could.
 _UNLISTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
+#: Keys whose path is the key itself, of those in printable ASCII: every segment is natural.
+_PLAIN = re.compile(
+    r"(?:(?!\.zs3|\.{1,2}(?:/|\Z))[ -.0-~]{1,255}/)*+(?!\.zs3|\.{1,2}\Z)[ -.0-~]{1,255}"
+).fullmatch  # fmt: skip
+
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -108,6 +113,11 @@ def encode(key: str) -> KeyPath:
     names = [name for segment in key.encode().split(b"/") for name in encode_segment(segment)]
     name = names.pop()
     return KeyPath(key, tuple(names), name, _beside(name))
+
+
+def plain_path(key: str) -> bytes | None:
+    """The natural path of an ordinary key, at little cost; None for any other, which `encode` must look at."""
+    return key.encode("ascii") if len(key) <= KEY_MAX and _PLAIN(key) else None
 
 
 def ancestors(key: str) -> list[str]:

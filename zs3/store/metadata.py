@@ -16,6 +16,7 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
@@ -60,6 +61,7 @@ _TYPES: tuple[str, ...] = (
     "application/vnd.apache.parquet",
 )
 _CODES = {name: code for code, name in enumerate(_TYPES)}
+_OF_TYPE = tuple(Attributes(MappingProxyType({"content-type": name} if name else {})) for name in _TYPES)
 _OTHER = 255
 _ALGORITHMS = ("", *ALGORITHMS)
 
@@ -188,25 +190,23 @@ def _unpack(data: bytes) -> Record | None:
     if version != _FORMAT or flags & _SIDECAR:
         return None
     at = _HEAD.size
-    more: dict[str, Any] = {}
-    value = b""
+    checksum = None
     if algorithm:
-        length = ALGORITHMS[_ALGORITHMS[algorithm]]
-        value, at = data[at : at + length], at + length
-        if len(value) != length:
+        name = _ALGORITHMS[algorithm]
+        start, at = at, at + ALGORITHMS[name]
+        if len(data) < at:
             return None
-    if len(data) > at:
-        more = json.loads(data[at:])
+        checksum = Checksum(name, data[start:at], FULL_OBJECT, 0)
+    if len(data) == at and kind != _OTHER and not flags & _COMPOSITE:
+        # All there is, of most objects.
+        return Record(size, mtime_ns, digest, suffix, _OF_TYPE[kind], checksum)
+    more: dict[str, Any] = json.loads(data[at:]) if len(data) > at else {}
     headers: Mapping[str, str] = more.get("h", EMPTY)
     content_type = more.get("t") if kind == _OTHER else _TYPES[kind]
     if content_type:
         headers = {"content-type": content_type, **headers}
-    checksum = None
-    if algorithm:
-        composite = bool(flags & _COMPOSITE)
-        checksum = Checksum(
-            _ALGORITHMS[algorithm], value, COMPOSITE if composite else FULL_OBJECT, more["k"] if composite else 0
-        )
+    if checksum is not None and flags & _COMPOSITE:
+        checksum = replace(checksum, kind=COMPOSITE, parts=more["k"])
     runs = more.get("p", ())
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
     attributes = Attributes(headers, more.get("m", EMPTY))

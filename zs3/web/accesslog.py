@@ -67,6 +67,7 @@ def _escape_character(c: str) -> str:
     return f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
 
 
+@functools.lru_cache(maxsize=256)  # addresses, users and operations come again and again
 def _word(text: str) -> str:
     """One field without white space: itself, ``-`` if empty, in quotes if it is anything unusual."""
     if not text:

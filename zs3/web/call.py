@@ -6,8 +6,8 @@ Holds what the guard and the resources found out.  No operation is in here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -42,7 +42,7 @@ def effective_wire(wire: Wire, claim: Claim, pairs: Sequence[tuple[str, str]]) -
     :param pairs: the query, decoded.
     :raises S3Error: InvalidArgument for what could not have come in a header.
     """
-    if claim.kind == "query-v2":
+    if not pairs or claim.kind == "query-v2":
         return wire
     present = {name for name, _ in wire.headers}
     moved = []
@@ -76,12 +76,21 @@ class Settings:
         return self.region or DEFAULT_REGION
 
 
-@dataclass(frozen=True, slots=True)
+def _joined(wire: Wire) -> dict[bytes, bytes]:
+    """The headers by name, several lines of one name joined by a comma."""
+    values: dict[bytes, bytes] = {}
+    for name, value in wire.headers:
+        values[name] = values[name] + b"," + value if name in values else value
+    return values
+
+
+@dataclass(slots=True)  # not frozen: that triples the cost of making one
 class Call:
     """A signed request for an operation on what `bucket` and `key` name ("" where there is none).
 
     :ivar store: an `IStore`.
     :ivar wire: as received, with the ``x-amz-*`` of the query among the headers.
+    :ivar values: its headers by name, joined, where they are known already.
     """
 
     request: Request
@@ -93,15 +102,13 @@ class Call:
     wire: Wire
     bucket: str = ""
     key: str = ""
-    _headers: dict[bytes, bytes] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, value in self.wire.headers:
-            self._headers[name] = self._headers[name] + b"," + value if name in self._headers else value
+    values: Mapping[bytes, bytes] | None = None
 
     def header(self, name: str) -> str | None:
         """A header as text (UTF-8, or else Latin-1), several lines joined by a comma; `name` in lower case."""
-        value = self._headers.get(name.encode("ascii"))
+        if self.values is None:
+            self.values = _joined(self.wire)
+        value = self.values.get(name.encode("ascii"))
         return None if value is None else header_text(value)
 
     def parameter(self, name: str) -> str | None:

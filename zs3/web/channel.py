@@ -11,10 +11,14 @@ side of the connection, which `twisted.web.http.Request` writes to.
 
 from __future__ import annotations
 
+import functools
+import os
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IPullProducer
+from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -55,6 +59,14 @@ class _State(Enum):
     CLOSING = auto()  # what comes is not looked at
 
 
+@functools.lru_cache(maxsize=1024)
+def _name_as_sent(name: str) -> bytes:
+    """The name of a response header as it is spelled on the wire."""
+    canonical = next(iter(Headers({name: [""]}).getAllRawHeaders()))[0]
+    # Capitalised by Twisted.  SDKs hand the names of user metadata on as they come, and on S3 they come so.
+    return canonical.lower() if canonical.startswith(b"X-Amz-") else canonical
+
+
 class Channel(http.HTTPChannel):
     """An HTTP/1.1 connection; requests are served one after the other.
 
@@ -92,6 +104,7 @@ class Channel(http.HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self._limits = self.site.limits
+        self._on_socket = isinstance(self.transport, Connection) and not self.transport.TLS
         self._deadline = Deadline(self.site.reactor, self.timeoutConnection)
         self.site.opened(self)
         self._arm()
@@ -144,6 +157,70 @@ class Channel(http.HTTPChannel):
         return self._host
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        pairs = []
+        for name, values in headers.getAllRawHeaders():
+            sent_name = _name_as_sent(name.decode("latin-1"))
+            pairs += [(sent_name, value) for value in values]
+        self._send(self._head(version, code, reason, pairs).translate(_WITHOUT_CONTROLS))
+
+    def write_answer(
+        self, version: bytes, code: int, reason: bytes, headers: Mapping[str, bytes], content: bytes
+    ) -> None:
+        """The head of a response and its whole content, in one piece; or the head alone, before `send_file`."""
+        head = self._head(version, b"%d" % code, reason, [(_name_as_sent(name), headers[name]) for name in headers])
+        self._send(head + content if content else head)
+
+    @property
+    def on_socket(self) -> bool:
+        """Whether bytes go into a socket as they are, so that `begin_file` may be called."""
+        return self._on_socket
+
+    def begin_file(self, producer: IPullProducer) -> None:
+        """Let `producer` send a file by `send_file`, whenever it is resumed; the content's other ways are closed then.
+
+        It is resumed for the first time at once.
+        """
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(producer, False)
+
+    def send_file(self, fd: int, offset: int, size: int) -> int:
+        """Send bytes of a file straight to the socket: how many it took.
+
+        :raises EOFError: the file has none.
+        """
+        if self._waits_to_write() or self._state is _State.CLOSING:
+            return 0
+        try:
+            sent = os.sendfile(self.transport.getHandle().fileno(), fd, offset, size)
+        except (BlockingIOError, ConnectionError):
+            return 0  # the transport will find out of a broken connection
+        if sent == 0:
+            raise EOFError
+        return sent
+
+    def wait_for_room(self) -> None:
+        """For the producer of a file: resume me when the client has taken what is on its way."""
+        self._write_full = True
+        self._arm()
+        self.transport.startWriting()
+
+    def wait_for_disk(self) -> None:
+        """For the producer of a file: it is not the client that I wait for."""
+        self._write_full = False
+        self._arm()
+
+    def end_file(self) -> None:
+        """The file is sent, or given up."""
+        self._write_full = False
+        if self._state is not _State.CLOSING:
+            self.transport.unregisterProducer()
+            self.transport.registerProducer(self, True)
+
+    def _waits_to_write(self) -> bool:
+        transport = self.transport
+        return bool(transport.dataBuffer or transport._tempDataLen or transport.disconnecting)  # noqa: SLF001
+
+    def _head(self, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
         if self._state is _State.BODY and (
             # Having had its answer, a client that waited may or may not send the body: there is no telling what
             # the next bytes are (RFC 9110 section 10.1.1).  The rest of a chunked body may be of any length.
@@ -151,14 +228,26 @@ class Channel(http.HTTPChannel):
         ):
             self.persistent = False
         parts = [version, b" ", code, b" ", reason, b"\r\n", self.site.common_headers(self.requests[0].request_id)]
-        for name, values in headers.getAllRawHeaders():
-            if name.startswith(b"X-Amz-"):
-                # Capitalised by Twisted.  SDKs hand the names of user metadata on as they come, and on S3 they come so.
-                name = name.lower()
-            for value in values:
-                parts += (name, b": ", value, b"\r\n")
+        for name, value in pairs:
+            parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n" if self.persistent else b"Connection: close\r\n\r\n")
-        self.transport.write(b"".join(parts).translate(_WITHOUT_CONTROLS))
+        return b"".join(parts)
+
+    def _send(self, data: bytes) -> None:
+        """Write to the transport, or, if it is a socket for which nothing waits, into that at once.
+
+        That spares the reactor the wait for the socket to become writable, which it nearly always is.
+        """
+        transport = self.transport
+        if self._on_socket and not self._waits_to_write():
+            try:
+                sent = transport.getHandle().send(data)
+            except OSError:
+                sent = 0  # the transport will find out what is the matter
+            if sent == len(data):
+                return
+            data = data[sent:]
+        transport.write(data)
 
     def requestDone(self, request: Request) -> None:
         self.requests.remove(request)

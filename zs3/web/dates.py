@@ -5,6 +5,7 @@ Inside zs3 a time is an integer of nanoseconds since the epoch.
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from datetime import UTC, datetime
@@ -32,7 +33,12 @@ _ISO = re.compile(
 
 def http_date(ns: int) -> str:
     """An IMF-fixdate, which knows no fractions: they are cut, as in every comparison here."""
-    when = time.gmtime(ns // NS)
+    return _http_date(ns // NS)
+
+
+@functools.lru_cache(maxsize=4096)
+def _http_date(second: int) -> str:
+    when = time.gmtime(second)
     return (
         f"{_DAYS[when.tm_wday]}, {when.tm_mday:02} {_MONTHS[when.tm_mon - 1]} {when.tm_year:04}"
         f" {when.tm_hour:02}:{when.tm_min:02}:{when.tm_sec:02} GMT"

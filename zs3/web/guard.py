@@ -20,12 +20,13 @@ from twisted.web.resource import IResource
 from twisted.web.util import DeferredResource
 from zope.interface import implementer
 
-from zs3.auth.credentials import S3LoginFailed, SignedRequest
+from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UsersChecker
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
 from zs3.web.call import Settings
+from zs3.web.express import Express
 from zs3.web.request import Request
-from zs3.web.resources import Session
+from zs3.web.resources import Realm, Session
 
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
 
@@ -36,6 +37,8 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
     :param domains: in lower case.
     :raises S3Error: InvalidBucketName for an empty one.
     """
+    if not domains:
+        return None
     name = _PORT.sub("", host).lower().rstrip(".")
     # The longest first: a bucket may be called like the first label of another domain.
     for domain in sorted(domains, key=len, reverse=True):
@@ -70,6 +73,18 @@ class S3Guard:
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock)
+        checker, realm = portal.checkers.get(ISignedRequest), portal.realm
+        self._express: Express | None = None
+        if isinstance(checker, UsersChecker) and isinstance(realm, Realm):
+            self._express = Express(realm.store, checker, self._settings)
+
+    def serve_at_once(self, request: Request) -> bool:
+        """Answer what is answered at once; see `zs3.web.express`."""
+        if self._express is None:
+            return False
+        if self._domains and bucket_of_host(request.header("host") or "", self._domains) is not None:
+            return False
+        return self._express.serve(request)
 
     def putChild(self, path: bytes, child: IResource) -> NoReturn:
         """There is nothing beside the avatars."""
@@ -88,7 +103,7 @@ class S3Guard:
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket = bucket_of_host(request.header("host") or "", self._domains)
-        claim = decode_claim(
+        claim = request.claim or decode_claim(
             request.wire,
             now=self._settings.clock.seconds(),
             region=self._settings.region,

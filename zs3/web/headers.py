@@ -26,6 +26,7 @@ Header = Callable[[str], str | None]
 META = "x-amz-meta-"
 MAX_METADATA_SIZE = 2048
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+_DEFAULT_CONTENT_TYPE = DEFAULT_CONTENT_TYPE.encode("ascii")
 WEBSITE_REDIRECT = "x-amz-website-redirect-location"
 
 #: Stored as sent and returned with the object.
@@ -240,11 +241,13 @@ def representation(info: ObjectInfo) -> dict[str, bytes]:
         "last-modified": http_date(info.mtime_ns).encode("ascii"),
         "etag": quoted(info.etag).encode("latin-1", "replace"),
         "accept-ranges": b"bytes",
-        "content-type": DEFAULT_CONTENT_TYPE.encode("ascii"),
+        "content-type": _DEFAULT_CONTENT_TYPE,
     }
-    # What others wrote into a record on the disk must not split the response either.
     for name, value in info.attributes.headers.items():
-        result[name] = _UNSAFE.sub(" ", value).encode("latin-1", "replace")
+        if _UNSAFE.search(value):
+            # What others wrote into a record on the disk must not split the response either.
+            value = _UNSAFE.sub(" ", value)
+        result[name] = value.encode("latin-1", "replace")
     missing = 0
     for name, value in info.attributes.metadata.items():
         if _TOKEN(name):

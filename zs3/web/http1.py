@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from zs3.errors import S3Error
 
@@ -25,14 +25,15 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]++) HTTP/1\.([0-9])").fullmatch
 # Neither obs-fold nor white space before the colon can match, nor any control character but HTAB in a value.
 _FIELDS = re.compile(rb"(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+(?:\r\n|\Z))*+").fullmatch
+# Once the whole is well-formed, this takes it apart.
+_FIELD = re.compile(rb"([^:]++):([^\r]*+)(?:\r\n)?").findall
 _ABSOLUTE = re.compile(rb"https?://([^/?]*+)(.*+)", re.IGNORECASE).fullmatch
 # RFC 3986 section 3.2.2 without "," (no host has one), so that two Host fields, joined, do not match.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]++\]|[0-9A-Za-z\-._~!$&'()*+;=%]*+)(?::[0-9]*+)?").fullmatch
 _DIGITS = re.compile(rb"[0-9]++").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A request's head that is fit to be served.
 
     :ivar target: in origin-form (``/path?query``), otherwise as received; or ``*``.
@@ -79,13 +80,11 @@ def parse_head(data: bytes) -> Head:
     if _FIELDS(block) is None:
         raise S3Error("BadRequest", "A header field is malformed.")
 
-    fields: list[tuple[bytes, bytes]] = []
-    values: dict[bytes, bytes] = {}
-    if block:
-        for field in block.split(b"\r\n"):
-            name, _, value = field.partition(b":")
-            name, value = name.lower(), value.strip(b" \t")
-            fields.append((name, value))
+    fields = [(name.lower(), value.strip(b" \t")) for name, value in _FIELD(block)]
+    values = dict(fields)
+    if len(values) != len(fields):
+        values = {}
+        for name, value in fields:
             values[name] = values[name] + b"," + value if name in values else value
 
     target, authority = _origin_form(method, target)

@@ -13,7 +13,8 @@ from zs3.web import headers
 from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
 from zs3.web.documents import NULL_VERSION, quoted
-from zs3.web.producers import send_object
+from zs3.web.producers import answer_object
+from zs3.web.query import Query
 from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
 from zs3.web.responses import send_empty
 
@@ -129,39 +130,45 @@ async def delete_object(call: Call) -> None:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-class _Answer:
+def add_checksum(answer: dict[str, bytes], checksum: Checksum | None, mode: str | None) -> None:
+    """Add the headers of a checksum, if the header `x-amz-checksum-mode` asks for them."""
+    if mode is not None and mode.upper() == "ENABLED":
+        for name, value in checksum_headers(checksum).items():
+            answer[name] = value.encode("ascii")
+
+
+class Answer:
     """What GET and HEAD say of an object, and which of its bytes they mean.
 
     :ivar status: 200, 206 or 304.
     :ivar headers: all of them, Content-Length among them.
     """
 
-    def __init__(self, call: Call, info: ObjectInfo) -> None:
+    def __init__(self, header: headers.Header, query: Query, info: ObjectInfo) -> None:
         """:raises S3Error: PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidRequest, InvalidArgument."""
         self.status = 200
         self.span = Span(0, info.size)
-        overrides = headers.parse_overrides(call.request.query.pairs)
-        if is_not_modified(call.header, info):
+        overrides = headers.parse_overrides(query.pairs)
+        if is_not_modified(header, info):
             self.status, self.headers = 304, headers.not_modified(info)
             return
         self.headers = headers.representation(info)
         self.headers.update(overrides)
-        self._select(call, info)
+        self._select(header, query, info)
         self.headers["content-length"] = b"%d" % self.span.size
-        if self.status == 200 and (call.header("x-amz-checksum-mode") or "").upper() == "ENABLED":
+        if self.status == 200:
             # Of the whole object only: a client would hold it against the part that it gets.
-            for name, value in checksum_headers(info.checksum).items():
-                self.headers[name] = value.encode("ascii")
+            add_checksum(self.headers, info.checksum, header("x-amz-checksum-mode"))
 
-    def _select(self, call: Call, info: ObjectInfo) -> None:
-        wanted, part = call.header("range"), call.parameter("partNumber")
+    def _select(self, header: headers.Header, query: Query, info: ObjectInfo) -> None:
+        wanted, part = header("range"), query.get("partNumber")
         if part is not None:
             if wanted is not None:
                 raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
             self.span = part_span(parse_part_number(part), info.part_sizes, info.size)
             if info.part_sizes:
                 self.headers["x-amz-mp-parts-count"] = b"%d" % len(info.part_sizes)
-        elif wanted is not None and range_applies(call.header, info):
+        elif wanted is not None and range_applies(header, info):
             span = resolve_range(wanted, info.size)
             if span is None:
                 return
@@ -185,7 +192,7 @@ async def get_object(call: Call) -> None:
     _check_read(call)
     reader = await call.store.open_object(call.bucket, call.key)
     try:
-        answer = _Answer(call, reader.info())
+        answer = Answer(call.header, call.request.query, reader.info())
     except Exception:
         reader.close()
         raise
@@ -193,14 +200,13 @@ async def get_object(call: Call) -> None:
         reader.close()
         send_empty(call.request, 304, answer.headers)
         return
-    call.request.setResponseCode(answer.status)
-    for name, value in answer.headers.items():
-        call.request.setHeader(name, value)
-    await send_object(call.request, reader, answer.span.first, answer.span.size)
+    span = answer.span
+    await answer_object(call.request, answer.status, answer.headers, reader, span.first, span.size)
 
 
 async def head_object(call: Call) -> None:
     """HeadObject."""
     _check_read(call)
-    answer = _Answer(call, await call.store.get_object_info(call.bucket, call.key))
+    info = await call.store.get_object_info(call.bucket, call.key)
+    answer = Answer(call.header, call.request.query, info)
     send_empty(call.request, answer.status, answer.headers)

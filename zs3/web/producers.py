@@ -6,16 +6,25 @@ announced is sent, or the connection is aborted: never less, never padding.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IPushProducer
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from zs3.store.interface import IObjectReader
+from zs3.store.interface import IFileReader, IObjectReader
 from zs3.web.request import Request
 
 #: bytes read and written at a time
 PIECE = 256 * 1024
+
+#: what is in memory goes out with the head, in one piece, up to so many bytes
+SMALL = 64 * 1024
+
+#: bytes of a file that are looked at, read ahead and sent at a time; then others have their turn
+WINDOW = 1024 * 1024
 
 _log = Logger()
 
@@ -33,12 +42,38 @@ def send_object(request: Request, reader: IObjectReader, first: int, size: int) 
     return Deferred.fromCoroutine(_send(request, reader, first, size))
 
 
+async def answer_object(
+    request: Request, status: int, headers: Mapping[str, bytes], reader: IObjectReader, first: int, size: int
+) -> None:
+    """Answer with some bytes of an object, as `send_object` does.
+
+    :param headers: all of them, Content-Length among them.
+    """
+    if size and request.method != b"HEAD" and not request.gone and IFileReader.providedBy(reader):
+        if size <= SMALL:
+            data = reader.read_now(first, size)
+            if data is not None and reader.unchanged_now():
+                reader.close()
+                request.answer(status, headers, data)
+                return
+        elif request.channel.on_socket:
+            request.begin_answer(status, headers)
+    if not request.startedWriting:
+        request.setResponseCode(status)
+        for name, value in headers.items():
+            request.setHeader(name, value)
+    await _send(request, reader, first, size)
+
+
 async def _send(request: Request, reader: IObjectReader, first: int, size: int) -> None:
     try:
         if request.gone:
             return
         if size == 0 or request.method == b"HEAD":
             request.write(b"")
+        elif size > SMALL and request.channel.on_socket and IFileReader.providedBy(reader):
+            request.write(b"")
+            await _FileSender(request, reader, first, first + size).sent
         else:
             await _send_pieces(request, reader, first, first + size)
     except _Changed:
@@ -79,6 +114,87 @@ async def _send_pieces(request: Request, reader: IObjectReader, position: int, e
         piece.addErrback(lambda _: None)  # of a piece that nobody waits for any more
         if not request.gone:
             request.unregisterProducer()
+
+
+@implementer(IPullProducer)
+class _FileSender:
+    """Sends bytes of a file from the page cache to the socket, without taking them into this process.
+
+    What is not in memory is read into it in a thread first: neither a cold disk nor a slow client holds up others.
+
+    :ivar sent: fires when all is sent or the client has gone; fails with `_Changed`, or with what reading fails with.
+    """
+
+    def __init__(self, request: Request, reader: Any, position: int, end: int) -> None:
+        self._request, self._reader = request, reader
+        self._channel = request.channel
+        self._position, self._end = position, end
+        self._warming = self._over = False
+        self.sent: Deferred[None] = Deferred(lambda _: self._finish(CancelledError()))
+        request.notifyFinish().addErrback(lambda _: self._finish())
+        self._channel.begin_file(self)
+
+    def resumeProducing(self) -> None:
+        """The transport has sent all it had."""
+        if not self._warming:
+            self._try(self._go_on)
+
+    def stopProducing(self) -> None:
+        """The client has gone; but that the request is told next, and then it tells us."""
+
+    def _try(self, step: Callable[[], object]) -> None:
+        if self._over:
+            return
+        try:
+            step()
+        except EOFError:
+            self._finish(_Changed())
+        except Exception as error:
+            self._finish(error)
+
+    def _go_on(self) -> None:
+        size = min(WINDOW, self._end - self._position)
+        if self._reader.is_warm(self._position, size):
+            self._send(size)
+        else:
+            self._warm(size)
+
+    def _warm(self, size: int) -> None:
+        self._warming = True
+        self._channel.wait_for_disk()
+
+        def warmed(complete: bool) -> None:
+            self._warming = False
+            if not complete:
+                raise EOFError
+            self._send(size)
+
+        self._reader.warm(self._position, size).addCallback(
+            lambda complete: self._try(lambda: warmed(complete))
+        ).addErrback(lambda failure: self._finish(failure.value))
+
+    def _send(self, size: int) -> None:
+        """Send up to `size` bytes that are in memory, and see to what comes next."""
+        if self._position + size == self._end and not self._reader.unchanged_now():
+            raise _Changed
+        taken = self._channel.send_file(self._reader.fileno(), self._position, size)
+        self._position += taken
+        self._request.sentLength += taken
+        if self._position == self._end:
+            self._finish()
+        else:
+            self._channel.wait_for_room()
+
+    def _finish(self, error: Exception | None = None) -> None:
+        if self._over:
+            return
+        self._over = True
+        if not self._request.gone:
+            self._channel.end_file()
+        if error is None:
+            self.sent.callback(None)
+        else:
+            self.sent.errback(error)
 
 
 class _Changed(Exception):

@@ -6,7 +6,9 @@ holds what is S3's about it.
 
 from __future__ import annotations
 
-import secrets
+import os
+import re
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -14,54 +16,26 @@ from urllib.parse import unquote_to_bytes
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
-from zs3.auth.wire import Wire
+from zs3.auth.wire import Claim, Wire
 from zs3.errors import S3Error
 from zs3.web.accesslog import RequestLog
 from zs3.web.body import Body
 from zs3.web.channel import Channel
 from zs3.web.http1 import Head, header_text
+from zs3.web.query import Query
 from zs3.web.responses import send_error
 
 if TYPE_CHECKING:
     from zs3.web.site import Site
 
 
-class Query:
-    """The query of a request: decoded names and values in their order; a name without ``=`` has the value "".
-
-    :ivar pairs: all of them.
-    """
-
-    __slots__ = ("pairs",)
-
-    def __init__(self, raw: bytes = b"") -> None:
-        """:raises S3Error: InvalidURI if `raw` decodes to what is not UTF-8."""
-        try:
-            self.pairs = tuple(
-                (_decode(name), _decode(value))
-                for name, _, value in (item.partition(b"=") for item in raw.split(b"&") if item)
-            )
-        except UnicodeDecodeError:
-            raise S3Error("InvalidURI") from None
-
-    def get(self, name: str) -> str | None:
-        """The first value of `name`, or None."""
-        for key, value in self.pairs:
-            if key == name:
-                return value
-        return None
-
-    def __contains__(self, name: str) -> bool:
-        return any(key == name for key, _ in self.pairs)
-
-
-def _decode(raw: bytes) -> str:
-    return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8")
+_UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 @implementer(IRequest)
@@ -72,6 +46,7 @@ class Request(server.Request):
     and finds out from `notifyFinish` that the client went away.
 
     :ivar wire: method, target and headers as received, for the signature.
+    :ivar values: the headers by name, in lower case; several lines of one name joined by a comma.
     :ivar raw_path: the path as received, without the query.
     :ivar query: the query, decoded.
     :ivar content_length: the declared length of the body in bytes; None without one.
@@ -80,6 +55,7 @@ class Request(server.Request):
     :ivar request_id: unique; ``x-amz-request-id`` of the answer.
     :ivar received_ns: when the head was complete, in ns since the epoch.
     :ivar log: what the access log shall say.
+    :ivar claim: the credential that came with it, once it was decoded; nothing of it is verified yet.
     :ivar gone: whether the connection was lost before the answer was complete.
     """
 
@@ -91,15 +67,16 @@ class Request(server.Request):
         super().__init__(channel, parsePOSTFormSubmission=False)
         del self.requestHeaders  # made on demand, see below
         self.site = channel.site
-        self.request_id = secrets.token_hex(8).upper()
+        self.request_id = os.urandom(8).hex().upper()
         self.received_ns = int(self.site.reactor.seconds() * 1e9)
         self.log = RequestLog()
         self.gone = False
+        self.claim: Claim | None = None
 
     def begin(self, head: Head, body: Body) -> None:
         """For the channel: this is what was received; serve it."""
         self._take(head.method, head.target, head.version, head.fields)
-        self._values = head.values
+        self.values: Mapping[bytes, bytes] = head.values
         self.content_length = head.declared_length
         self.has_body = head.length != 0
         self.body = body
@@ -108,7 +85,7 @@ class Request(server.Request):
     def refuse(self, error: S3Error, method: bytes, target: bytes) -> None:
         """For the channel: this was no request; answer `error`."""
         self._take(method, target, b"HTTP/1.1", ())
-        self._values = {}
+        self.values = {}
         self.content_length, self.has_body = None, False
         self.body = Body(self.channel)
         self.body.end()
@@ -130,11 +107,18 @@ class Request(server.Request):
 
     def header(self, name: str) -> str | None:
         """The value of a header as text (UTF-8, or else Latin-1), several lines joined by a comma; None without it."""
-        value = self._values.get(name.lower().encode("ascii"))
+        value = self.values.get(name.lower().encode("ascii"))
         return None if value is None else header_text(value)
 
     def process(self) -> None:
         """Find the resource and render it; what is raised becomes the answer."""
+        at_once: Callable[[Request], bool] | None = getattr(self.site.resource, "serve_at_once", None)
+        try:
+            if at_once is not None and at_once(self):
+                return
+        except Exception:
+            send_error(self, Failure())
+            return
         self.prepath = []
         self.postpath = [unquote_to_bytes(segment) for segment in self.raw_path[1:].split(b"/")]
         try:
@@ -165,6 +149,29 @@ class Request(server.Request):
         """For Twisted's own deferred resources: answer the failure."""
         send_error(self, reason)
         return reason
+
+    def answer(self, status: int, headers: Mapping[str, bytes], content: bytes = b"") -> None:
+        """Answer as a whole and finish: cheaper than `setHeader`, `write` and `finish`, and the same on the wire.
+
+        :param headers: all there are, Content-Length among them where there is one.
+        :param content: nothing where there can be none.
+        """
+        self.begin_answer(status, headers, content)
+        self.finish()
+
+    def begin_answer(self, status: int, headers: Mapping[str, bytes], content: bytes = b"") -> None:
+        """The same without the end."""
+        if next(self.responseHeaders.getAllRawHeaders(), None) or _UNSAFE(b"".join(headers.values())):
+            # Rare: headers that were set before, or characters that no line may hold.
+            for name, value in headers.items():
+                self.setHeader(name.encode("ascii"), value)
+            self.setResponseCode(status)
+            self.write(content)
+            return
+        self.code, self.code_message = status, RESPONSES.get(status, b"Unknown Status")
+        self.startedWriting = 1
+        self.sentLength = len(content)
+        self.channel.write_answer(self.clientproto, status, self.code_message, headers, content)
 
     def abort(self) -> None:
         """Drop the connection at once: the only way to tell the client that a response is not what was announced."""

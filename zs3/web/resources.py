@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.cred.portal import IRealm
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
@@ -23,6 +22,7 @@ from zs3.auth.users import User
 from zs3.errors import S3Error
 from zs3.web import names, operations
 from zs3.web.call import Call, Settings, effective_wire
+from zs3.web.coroutines import begin
 from zs3.web.request import Request
 from zs3.web.responses import send_error
 
@@ -47,7 +47,7 @@ class Realm:
     """
 
     def __init__(self, store: Any, users: IUserDirectory) -> None:
-        self._store = store
+        self.store = store
         self._users = users
 
     def requestAvatar(
@@ -59,7 +59,7 @@ class Realm:
         user = self._users.lookup(bytes(avatarId).decode("utf-8"))
         if user is None:
             raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
-        return IResource, Root(self._store, user, mind), lambda: None
+        return IResource, Root(self.store, user, mind), lambda: None
 
 
 class _S3Resource(Resource):
@@ -78,27 +78,31 @@ class _S3Resource(Resource):
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
         request.log.bucket, request.log.key = self._bucket, self._key
-        Deferred.fromCoroutine(self._serve(request))
+        begin(self._serve(request))
         return NOT_DONE_YET
 
     async def _serve(self, request: Request) -> None:
         try:
             await self._run(request)
+        except S3Error as error:
+            send_error(request, error)
         except Exception:
             send_error(request, Failure())
 
     async def _run(self, request: Request) -> None:
         credentials = self._session.credentials
+        wire = effective_wire(request.wire, credentials.claim, request.query.pairs)
         call = Call(
-            request=request,
-            store=self._store,
-            user=self._user,
-            claim=credentials.claim,
-            signer=credentials.signer,
-            settings=self._session.settings,
-            wire=effective_wire(request.wire, credentials.claim, request.query.pairs),
-            bucket=self._bucket,
-            key=self._key,
+            request,
+            self._store,
+            self._user,
+            credentials.claim,
+            credentials.signer,
+            self._session.settings,
+            wire,
+            self._bucket,
+            self._key,
+            request.values if wire is request.wire else None,
         )
         operation = operations.find(self.level, request.wire.method, request.query.pairs, call.header)
         request.log.operation = operation.name

@@ -84,10 +84,9 @@ def error_document(error: S3Error, resource: str, request_id: str, host_id: str)
 def _send(request: Request, body: bytes, status: int, headers: Mapping[str, str | bytes]) -> None:
     if request.gone:
         return
-    request.setResponseCode(status)
+    lines = {}
     if status not in _BODILESS and request.method != b"HEAD":
-        request.setHeader("Content-Length", str(len(body)))
+        lines["content-length"] = b"%d" % len(body)
     for name, value in headers.items():
-        request.setHeader(name, value)
-    request.write(body)
-    request.finish()
+        lines[name.lower()] = value if isinstance(value, bytes) else value.encode("utf-8")
+    request.answer(status, lines, b"" if request.method == b"HEAD" or status in _BODILESS else body)

@@ -1,0 +1,172 @@
+"""Opening and reading what is in memory already, from the reactor's thread: no hop, and never a wait for a disk.
+
+Only ever says yes: whatever is unusual (another file system, a name or inode
+that is not cached, a symlink, no valid record in the attribute) is left to
+`zs3.store.lookup`, which decides.  What is answered here is what it would answer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+
+from zs3.errors import S3Error
+from zs3.store import kernel, layout, metadata, paths, records
+from zs3.store.interface import ObjectInfo
+from zs3.store.lookup import OpenObject
+
+#: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
+_LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
+#: How often the path of the data directory is looked at: it may be moved, or something mounted over it.
+_LOOK_S = 1.0
+#: The distance of the bytes that are looked at to see whether what is between them is in memory.
+_STRIDE = 256 * 1024
+
+#: Names that a bucket may have without any doubt.
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", re.ASCII).fullmatch
+
+_open_file = kernel.CachedOpen(paths.READ)
+_open_directory = kernel.CachedOpen(os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+
+class HotFiles:
+    """The objects of a data directory, as far as the kernel has them at hand.
+
+    :param data: the data directory.
+    :param now: seconds on a clock that never goes back.
+    """
+
+    def __init__(self, data: bytes, now: Callable[[], float] = time.monotonic) -> None:
+        self._data = data
+        self._now = now
+        self._fd = -1
+        self._device = -1
+        self._identity: tuple[int, int] | None = None
+        self._in_memory = False
+        self._looked = 0.0
+
+    def start(self) -> None:
+        """Open the data directory, if it is on a file system that this can be done on.  Blocking."""
+        self.stop()
+        self._looked = self._now()
+        fd = os.open(self._data, paths.DIRECTORY | os.O_CLOEXEC)
+        kind = kernel.filesystem_type(fd)
+        if kind not in _LOCAL:
+            os.close(fd)
+            return
+        status = os.fstat(fd)
+        self._fd, self._device, self._identity = fd, status.st_dev, (status.st_dev, status.st_ino)
+        self._in_memory = kind == kernel.TMPFS
+
+    def stop(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = self._device = -1
+
+    def _is_there(self) -> bool:
+        """Whether the directory is still what its path names."""
+        if self._fd < 0:
+            return False
+        now = self._now()
+        if now - self._looked >= _LOOK_S:
+            self._looked = now
+            try:
+                status = os.stat(self._data)
+            except OSError:
+                status = None
+            if status is None or (status.st_dev, status.st_ino) != self._identity:
+                self.stop()
+                return False
+        return True
+
+    def open(self, bucket: str, key: str) -> OpenObject | None:
+        """Open an object that has a valid record of its own; None where `lookup` must find out.
+
+        :raises S3Error: NoSuchKey, where that is certain.
+        """
+        if not self._is_there() or not _BUCKET(bucket):
+            return None
+        plain = layout.plain_path(key)
+        if plain is None:
+            if not layout.is_key(key):
+                return None
+            path = layout.encode(key)
+            plain = b"/".join((*path.parent, path.name))
+        fd = _open_file(self._fd, b"%b/%b" % (bucket.encode(), plain))
+        if fd < 0:
+            return self._open_elsewhere(bucket, key) if fd in (-errno.ENOENT, -errno.ENOTDIR) else None
+        return self._opened(fd, key)
+
+    def _open_elsewhere(self, bucket: str, key: str) -> OpenObject | None:
+        """Look at both places of a key, in one and the same directory of the bucket.
+
+        :raises S3Error: NoSuchKey, where there is nothing at either.
+        """
+        directory = _open_directory(self._fd, bucket.encode())
+        if directory < 0:
+            return None
+        with paths.opened(directory):
+            path = layout.encode(key)
+            for names in ((*path.parent, path.name), (*path.parent, *path.beside)):
+                fd = _open_file(directory, b"/".join(names))
+                if fd >= 0:
+                    return self._opened(fd, key)
+                if fd not in (-errno.ENOENT, -errno.ENOTDIR):
+                    return None
+        raise S3Error("NoSuchKey", Key=key)
+
+    def _opened(self, fd: int, key: str) -> OpenObject | None:
+        try:
+            info = _info(fd, key)
+        except OSError:
+            info = None
+        except BaseException:
+            os.close(fd)
+            raise
+        if info is None:
+            os.close(fd)
+            return None
+        return OpenObject(fd, info)
+
+    def covers(self, fd: int) -> bool:
+        """Whether `read` can be asked about an open file."""
+        return self._fd >= 0 and os.fstat(fd).st_dev == self._device
+
+    def read(self, fd: int, offset: int, size: int) -> bytes | None:
+        """`size` bytes of a file that is covered, or None if not all of them are in memory."""
+        if self._in_memory:
+            data = os.pread(fd, size, offset)
+            return data if len(data) == size else None
+        buffer = bytearray(size)
+        try:
+            done = os.preadv(fd, (buffer,), offset, os.RWF_NOWAIT)
+        except OSError:
+            return None
+        return bytes(buffer) if done == size else None
+
+    def is_warm(self, fd: int, offset: int, size: int) -> bool:
+        """Whether the bytes of a file that is covered are in memory, found out by looking at a few of them."""
+        if self._in_memory:
+            return os.fstat(fd).st_size >= offset + size
+        buffers = (bytearray(1),)
+        try:
+            for at in (*range(offset, offset + size, _STRIDE), offset + size - 1):
+                if os.preadv(fd, buffers, at, os.RWF_NOWAIT) != 1:
+                    return False
+        except OSError:
+            return False
+        return True
+
+
+def _info(fd: int, key: str) -> ObjectInfo | None:
+    """What the record in the attribute of an open file says of it, if it is an ordinary one and valid."""
+    status = os.fstat(fd)
+    # A rounded time may hide a change: `records` knows what to make of it.
+    if not stat.S_ISREG(status.st_mode) or status.st_mtime_ns % 1000 == 0:
+        return None
+    record = metadata.unpack(os.getxattr(fd, records.ATTRIBUTE))
+    return record.info(key) if record is not None and record.describes(status) else None
