@@ -32,10 +32,8 @@ CONTINUED = b".zs3+"
 #: Characters that XML 1.0 cannot carry (https://www.w3.org/TR/xml/#charsets), so no listing could.
 _UNLISTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
-#: Keys whose path is the key itself, of those in printable ASCII: every segment is natural.
-_PLAIN = re.compile(
-    r"(?:(?!\.zs3|\.{1,2}(?:/|\Z))[ -.0-~]{1,255}/)*+(?!\.zs3|\.{1,2}\Z)[ -.0-~]{1,255}"
-).fullmatch  # fmt: skip
+#: Keys whose path is the key itself, of those in printable ASCII: no segment is empty, too long or begins with a dot.
+_PLAIN = re.compile(r"[ !-\-0-~][ -.0-~]{0,254}(?:/[ !-\-0-~][ -.0-~]{0,254})*").fullmatch
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
