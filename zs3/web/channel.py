@@ -161,14 +161,29 @@ class Channel(http.HTTPChannel):
         for name, values in headers.getAllRawHeaders():
             sent_name = _name_as_sent(name.decode("latin-1"))
             pairs += [(sent_name, value) for value in values]
-        self._send(self._head(version, code, reason, pairs).translate(_WITHOUT_CONTROLS))
+        head = self._head(self.requests[0].request_id, version, code, reason, pairs)
+        self._send(head.translate(_WITHOUT_CONTROLS))
 
     def write_answer(
         self, version: bytes, code: int, reason: bytes, headers: Mapping[str, bytes], content: bytes
     ) -> None:
         """The head of a response and its whole content, in one piece; or the head alone, before `send_file`."""
-        head = self._head(version, b"%d" % code, reason, [(_name_as_sent(name), headers[name]) for name in headers])
+        pairs = [(_name_as_sent(name), headers[name]) for name in headers]
+        head = self._head(self.requests[0].request_id, version, b"%d" % code, reason, pairs)
         self._send(head + content if content else head)
+
+    def answer_at_once(
+        self, request_id: str, head: Head, status: int, headers: Mapping[str, bytes], content: bytes
+    ) -> None:
+        """Answer a head for which no `Request` was made: one that has no body.
+
+        :param headers: all there are, Content-Length among them where there is one; no value holds a control character.
+        :param content: nothing where there can be none.
+        """
+        pairs = [(_name_as_sent(name), headers[name]) for name in headers]
+        data = self._head(request_id, head.version, b"%d" % status, http.RESPONSES[status], pairs)
+        self._send(data + content if content else data)
+        self._next()
 
     @property
     def on_socket(self) -> bool:
@@ -220,14 +235,16 @@ class Channel(http.HTTPChannel):
         transport = self.transport
         return bool(transport.dataBuffer or transport._tempDataLen or transport.disconnecting)  # noqa: SLF001
 
-    def _head(self, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    def _head(
+        self, request_id: str, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]
+    ) -> bytes:
         if self._state is _State.BODY and (
             # Having had its answer, a client that waited may or may not send the body: there is no telling what
             # the next bytes are (RFC 9110 section 10.1.1).  The rest of a chunked body may be of any length.
             self._awaits_continue or self._chunks is not None or self._rest > MAX_DRAIN
         ):
             self.persistent = False
-        parts = [version, b" ", code, b" ", reason, b"\r\n", self.site.common_headers(self.requests[0].request_id)]
+        parts = [version, b" ", code, b" ", reason, b"\r\n", self.site.common_headers(request_id)]
         for name, value in pairs:
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n" if self.persistent else b"Connection: close\r\n\r\n")
@@ -357,8 +374,13 @@ class Channel(http.HTTPChannel):
         return True
 
     def _begin(self, head: Head) -> None:
-        request = self._new_request()
         self.persistent = head.persistent and not self._retiring
+        if head.length != 0 or not self.site.serve_at_once(head, self):
+            self.begin_request(head).process()
+
+    def begin_request(self, head: Head) -> Request:
+        """The request of a head; whoever asked for it answers it."""
+        request = self._new_request()
         self._body = body = Body(self)
         if head.length == 0:
             self._state = _State.ANSWER
@@ -370,7 +392,8 @@ class Channel(http.HTTPChannel):
             self._rest = head.length or 0
             self._chunks = _ChunkedTransferDecoder(body.feed, self._end_chunks) if head.length is None else None
         self._arm()
-        request.begin(head, body)
+        request.receive(head, body)
+        return request
 
     def _new_request(self) -> Request:
         request = self.site.make_request(self)

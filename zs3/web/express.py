@@ -8,23 +8,27 @@ alone what it is not sure of: other operations, odd names and headers, refusals.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.sigv4 import decode_claim
+from zs3.auth.wire import Wire
 from zs3.errors import S3Error
 from zs3.store.interface import IFileReader, ObjectInfo
 from zs3.web import operations
+from zs3.web.accesslog import RequestLog
 from zs3.web.call import Settings
+from zs3.web.channel import Channel
 from zs3.web.coroutines import begin
 from zs3.web.headers import representation
+from zs3.web.http1 import Head, header_text
 from zs3.web.objects import Answer
-from zs3.web.producers import answer_object
+from zs3.web.producers import SMALL, answer_object
 from zs3.web.query import Query
 from zs3.web.ranges import Span
-from zs3.web.request import Request
+from zs3.web.request import Request, new_request_id
 from zs3.web.responses import send_error
 
 #: Header fields that choose what is answered.
@@ -60,53 +64,99 @@ class Express:
     def __init__(self, store: Any, users: UsersChecker, settings: Settings) -> None:
         self._store, self._users, self._settings = store, users, settings
 
-    def serve(self, request: Request) -> bool:
-        """Answer, now or later, or do nothing and say False."""
-        operation = _OPERATIONS.get(request.method)
-        target = _TARGET(request.uri)
-        if operation is None or target is None or request.has_body or not request.values.keys() <= _ORDINARY:
-            return False
-        bucket, key = target[1].decode("ascii"), target[2].decode("ascii")
+    def serve(self, head: Head, channel: Channel) -> bool:
+        """Answer, now or later, or do nothing and say False.
+
+        :param head: of a request without a body.
+        """
+        now = self._settings.clock.seconds()
         try:
-            claim = decode_claim(request.wire, now=self._settings.clock.seconds(), region=self._settings.region)
+            found = self._find(head, now)
         except S3Error:
-            return False
-        request.claim = claim  # for the ordinary way, if it comes to that
-        user = None if claim is None else self._users.verified(claim)
-        if claim is None or user is None or not user.may(operation.access, bucket):
-            return False
-        try:
-            found = self._store.open_now(bucket, key)
-        except S3Error as error:
-            found = error
+            return False  # the ordinary way finds it too, and says it
+        except Exception:
+            send_error(channel.begin_request(head), Failure())
+            return True
         if found is None:
             return False
-        log = request.log
-        log.access_key, log.operation, log.bucket, log.key = claim.access_key, operation.name, bucket, key
-        if isinstance(found, S3Error):
-            send_error(request, found)
-        else:
-            begin(_answer(request, found))
+        if found.content is None:
+            request = channel.begin_request(head)
+            request.log = found.log
+            begin(_send(request, found))
+            return True
+        request_id = new_request_id()
+        found.log.bytes_out = len(found.content)
+        channel.answer_at_once(request_id, head, found.status, found.headers, found.content)
+        channel.site.log_answer(found.log, channel.getPeer(), now, found.status, request_id)
         return True
 
+    def _find(self, head: Head, now: float) -> _Found | None:
+        """The answer, or None where the ordinary way must see to it.
 
-async def _answer(request: Request, reader: IFileReader) -> None:
+        :raises S3Error: there is one, but not this.
+        """
+        operation = _OPERATIONS.get(head.method)
+        target = _TARGET(head.target)
+        if operation is None or target is None or not head.values.keys() <= _ORDINARY:
+            return None
+        bucket, key = target[1].decode("ascii"), target[2].decode("ascii")
+        wire = Wire(operation.method, head.target, head.fields)
+        claim = decode_claim(wire, now=now, region=self._settings.region)
+        user = None if claim is None else self._users.verified(claim)
+        if claim is None or user is None or not user.may(operation.access, bucket):
+            return None
+        reader: IFileReader | None = self._store.open_now(bucket, key)
+        if reader is None:
+            return None
+        content: bytes | None = b""
+        try:
+            status, headers, span = _select(head, reader.info())
+            if span.size and status != 304 and operation.method != "HEAD":
+                content = reader.read_now(span.first, span.size) if span.size <= SMALL else None
+                if content and not reader.unchanged_now():
+                    content = None
+        except BaseException:
+            reader.close()
+            raise
+        if content is not None:
+            reader.close()
+        log = RequestLog(operation.name, bucket, key, claim.access_key)
+        return _Found(status, headers, span, content, reader, log)
+
+
+class _Found(NamedTuple):
+    """An answer: all of it, or with `content` None, what of `reader` must be sent."""
+
+    status: int
+    headers: dict[str, bytes]
+    span: Span
+    content: bytes | None
+    reader: IFileReader
+    log: RequestLog
+
+
+def _select(head: Head, info: ObjectInfo) -> tuple[int, dict[str, bytes], Span]:
+    """Status, headers and the bytes that are meant.
+
+    :raises S3Error: PreconditionFailed, InvalidRange...
+    """
+    if _SELECTING.isdisjoint(head.values):
+        headers = representation(info)
+        headers["content-length"] = b"%d" % info.size
+        return 200, headers, Span(0, info.size)
+
+    def header(name: str) -> str | None:
+        value = head.values.get(name.encode("ascii"))
+        return None if value is None else header_text(value)
+
+    answer = Answer(header, _NO_QUERY, info)
+    return answer.status, answer.headers, answer.span
+
+
+async def _send(request: Request, found: _Found) -> None:
     try:
-        info: ObjectInfo = reader.info()
-        status, span = 200, Span(0, info.size)
-        if _SELECTING.isdisjoint(request.values):
-            headers = representation(info)
-            headers["content-length"] = b"%d" % info.size
-        else:
-            answer = Answer(request.header, _NO_QUERY, info)
-            status, headers, span = answer.status, answer.headers, answer.span
-        if status == 304 or request.method == b"HEAD":
-            request.answer(status, headers)
-        else:
-            await answer_object(request, status, headers, reader, span.first, span.size)
-    except S3Error as error:
-        send_error(request, error)
+        await answer_object(request, found.status, found.headers, found.reader, found.span.first, found.span.size)
     except Exception:
         send_error(request, Failure())
     finally:
-        reader.close()
+        found.reader.close()

@@ -24,7 +24,9 @@ from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, U
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
 from zs3.web.call import Settings
+from zs3.web.channel import Channel
 from zs3.web.express import Express
+from zs3.web.http1 import Head, header_text
 from zs3.web.request import Request
 from zs3.web.resources import Realm, Session
 
@@ -78,13 +80,17 @@ class S3Guard:
         if isinstance(checker, UsersChecker) and isinstance(realm, Realm):
             self._express = Express(realm.store, checker, self._settings)
 
-    def serve_at_once(self, request: Request) -> bool:
+    def serve_at_once(self, head: Head, channel: Channel) -> bool:
         """Answer what is answered at once; see `zs3.web.express`."""
         if self._express is None:
             return False
-        if self._domains and bucket_of_host(request.header("host") or "", self._domains) is not None:
-            return False
-        return self._express.serve(request)
+        if self._domains:
+            try:
+                if bucket_of_host(header_text(head.values.get(b"host", b"")), self._domains) is not None:
+                    return False
+            except S3Error:
+                return False
+        return self._express.serve(head, channel)
 
     def putChild(self, path: bytes, child: IResource) -> NoReturn:
         """There is nothing beside the avatars."""
@@ -103,7 +109,7 @@ class S3Guard:
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket = bucket_of_host(request.header("host") or "", self._domains)
-        claim = request.claim or decode_claim(
+        claim = decode_claim(
             request.wire,
             now=self._settings.clock.seconds(),
             region=self._settings.region,

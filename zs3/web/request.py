@@ -6,9 +6,9 @@ holds what is S3's about it.
 
 from __future__ import annotations
 
-import os
+import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -22,7 +22,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
-from zs3.auth.wire import Claim, Wire
+from zs3.auth.wire import Wire
 from zs3.errors import S3Error
 from zs3.web.accesslog import RequestLog
 from zs3.web.body import Body
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 
 _UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+
+
+def new_request_id() -> str:
+    """64 random bits in hexadecimal.  They tell requests apart and are no secret."""
+    return f"{random.getrandbits(64):016X}"
 
 
 @implementer(IRequest)
@@ -53,9 +58,8 @@ class Request(server.Request):
     :ivar has_body: whether there is a body of at least one byte, or a chunked one.
     :ivar body: the body.
     :ivar request_id: unique; ``x-amz-request-id`` of the answer.
-    :ivar received_ns: when the head was complete, in ns since the epoch.
+    :ivar received_s: when the head was complete, in seconds since the epoch.
     :ivar log: what the access log shall say.
-    :ivar claim: the credential that came with it, once it was decoded; nothing of it is verified yet.
     :ivar gone: whether the connection was lost before the answer was complete.
     """
 
@@ -67,20 +71,18 @@ class Request(server.Request):
         super().__init__(channel, parsePOSTFormSubmission=False)
         del self.requestHeaders  # made on demand, see below
         self.site = channel.site
-        self.request_id = os.urandom(8).hex().upper()
-        self.received_ns = int(self.site.reactor.seconds() * 1e9)
+        self.request_id = new_request_id()
+        self.received_s: float = self.site.reactor.seconds()
         self.log = RequestLog()
         self.gone = False
-        self.claim: Claim | None = None
 
-    def begin(self, head: Head, body: Body) -> None:
-        """For the channel: this is what was received; serve it."""
+    def receive(self, head: Head, body: Body) -> None:
+        """For the channel: this is what was received."""
         self._take(head.method, head.target, head.version, head.fields)
         self.values: Mapping[bytes, bytes] = head.values
         self.content_length = head.declared_length
         self.has_body = head.length != 0
         self.body = body
-        self.process()
 
     def refuse(self, error: S3Error, method: bytes, target: bytes) -> None:
         """For the channel: this was no request; answer `error`."""
@@ -112,13 +114,6 @@ class Request(server.Request):
 
     def process(self) -> None:
         """Find the resource and render it; what is raised becomes the answer."""
-        at_once: Callable[[Request], bool] | None = getattr(self.site.resource, "serve_at_once", None)
-        try:
-            if at_once is not None and at_once(self):
-                return
-        except Exception:
-            send_error(self, Failure())
-            return
         self.prepath = []
         self.postpath = [unquote_to_bytes(segment) for segment in self.raw_path[1:].split(b"/")]
         try:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import http, server
 from twisted.web.resource import IResource
 
-from zs3.web.accesslog import AccessLog
+from zs3.web.accesslog import AccessLog, RequestLog
 from zs3.web.channel import Channel
+from zs3.web.http1 import Head
 from zs3.web.limits import Limits
 from zs3.web.request import Request
 
@@ -65,18 +67,31 @@ class Site(server.Site):
     def log(self, request: http.Request) -> None:
         """A request is over, or its client went away."""
         assert isinstance(request, Request)  # noqa: S101 - for mypy: it is what requestFactory makes
-        if self._access_log is None:
-            return
         record = request.log
         record.bytes_in, record.bytes_out = request.body.received, request.sentLength
-        self._access_log.record(
-            record,
-            received_ns=request.received_ns,
-            remote=getattr(request.client, "host", ""),
-            status=request.code if request.startedWriting else 0,
-            seconds=self.reactor.seconds() - request.received_ns / 1e9,
-            request_id=request.request_id,
-        )
+        status = request.code if request.startedWriting else 0
+        self.log_answer(record, request.client, request.received_s, status, request.request_id)
+
+    def log_answer(self, record: RequestLog, client: object, received_s: float, status: int, request_id: str) -> None:
+        """Tell the access log of an answer that is over."""
+        if self._access_log is not None:
+            self._access_log.record(
+                record,
+                received_ns=int(received_s * 1e9),
+                remote=getattr(client, "host", ""),
+                status=status,
+                seconds=self.reactor.seconds() - received_s,
+                request_id=request_id,
+            )
+
+    def serve_at_once(self, head: Head, channel: Channel) -> bool:
+        """For the channel: answer a request without a body, if `resource` knows how to do that without a `Request`.
+
+        A resource may have a method of this name.  It answers by `Channel.answer_at_once` or begins a request of its
+        own; or it does nothing and says False.
+        """
+        at_once: Callable[[Head, Channel], bool] | None = getattr(self.resource, "serve_at_once", None)
+        return at_once is not None and at_once(head, channel)
 
     def common_headers(self, request_id: str) -> bytes:
         """The header lines of every response; made once a second but for the request's id."""
