@@ -44,7 +44,7 @@ _QUERY_PARAMETERS = (
 )
 #: bound by the signature without being named in SignedHeaders: one is a line of the canonical request, the other of
 #: the string to sign
-_BOUND_ANYWAY = frozenset((b"x-amz-content-sha256", b"x-amz-date"))
+BOUND_ANYWAY = frozenset((b"x-amz-content-sha256", b"x-amz-date"))
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _DATE = re.compile(r"[0-9]{8}")
@@ -119,7 +119,7 @@ class V4Claim(Claim):
     def check(self, secret: str) -> Signer | None:
         if self._right is not None and self._right[0] is secret:
             return self._right[1]  # asked again; of a wrong secret nothing is remembered
-        key = _signing_key(secret, self._scope.date, self._scope.region)
+        key = signing_key(secret, self._scope.date, self._scope.region)
         signer = Signer(self._timestamp, self._scope.text, self._signature, key)
         given = self._signature.encode("ascii")
         matches = False
@@ -163,7 +163,7 @@ def _from_header(
         raise v2.not_supported()
     if scheme != ALGORITHM.encode():
         raise S3Error("InvalidArgument", "Unsupported Authorization Type", ArgumentName="Authorization")
-    names_of, signature = _authorization(rest, region)
+    names_of, signature = read_authorization(rest, region)
     scope, signed = names_of
     timestamp, issued = _header_time(wire)
     if abs(now - issued) > MAX_SKEW_S:
@@ -182,7 +182,7 @@ def _from_header(
     if claimed is None:
         raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
     payload = payload_hash(claimed)
-    _check_all_signed(wire, signed, _BOUND_ANYWAY)
+    _check_all_signed(wire, signed, BOUND_ANYWAY)
     requests, whole = _canonical_requests(wire, path, canonical.canonical_query(query), signed, payload)
     return V4Claim(
         scope,
@@ -279,7 +279,7 @@ _MAX_REMEMBERED = 512
 _headers: dict[tuple[bytes, str | None], tuple[_Scope, tuple[bytes, ...]]] = {}
 
 
-def _authorization(text: bytes, region: str | None) -> tuple[tuple[_Scope, tuple[bytes, ...]], str]:
+def read_authorization(text: bytes, region: str | None) -> tuple[tuple[_Scope, tuple[bytes, ...]], str]:
     """The credential and the signed headers that an Authorization header names, and its signature."""
     before, _, signature = text.rpartition(b"Signature=")
     # The last component, and hex digits alone: then `before` decides whether the whole is well-formed.
@@ -405,7 +405,7 @@ _MAX_KEYS = 256
 _signing_keys: dict[tuple[bytes, str, str], bytes] = {}
 
 
-def _signing_key(secret: str, date: str, region: str) -> bytes:
+def signing_key(secret: str, date: str, region: str) -> bytes:
     raw = secret.encode("utf-8")
     index = (hashlib.blake2b(raw, digest_size=32, key=_PROCESS_KEY).digest(), date, region)
     key = _signing_keys.get(index)

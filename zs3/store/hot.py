@@ -8,6 +8,7 @@ that is not cached, a symlink, no valid record in the attribute) is left to
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from zs3.errors import S3Error
 from zs3.store import kernel, layout, metadata, paths, records
 from zs3.store.interface import ObjectInfo
 from zs3.store.lookup import OpenObject
+from zs3.store.metadata import Record
 
 #: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
@@ -168,5 +170,12 @@ def _info(fd: int, key: str) -> ObjectInfo | None:
     # A rounded time may hide a change: `records` knows what to make of it.
     if not stat.S_ISREG(status.st_mode) or status.st_mtime_ns % 1000 == 0:
         return None
-    record = metadata.unpack(os.getxattr(fd, records.ATTRIBUTE))
-    return record.info(key) if record is not None and record.describes(status) else None
+    record, info = _told(os.getxattr(fd, records.ATTRIBUTE), key)
+    return info if record is not None and record.describes(status) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _told(data: bytes, key: str) -> tuple[Record | None, ObjectInfo | None]:
+    """The record that `data` holds, and what it says of `key`; pure, so it may be remembered."""
+    record = metadata.unpack(data)
+    return record, None if record is None else record.info(key)

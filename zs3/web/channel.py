@@ -22,7 +22,7 @@ from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
-from twisted.web.http import _ChunkedTransferDecoder, _MalformedChunkedDataError
+from twisted.web.http import RESPONSES, _ChunkedTransferDecoder, _MalformedChunkedDataError
 from twisted.web.http_headers import Headers
 
 from zs3.errors import S3Error
@@ -181,7 +181,7 @@ class Channel(http.HTTPChannel):
         :param content: nothing where there can be none.
         """
         pairs = [(_name_as_sent(name), headers[name]) for name in headers]
-        data = self._head(request_id, head.version, b"%d" % status, http.RESPONSES[status], pairs)
+        data = self._head(request_id, head.version, b"%d" % status, RESPONSES[status], pairs)
         self._send(data + content if content else data)
         self._next()
 

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from twisted.python.failure import Failure
 
 from zs3.auth.credentials import UsersChecker
-from zs3.auth.sigv4 import decode_claim
-from zs3.auth.wire import Wire
+from zs3.auth.usual import signer_of
 from zs3.errors import S3Error
 from zs3.store.interface import IFileReader, ObjectInfo
 from zs3.web import operations
@@ -100,10 +99,8 @@ class Express:
         if operation is None or target is None or not head.values.keys() <= _ORDINARY:
             return None
         bucket, key = target[1].decode("ascii"), target[2].decode("ascii")
-        wire = Wire(operation.method, head.target, head.fields)
-        claim = decode_claim(wire, now=now, region=self._settings.region)
-        user = None if claim is None else self._users.verified(claim)
-        if claim is None or user is None or not user.may(operation.access, bucket):
+        user = signer_of(head.method, head.target, head.values, self._users, now=now, region=self._settings.region)
+        if user is None or not user.may(operation.access, bucket):
             return None
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
@@ -120,7 +117,7 @@ class Express:
             raise
         if content is not None:
             reader.close()
-        log = RequestLog(operation.name, bucket, key, claim.access_key)
+        log = RequestLog(operation.name, bucket, key, user.access_key)
         return _Found(status, headers, span, content, reader, log)
 
 
