@@ -378,6 +378,11 @@ def _read_id(fd: int) -> str:
                 text = os.read(file, 64)
         except OSError:
             return ""
+    return parse_id(text)
+
+
+def parse_id(text: bytes) -> str:
+    """The id that is written at a bucket, or "" if it is none."""
     identifier = text.decode("latin-1").strip()
     return identifier if _ID.fullmatch(identifier) else ""
 

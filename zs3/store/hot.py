@@ -1,7 +1,7 @@
 """Opening and reading what is in memory already, from the reactor's thread: no hop, and never a wait for a disk.
 
 Only ever says yes: whatever is unusual (another file system, a name or inode
-that is not cached, a symlink, no valid record in the attribute) is left to
+that is not cached, a symlink, a record in a file of its own) is left to
 `zs3.store.lookup`, which decides.  What is answered here is what it would answer.
 """
 
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from zs3.errors import S3Error
-from zs3.store import kernel, layout, metadata, paths, records
+from zs3.store import buckets, kernel, layout, metadata, paths, records
 from zs3.store.interface import ObjectInfo
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
@@ -32,6 +32,7 @@ _STRIDE = 256 * 1024
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", re.ASCII).fullmatch
 
 _open_file = kernel.CachedOpen(paths.READ)
+_open_bucket = kernel.CachedOpen(os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 _open_directory = kernel.CachedOpen(os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
@@ -86,7 +87,7 @@ class HotFiles:
         return True
 
     def open(self, bucket: str, key: str) -> OpenObject | None:
-        """Open an object that has a valid record of its own; None where `lookup` must find out.
+        """Open an object; None where `lookup` must find out.
 
         :raises S3Error: NoSuchKey, where that is certain.
         """
@@ -101,7 +102,7 @@ class HotFiles:
         fd = _open_file(self._fd, b"%b/%b" % (bucket.encode(), plain))
         if fd < 0:
             return self._open_elsewhere(bucket, key) if fd in (-errno.ENOENT, -errno.ENOTDIR) else None
-        return self._opened(fd, key)
+        return self._opened(fd, bucket, key)
 
     def _open_elsewhere(self, bucket: str, key: str) -> OpenObject | None:
         """Look at both places of a key, in one and the same directory of the bucket.
@@ -116,14 +117,14 @@ class HotFiles:
             for names in ((*path.parent, path.name), (*path.parent, *path.beside)):
                 fd = _open_file(directory, b"/".join(names))
                 if fd >= 0:
-                    return self._opened(fd, key)
+                    return self._opened(fd, bucket, key)
                 if fd not in (-errno.ENOENT, -errno.ENOTDIR):
                     return None
         raise S3Error("NoSuchKey", Key=key)
 
-    def _opened(self, fd: int, key: str) -> OpenObject | None:
+    def _opened(self, fd: int, bucket: str, key: str) -> OpenObject | None:
         try:
-            info = _info(fd, key)
+            info = self._info(fd, bucket, key)
         except OSError:
             info = None
         except BaseException:
@@ -133,6 +134,40 @@ class HotFiles:
             os.close(fd)
             return None
         return OpenObject(fd, info)
+
+    def _info(self, fd: int, bucket: str, key: str) -> ObjectInfo | None:
+        """What `Records.info` says of an open file; None where it must look further."""
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        try:
+            data = os.getxattr(fd, records.ATTRIBUTE)
+        except OSError as error:
+            if error.errno != errno.ENODATA or self._may_have_sidecars(bucket):
+                return None
+        else:
+            record, info = _told(data, key)
+            if record is None:
+                return None
+            if record.describes(status):
+                # A rounded time may hide a change: `records` knows what to make of it.
+                return info if status.st_mtime_ns % 1000 else None
+        return metadata.plain_info(key, status, inode=records.has_stable_inodes(fd, status.st_dev))
+
+    def _may_have_sidecars(self, bucket: str) -> bool:
+        """Whether the bucket has records in files that are named by key, as far as the kernel knows at once."""
+        homes = [b"none"]
+        directory = _open_bucket(self._fd, bucket.encode())
+        if directory < 0:
+            return True
+        with paths.opened(directory):
+            try:
+                homes.append(buckets.parse_id(os.getxattr(directory, buckets.ATTRIBUTE)).encode())
+            except OSError as error:
+                if error.errno != errno.ENODATA or not _is_absent(directory, b"%b/id" % layout.INTERNAL):
+                    return True
+        places = [b"%b/buckets/%b/records/key" % (layout.INTERNAL, home) for home in homes if home]
+        return not all(_is_absent(self._fd, place) for place in places)
 
     def covers(self, fd: int) -> bool:
         """Whether `read` can be asked about an open file."""
@@ -164,14 +199,12 @@ class HotFiles:
         return True
 
 
-def _info(fd: int, key: str) -> ObjectInfo | None:
-    """What the record in the attribute of an open file says of it, if it is an ordinary one and valid."""
-    status = os.fstat(fd)
-    # A rounded time may hide a change: `records` knows what to make of it.
-    if not stat.S_ISREG(status.st_mode) or status.st_mtime_ns % 1000 == 0:
-        return None
-    record, info = _told(os.getxattr(fd, records.ATTRIBUTE), key)
-    return info if record is not None and record.describes(status) else None
+def _is_absent(directory: int, path: bytes) -> bool:
+    """Whether the kernel knows that there is nothing of that name."""
+    fd = _open_directory(directory, path)
+    if fd >= 0:
+        os.close(fd)
+    return fd == -errno.ENOENT
 
 
 @functools.lru_cache(maxsize=1024)
