@@ -187,20 +187,43 @@ def test_no_descriptor_is_lost(client: Client, data: Path, files: HotFiles) -> N
 def test_what_is_not_in_memory_is_read_by_a_thread(
     client: Client, files: HotFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cold(*_: object) -> int:
-        raise BlockingIOError
-
     client.put("key", b"content")
     reader = fired(client.store.open_object("bucket", "key"))
     assert reader.is_warm(0, 7)
     files._in_memory = False
-    monkeypatch.setattr("os.preadv", cold)
+    monkeypatch.setattr(kernel, "is_cached", lambda *_: False)
+    monkeypatch.setattr(files, "read", lambda *_: None)
     assert (reader.read_now(0, 7), reader.is_warm(0, 7)) == (None, False)
     assert fired(reader.read(0, 7)) == b"content"
     assert fired(reader.warm(0, 7))
     assert not fired(reader.warm(0, 8))
     assert client.get("key") == b"content"
     reader.close()
+
+
+def test_it_is_known_what_the_page_cache_has(client: Client, files: HotFiles, data: Path) -> None:
+    """Also without cachestat(2)."""
+    size = 1 << 20
+    client.put("key", bytes(size))
+    with (data / "bucket" / "key").open("rb") as file:
+        if kernel.is_cached(file.fileno(), 0, size) is None or files._in_memory:
+            pytest.skip("the kernel does not tell, or keeps all in memory")
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        reader = fired(client.store.open_object("bucket", "key"))
+        with pytest.MonkeyPatch.context() as patch:
+            for _ in range(2):
+                assert not reader.is_warm(0, size)
+                assert not reader.is_warm(size - 5, 5)
+                patch.setattr(kernel, "is_cached", lambda *_: None)
+        assert fired(reader.warm(0, size))
+        with pytest.MonkeyPatch.context() as patch:
+            for _ in range(2):
+                assert reader.is_warm(0, size)
+                assert reader.is_warm(4095, 2)
+                patch.setattr(kernel, "is_cached", lambda *_: None)
+        assert kernel.is_cached(file.fileno(), 4095, 2)
+        reader.close()
 
 
 def test_a_reader_that_is_closed_or_busy_reads_nothing(client: Client, files: HotFiles) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.wire.test_transport_sockets import MIB, client, fetch, files, peak, server
-from zs3.web.producers import SMALL, WINDOW
+from zs3.web.producers import SMALL, STEP, WINDOW
 
 __all__ = ["client", "files", "server"]
 
@@ -178,24 +178,24 @@ def test_a_slow_disk_holds_up_nobody(
     server: tuple[int, int, int], other: http.client.HTTPConnection, files: Path
 ) -> None:
     """Every read of the cold file takes a second in a thread; those who ask for other things do not notice."""
-    (files / "cold").write_bytes(content(2 * WINDOW + 1))
+    (files / "cold").write_bytes(content(2 * STEP + 1))
     (files / "hot").write_bytes(content(SMALL + 1))
     with begin(server[0], "/cold/cold") as waiting:
         answered = 0
         waiting.setblocking(False)
         received = bytearray()
-        while len(received) < 2 * WINDOW:
+        while len(received) < 2 * STEP:
             try:
                 received += waiting.recv(MIB)
             except BlockingIOError:
                 assert fetch(other, "/file/hot") == content(SMALL + 1)
                 answered += 1
-        while len(received.partition(b"\r\n\r\n")[2]) < 2 * WINDOW + 1:
+        while len(received.partition(b"\r\n\r\n")[2]) < 2 * STEP + 1:
             try:
                 received += waiting.recv(MIB)
             except BlockingIOError:
                 time.sleep(0.01)
-    assert received.partition(b"\r\n\r\n")[2] == content(2 * WINDOW + 1)
+    assert received.partition(b"\r\n\r\n")[2] == content(2 * STEP + 1)
     # Three reads of a second each: had any of them been waited for, there would be one answer or two a second.
     assert answered > 10
 
@@ -203,6 +203,6 @@ def test_a_slow_disk_holds_up_nobody(
 def test_a_client_that_leaves_while_the_disk_is_read_gives_the_file_back(
     server: tuple[int, int, int], other: http.client.HTTPConnection, files: Path
 ) -> None:
-    (files / "cold").write_bytes(content(2 * WINDOW + 1))
+    (files / "cold").write_bytes(content(2 * STEP + 1))
     begin(server[0], "/cold/cold").close()
     assert fetch(other, "/closed") == b"closed"

@@ -129,7 +129,7 @@ class FileReader(Reader):
         return not self._closed and not self._busy and self._hot.is_warm(self._found.fd, offset, size)
 
     def warm(self, offset: int, size: int) -> Deferred[bool]:
-        return self._call(lambda: len(self._found.read(offset, size)) == size)
+        return self._call(self._found.warm, offset, size)
 
     def unchanged_now(self) -> bool:
         return not self._closed and self._found.unchanged()

@@ -186,12 +186,17 @@ class HotFiles:
         return bytes(buffer) if done == size else None
 
     def is_warm(self, fd: int, offset: int, size: int) -> bool:
-        """Whether the bytes of a file that is covered are in memory, found out by looking at a few of them."""
+        """Whether the bytes of a file that is covered are in memory, as far as can be told without reading them."""
         if self._in_memory:
             return os.fstat(fd).st_size >= offset + size
+        cached = kernel.is_cached(fd, offset, size)
+        if cached is False:
+            return False
+        # What is there may be on its way from the disk still, and then its end is the last to come.
+        looks = () if cached else range(offset, offset + size, _STRIDE)
         buffers = (bytearray(1),)
         try:
-            for at in (*range(offset, offset + size, _STRIDE), offset + size - 1):
+            for at in (*looks, offset + size - 1):
                 if os.preadv(fd, buffers, at, os.RWF_NOWAIT) != 1:
                     return False
         except OSError:

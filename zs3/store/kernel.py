@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import struct
 
@@ -26,7 +27,10 @@ _openat2_cached = ctypes.PyDLL(None, use_errno=True).syscall
 _openat2_cached.restype = ctypes.c_long
 _openat2_cached.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
 
-_SYS_OPENAT2 = 437  # the same number on every architecture, https://man7.org/linux/man-pages/man2/openat2.2.html
+# Both are the same number on every architecture: https://man7.org/linux/man-pages/man2/openat2.2.html,
+# https://www.kernel.org/doc/html/latest/arch/x86/x86_64/ and cachestat(2), Linux 6.5.
+_SYS_OPENAT2 = 437
+_SYS_CACHESTAT = 451
 _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
@@ -67,6 +71,19 @@ def openat2(directory: int, path: bytes, flags: int) -> int:
     return fd
 
 
+class _Range(ctypes.Structure):
+    _fields_ = (("off", ctypes.c_uint64), ("len", ctypes.c_uint64))
+
+
+# Reused by the one thread that asks.  Of the five numbers the first is that of the pages in the cache.
+_range, _statistics = _Range(), (ctypes.c_uint64 * 5)()
+_cachestat = ctypes.PyDLL(None, use_errno=True).syscall
+_cachestat.restype = ctypes.c_long
+_cachestat.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint]
+_ARGUMENTS = ctypes.addressof(_range), ctypes.addressof(_statistics)
+_PAGE = mmap.PAGESIZE
+
+
 class CachedOpen:
     """openat2 with fixed flags that answers from the kernel's caches of names, or not at all.
 
@@ -82,6 +99,17 @@ class CachedOpen:
         """An fd, or an errno, negative: EAGAIN where only the disk could tell."""
         fd: int = _openat2_cached(_SYS_OPENAT2, directory, path, self._at, self._size)
         return fd if fd >= 0 else -ctypes.get_errno()
+
+
+def is_cached(fd: int, offset: int, size: int) -> bool | None:
+    """Whether the page cache has every page of a range of a file, be it that some are just being read (cachestat(2)).
+
+    :returns: None where it cannot be told: an older kernel, or a file that is not ours.
+    """
+    _range.off, _range.len = offset, size
+    if _cachestat(_SYS_CACHESTAT, fd, *_ARGUMENTS, 0) != 0:
+        return None
+    return _statistics[0] == (offset + size - 1) // _PAGE - offset // _PAGE + 1
 
 
 def preallocate(fd: int, offset: int, size: int) -> None:

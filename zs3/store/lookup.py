@@ -11,6 +11,9 @@ from zs3.store.buckets import Bucket
 from zs3.store.interface import ObjectInfo
 from zs3.store.records import Records
 
+#: Bytes that are read at a time to have them in the page cache.
+_STEP = 128 * 1024
+
 
 class OpenObject:
     """An object's file, open, with what was known of it then.
@@ -33,6 +36,16 @@ class OpenObject:
                 pieces.append(data)
             return b"".join(pieces)
         return data
+
+    def warm(self, offset: int, size: int) -> bool:
+        """Read bytes into memory, but not into this process; whether the file has all of them."""
+        buffer = bytearray(min(size, _STEP))
+        while size > 0:
+            done = os.preadv(self.fd, (memoryview(buffer)[:size],), offset)
+            if done == 0:
+                return False
+            offset, size = offset + done, size - done
+        return True
 
     def unchanged(self) -> bool:
         """Whether nobody has written to the file since it was opened."""

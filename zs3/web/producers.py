@@ -23,8 +23,12 @@ PIECE = 256 * 1024
 #: what is in memory goes out with the head, in one piece, up to so many bytes
 SMALL = 64 * 1024
 
-#: bytes of a file that are looked at, read ahead and sent at a time; then others have their turn
-WINDOW = 1024 * 1024
+#: bytes of a file that are looked at at a time, whether they are in memory; a socket takes less before others have
+#: their turn
+WINDOW = 8 * 1024 * 1024
+
+#: bytes that are looked at then, and read into memory if they are not
+STEP = 1024 * 1024
 
 _log = Logger()
 
@@ -129,6 +133,7 @@ class _FileSender:
         self._request, self._reader = request, reader
         self._channel = request.channel
         self._position, self._end = position, end
+        self._warm_end = position
         self._warming = self._over = False
         self.sent: Deferred[None] = Deferred(lambda _: self._finish(CancelledError()))
         request.notifyFinish().addErrback(lambda _: self._finish())
@@ -153,9 +158,14 @@ class _FileSender:
             self._finish(error)
 
     def _go_on(self) -> None:
-        size = min(WINDOW, self._end - self._position)
-        if self._reader.is_warm(self._position, size):
-            self._send(size)
+        for most in (WINDOW, STEP):
+            if self._position < self._warm_end:
+                break
+            size = min(most, self._end - self._position)
+            if self._reader.is_warm(self._position, size):
+                self._warm_end = self._position + size
+        if self._position < self._warm_end:
+            self._send()
         else:
             self._warm(size)
 
@@ -167,17 +177,18 @@ class _FileSender:
             self._warming = False
             if not complete:
                 raise EOFError
-            self._send(size)
+            self._warm_end = self._position + size
+            self._send()
 
         self._reader.warm(self._position, size).addCallback(
             lambda complete: self._try(lambda: warmed(complete))
         ).addErrback(lambda failure: self._finish(failure.value))
 
-    def _send(self, size: int) -> None:
-        """Send up to `size` bytes that are in memory, and see to what comes next."""
-        if self._position + size == self._end and not self._reader.unchanged_now():
+    def _send(self) -> None:
+        """Send of what is in memory as much as the socket takes, and see to what comes next."""
+        if self._warm_end == self._end and not self._reader.unchanged_now():
             raise _Changed
-        taken = self._channel.send_file(self._reader.fileno(), self._position, size)
+        taken = self._channel.send_file(self._reader.fileno(), self._position, self._warm_end - self._position)
         self._position += taken
         self._request.sentLength += taken
         if self._position == self._end:
