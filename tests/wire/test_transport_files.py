@@ -8,11 +8,12 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.wire.test_transport_sockets import MIB, client, fetch, files, peak, server
+from tests.wire.test_transport_sockets import MIB, client, fetch, files, peak, server, tls_context
 from zs3.web.producers import SMALL, STEP, WINDOW
 
 __all__ = ["client", "files", "server"]
@@ -119,6 +120,33 @@ def test_a_client_that_does_not_read_holds_up_nobody(
         while len(received) < BIG:
             received += waiting.recv(MIB)
     assert content(BIG).startswith(received.partition(b"\r\n\r\n")[2])
+
+
+def test_a_client_of_tls_that_keeps_up_holds_up_nobody(
+    server: tuple[int, int, int], other: http.client.HTTPConnection, files: Path
+) -> None:
+    """It takes whatever it can get; an answer to somebody else comes before the end of its file."""
+    size = 200 * MIB
+    with (files / "long").open("wb") as file:
+        file.truncate(size)
+    with (
+        socket.create_connection(("127.0.0.1", server[1]), timeout=60) as raw,
+        tls_context().wrap_socket(raw, server_hostname="127.0.0.1") as greedy,
+    ):
+        greedy.sendall(b"GET /file/long HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        received = len(greedy.recv(MIB))
+        other.putrequest("GET", "/size/5")
+        other.endheaders()
+        other.sock.setblocking(False)
+        while received < size:
+            received += len(greedy.recv(MIB))
+            with suppress(BlockingIOError):
+                if other.sock.recv(5, socket.MSG_PEEK):
+                    break
+        assert received < size / 2
+        other.sock.settimeout(60)
+        assert other.getresponse().read() == bytes(5)
+    (files / "long").unlink()
 
 
 @pytest.mark.parametrize("what", ["changed", "shortened", "longer"])

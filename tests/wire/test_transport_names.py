@@ -12,12 +12,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions, DefaultOpenSSLContextFactory
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web import http, server
 
 import zs3
+from tests.certificates import self_signed
 from zs3.web import channel, request
 
 
@@ -108,6 +111,52 @@ def test_a_pull_producer_is_resumed_at_once_and_when_nothing_waits() -> None:
         connection.unregisterProducer()
         connection.doWrite()
         assert producer.told == ["resume"] * 2
+
+
+def test_tls_hands_over_what_was_encrypted_in_one_piece(tmp_path: Path) -> None:
+    """`TLSMemoryBIOProtocol._tlsConnection`, `_appSendBuffer`, `_lostTLSConnection`, `_flushSendBIO`, and
+    `BufferingTLSTransport._aggregator`: what is written to them, in this order, the other side reads.
+    """
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(b"".join(self_signed()))
+    context = DefaultOpenSSLContextFactory(str(pem), str(pem))
+    ours, theirs = StringTransport(), StringTransport()
+    received: list[bytes] = []
+    client, reader = Protocol(), Protocol()
+    reader.dataReceived = received.append  # type: ignore[method-assign]
+    clock = MemoryReactorClock()
+    served = TLSMemoryBIOFactory(context, False, Factory.forProtocol(lambda: client), clock)
+    asked = TLSMemoryBIOFactory(CertificateOptions(), True, Factory.forProtocol(lambda: reader), clock)
+    tls, other = served.buildProtocol(None), asked.buildProtocol(None)
+    tls.makeConnection(ours)
+    other.makeConnection(theirs)
+
+    def exchange() -> None:
+        while ours.value() or theirs.value():
+            outgoing, incoming = ours.value(), theirs.value()
+            ours.clear()
+            theirs.clear()
+            if incoming:
+                tls.dataReceived(incoming)
+            if outgoing:
+                other.dataReceived(outgoing)
+
+    exchange()
+    assert (tls._appSendBuffer, tls._lostTLSConnection, tls.disconnecting) == ([], False, False)
+    client.transport.write(b"first ")  # type: ignore[union-attr]
+    assert ours.value() == b""
+    tls._aggregator.flush()
+    assert ours.value()
+    assert tls._tlsConnection.send(memoryview(bytes(2**14))) == 2**14
+    assert tls._tlsConnection.send(memoryview(bytes(5))) == 5
+    before = len(ours.value())
+    ours.write(tls._tlsConnection.bio_read(2**15))
+    assert len(ours.value()) > before + 2**14
+    rest = len(ours.value())
+    tls._flushSendBIO()
+    assert len(ours.value()) == rest
+    exchange()
+    assert b"".join(received) == b"first " + bytes(2**14 + 5)
 
 
 def private_names_defined_in(module: ModuleType) -> set[str]:

@@ -23,6 +23,8 @@ from zs3.store.metadata import Record
 
 #: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
+#: The most bytes that are read at a time.
+MOST = 256 * 1024
 #: How often the path of the data directory is looked at: it may be moved, or something mounted over it.
 _LOOK_S = 1.0
 #: The distance of the bytes that are looked at to see whether what is between them is in memory.
@@ -51,6 +53,8 @@ class HotFiles:
         self._identity: tuple[int, int] | None = None
         self._in_memory = False
         self._looked = 0.0
+        # Only the reactor's thread reads.
+        self._buffer = memoryview(bytearray(MOST))
 
     def start(self) -> None:
         """Open the data directory, if it is on a file system that this can be done on.  Blocking."""
@@ -174,16 +178,18 @@ class HotFiles:
         return self._fd >= 0 and os.fstat(fd).st_dev == self._device
 
     def read(self, fd: int, offset: int, size: int) -> bytes | None:
-        """`size` bytes of a file that is covered, or None if not all of them are in memory."""
+        """`size` bytes of a file that is covered, at most `MOST`, or None if not all of them are in memory."""
         if self._in_memory:
             data = os.pread(fd, size, offset)
             return data if len(data) == size else None
-        buffer = bytearray(size)
+        view = self._buffer[:size]
+        if len(view) < size:
+            return None
         try:
-            done = os.preadv(fd, (buffer,), offset, os.RWF_NOWAIT)
+            done = os.preadv(fd, (view,), offset, os.RWF_NOWAIT)
         except OSError:
             return None
-        return bytes(buffer) if done == size else None
+        return bytes(view) if done == size else None
 
     def is_warm(self, fd: int, offset: int, size: int) -> bool:
         """Whether the bytes of a file that is covered are in memory, as far as can be told without reading them."""

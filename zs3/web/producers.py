@@ -98,7 +98,7 @@ async def _send_pieces(request: Request, reader: IObjectReader, position: int, e
     flow = _Flow()
     request.notifyFinish().addErrback(lambda _: flow.resumeProducing())
     request.registerProducer(flow, True)
-    piece = reader.read(position, min(PIECE, end - position))
+    piece = _read(reader, position, min(PIECE, end - position))
     try:
         while True:
             wanted = min(PIECE, end - position)
@@ -107,10 +107,12 @@ async def _send_pieces(request: Request, reader: IObjectReader, position: int, e
             if len(data) != wanted or (position == end and not await reader.unchanged()):
                 raise _Changed
             if position < end and not request.gone:
-                piece = reader.read(position, min(PIECE, end - position))
+                piece = _read(reader, position, min(PIECE, end - position))
             request.write(data)
             if position == end:
                 return
+            if not request.gone:
+                await request.channel.turn_of_others()
             await flow.room()
             if request.gone:
                 return
@@ -118,6 +120,11 @@ async def _send_pieces(request: Request, reader: IObjectReader, position: int, e
         piece.addErrback(lambda _: None)  # of a piece that nobody waits for any more
         if not request.gone:
             request.unregisterProducer()
+
+
+def _read(reader: IObjectReader, offset: int, size: int) -> Deferred[bytes]:
+    data = reader.read_now(offset, size) if IFileReader.providedBy(reader) else None
+    return reader.read(offset, size) if data is None else succeed(data)
 
 
 @implementer(IPullProducer)
