@@ -97,7 +97,7 @@ def decode_claim(
 class V4Claim(Claim):
     """A claim of Signature Version 4: the canonical request, and the signature it is said to have."""
 
-    __slots__ = ("_requests", "_right", "_scope", "_signature", "_timestamp", "_whole")
+    __slots__ = ("_requests", "_scope", "_signature", "_timestamp", "_whole")
 
     def __init__(
         self,
@@ -114,11 +114,8 @@ class V4Claim(Claim):
         self._scope, self._timestamp, self._signature = scope, timestamp, signature
         self._requests = requests
         self._whole = whole
-        self._right: tuple[str, Signer] | None = None
 
     def check(self, secret: str) -> Signer | None:
-        if self._right is not None and self._right[0] is secret:
-            return self._right[1]  # asked again; of a wrong secret nothing is remembered
         key = signing_key(secret, self._scope.date, self._scope.region)
         signer = Signer(self._timestamp, self._scope.text, self._signature, key)
         given = self._signature.encode("ascii")
@@ -126,10 +123,7 @@ class V4Claim(Claim):
         for request in self._requests:
             expected = signer.sign(self._string_to_sign(request)).encode("ascii")
             matches |= hmac.compare_digest(expected, given)
-        if not (matches and self._whole):
-            return None
-        self._right = secret, signer
-        return signer
+        return signer if matches and self._whole else None
 
     def mismatch(self) -> S3Error:
         request = self._requests[0]
