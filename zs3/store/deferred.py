@@ -37,6 +37,7 @@ from zs3.store.interface import (
     ObjectInfo,
     PartInfo,
     PartsPage,
+    Show,
     SourceCheck,
     UploadInfo,
     UploadsPage,
@@ -445,16 +446,16 @@ class FilesystemStore:
     def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
         return self._mutate((bucket, key), self._posix.delete_object, bucket, key, condition)
 
-    def list_objects(self, bucket: str, query: ListQuery) -> Deferred[ListPage]:
-        return Deferred.fromCoroutine(self._list_objects(bucket, query))
+    def list_objects(self, bucket: str, query: ListQuery, show: Show) -> Deferred[ListPage]:
+        return Deferred.fromCoroutine(self._list_objects(bucket, query, show))
 
-    async def _list_objects(self, bucket: str, query: ListQuery) -> ListPage:
+    async def _list_objects(self, bucket: str, query: ListQuery, show: Show) -> ListPage:
         try:
             deadline = self._clock.seconds() + _LIST_PATIENCE_S
-            return await self._retry(deadline, self._posix.list_objects, bucket, query, True)
+            return await self._retry(deadline, self._posix.list_objects, bucket, query, show, True)
         except WouldBlock:
             # So many writers that the lock was never free: the united passes must do.
-            return await self.call(self._posix.list_objects, bucket, query, False)
+            return await self.call(self._posix.list_objects, bucket, query, show, False)
 
     # Multipart uploads
 

@@ -79,6 +79,11 @@ def grain_ns(filesystem: int, linux: tuple[int, int]) -> int | None:
     return 0 if filesystem in _MULTIGRAIN and linux >= (6, 13) else _GRAIN_NS
 
 
+def is_local(fd: int) -> bool:
+    """Whether an open file is on a file system whose times tell of every change at once."""
+    return kernel.filesystem_type(fd) in _LOCAL
+
+
 class DirectoryCache:
     """The listings of directories that were read last.
 
