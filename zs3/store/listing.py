@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Hashable
 from contextlib import closing
 from itertools import islice
 
@@ -19,9 +18,12 @@ from zs3.store.interface import ListPage, ListQuery, ObjectInfo, Show
 from zs3.store.memo import PER_VALUE, State, is_settled, state
 from zs3.store.metadata import plain_info
 from zs3.store.records import Records, has_stable_inodes
-from zs3.store.walk import Level, Source, Walk
+from zs3.store.walk import Level, Source, Walk, past
 
 _READ = paths.READ | os.O_CLOEXEC
+
+#: What is to be remembered of an object: for which state of its file; key, what showed it, how, and the cost.
+_Found = tuple[State, tuple[bytes, Show, bytes, int]]
 
 
 def list_page(bucket: Bucket, query: ListQuery, show: Show, source: Source) -> ListPage:
@@ -40,11 +42,6 @@ def is_empty(bucket: Bucket, source: Source) -> bool:
         return next(steps, None) is None
 
 
-def _past(prefix: bytes) -> bytes:
-    """The least string greater than all that begin with `prefix`; UTF-8 has no byte 0xff."""
-    return prefix[:-1] + bytes((prefix[-1] + 1,))
-
-
 class _Page:
     """A page that is being filled."""
 
@@ -60,7 +57,6 @@ class _Page:
         self._objects: list[bytes] = []
         self._prefixes: list[str] = []
         self._last = b""
-        self._found: list[tuple[State, tuple[bytes, Show, bytes], int]] = []
         self._local: dict[int, bool] = {}
 
     def fill(self) -> ListPage:
@@ -88,7 +84,7 @@ class _Page:
                 self._prefixes.append(common.decode())
                 self._last = common
                 self._room -= 1
-        walk.floor = _past(common)
+        walk.floor = past(common)
         return False
 
     def _add_objects(self, level: Level, walk: Walk) -> bool:
@@ -96,48 +92,86 @@ class _Page:
 
         What died since the directory was read is left out.
         """
-        memo, show, prefix, delimiter = self._source.memo, self._show, level.prefix, self._delimiter
-        ways = level.listing.ways
-        fd = level.open()
-        used: list[Hashable] = []
+        found: list[_Found] = []
         try:
+            # No name has a slash: in this directory all keys are cut by it, or none.
+            if self._delimiter in (b"", b"/") and not walk.is_cut(level.prefix) and self._add_known(level):
+                return True
             for sort in islice(level.order, level.index, None):
-                key = prefix + sort
+                key = level.prefix + sort
                 if sort.endswith(b"/") or len(key) > layout.KEY_MAX or not key.startswith(self._prefix):
                     return False
-                if delimiter and key.find(delimiter, len(self._prefix)) >= 0:
+                if walk.is_cut(key):
                     return self._add_prefixes([key], walk)
                 level.index += 1
-                name = sort if sort not in ways else ways[sort][0] if len(ways[sort]) == 1 else b""
-                shown = None
-                if fd is not None and name:
-                    try:
-                        now = state(os.stat(name, dir_fd=fd, follow_symlinks=False))
-                    except OSError:
-                        known = None
-                    else:
-                        known = memo.get(now)
-                    if known is not None and known[0] == key and known[1] is show:
-                        used.append(now)
-                        shown = known[2]
-                    else:
-                        shown = self._look(fd, name, key)
-                if shown is None:
-                    info = describe(self._bucket, key.decode(), level.way(sort), self._kept)
-                    if info is None:
-                        continue
-                    shown = show(info)
-                if not self._room:
-                    return True
-                self._objects.append(shown)
-                self._last = key
-                self._room -= 1
+                shown = self._shown(level, sort, key, found)
+                if shown is not None:
+                    if not self._room:
+                        return True
+                    self._objects.append(shown)
+                    self._last = key
+                    self._room -= 1
             return False
         finally:
-            memo.keep(used, self._found)
-            self._found.clear()
+            self._source.memo.keep((), found)
 
-    def _look(self, directory: int, name: bytes, key: bytes) -> bytes | None:
+    def _add_known(self, level: Level) -> bool:
+        """Add the objects that come next in a directory, as far as it is known what to show of them.
+
+        This is where the time of a page goes.
+
+        :returns: whether there are more than it may hold.
+        """
+        fd = level.open()
+        if fd is None:
+            return False
+        get, show, stat, prefix, order = self._source.memo.get, self._show, os.stat, level.prefix, level.order
+        used = []
+        shown = []
+        for sort in order[level.index : min(level.index + self._room + 1, level.end(self._prefix))]:
+            try:
+                now = state(stat(sort, dir_fd=fd, follow_symlinks=False))
+            except OSError:
+                break
+            known = get(now)
+            if known is None or known[0] != prefix + sort or known[1] is not show:
+                break
+            used.append(now)
+            shown.append(known[2])
+        self._source.memo.keep(used, ())
+        level.index += len(shown)
+        more = len(shown) > self._room
+        if more:
+            level.index -= 1
+            shown.pop()
+        if shown:
+            self._objects += shown
+            self._last = prefix + order[level.index - 1]
+            self._room -= len(shown)
+        return more
+
+    def _shown(self, level: Level, sort: bytes, key: bytes, found: list[_Found]) -> bytes | None:
+        """What to show of an object; None if it is there no more.
+
+        :param found: is added to.
+        """
+        fd = level.open()
+        way = level.listing.way(sort)
+        if fd is not None and len(way) == 1:
+            try:
+                known = self._source.memo.get(state(os.stat(way[0], dir_fd=fd, follow_symlinks=False)))
+            except OSError:
+                known = None
+            if known is not None and known[0] == key and known[1] is self._show:
+                shown: bytes = known[2]
+                return shown
+            looked = self._look(fd, way[0], key, found)
+            if looked is not None:
+                return looked
+        info = describe(self._bucket, key.decode(), level.way(sort), self._kept)
+        return None if info is None else self._show(info)
+
+    def _look(self, directory: int, name: bytes, key: bytes, found: list[_Found]) -> bytes | None:
         """Open the file of an object to know what to show; None if it is none, or not to be had so."""
         try:
             fd = os.open(name, _READ, dir_fd=directory)
@@ -151,7 +185,7 @@ class _Page:
             shown = self._show(info)
             if inside and is_settled(status, self._began) and self._is_local(fd, status.st_dev):
                 cost = PER_VALUE + len(key) + len(shown)
-                self._found.append((state(status), (key, self._show, shown), cost))
+                found.append((state(status), (key, self._show, shown, cost)))
             return shown
 
     def _is_local(self, fd: int, device: int) -> bool:

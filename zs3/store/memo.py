@@ -40,35 +40,32 @@ def is_settled(status: os.stat_result, now: int) -> bool:
 
 
 class Memo:
-    """Values by keys; those that were used last are kept.
+    """What was found out, by key; what was used last is kept.
 
-    :param size: the most bytes that they may take, about; 0 for none.
+    :ivar get: gives what is known of a key, or None.  Safe in any thread, and cheap: `keep` must be told of it.
     """
 
     def __init__(self, size: int) -> None:
+        """:param size: the most bytes that all may take, about; 0 to remember nothing."""
         self._size = size
         self._used = 0
         self._lock = threading.Lock()
-        self._known: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._known: OrderedDict[Hashable, tuple[Any, ...]] = OrderedDict()
+        self.get = self._known.get
 
-    def get(self, key: Hashable) -> Any:
-        """The value of a key, or None.  Safe in any thread, and cheap: `keep` must be told of it."""
-        known = self._known.get(key)
-        return None if known is None else known[0]
-
-    def keep(self, used: Iterable[Hashable], found: Iterable[tuple[Hashable, Any, int]]) -> None:
+    def keep(self, used: Iterable[Hashable], found: Iterable[tuple[Hashable, tuple[Any, ...]]]) -> None:
         """Take note of what was used, and remember what is new.
 
-        :param used: keys whose values were of use.
-        :param found: keys, values, and how many bytes both take.
+        :param used: keys of what was of use.
+        :param found: keys, and what was found, with how many bytes both take as the last of it.
         """
         known = self._known
         with self._lock:
             for key in used:
                 if key in known:
                     known.move_to_end(key)
-            for key, value, cost in found:
-                self._used += cost - known.pop(key, (None, 0))[1]
-                known[key] = value, cost
+            for key, value in found:
+                self._used += value[-1] - known.pop(key, (0,))[-1]
+                known[key] = value
             while self._used > self._size:
-                self._used -= known.popitem(last=False)[1][1]
+                self._used -= known.popitem(last=False)[1][-1]

@@ -35,6 +35,11 @@ class Source:
     exclusive: Exclusive | None = None
 
 
+def past(prefix: bytes) -> bytes:
+    """The least string greater than all that begin with `prefix`; UTF-8 has no byte 0xff."""
+    return prefix[:-1] + bytes((prefix[-1] + 1,))
+
+
 class Level:
     """A directory that the walk is in.
 
@@ -86,6 +91,12 @@ class Level:
         if at and self.order[at - 1].endswith(b"/") and rest.startswith(self.order[at - 1]):
             at -= 1
         self.index = max(self.index, at)
+
+    def end(self, prefix: bytes) -> int:
+        """The index behind the last entry of those whose keys begin with `prefix`, if the next one's does."""
+        if len(prefix) <= len(self.prefix):
+            return len(self.order)
+        return bisect_left(self.order, past(prefix[len(self.prefix) :]), self.index)
 
     def way(self, sort: bytes) -> tuple[bytes, ...]:
         """The names from the bucket to an entry."""
@@ -155,13 +166,14 @@ class Walk:
     def _enter(self, prefix: bytes, names: tuple[bytes, ...]) -> None:
         self._stack.append(Level(self._bucket.fd, prefix, names, self._source))
 
-    def _is_cut(self, key: bytes) -> bool:
+    def is_cut(self, key: bytes) -> bool:
+        """Whether a key falls into a common prefix."""
         return bool(self._cut) and key.find(self._cut, len(self._prefix)) >= 0
 
     def _is_group(self, key: bytes, names: tuple[bytes, ...]) -> bool:
         """Whether a directory has keys that all fall into one common prefix."""
         # What sorts before the floor has been told already.
-        if key < self.floor or not self._is_cut(key):
+        if key < self.floor or not self.is_cut(key):
             return False
         now = time.time_ns()
         fd = directory.open_directory(self._bucket.fd, names)
@@ -182,7 +194,7 @@ class Walk:
         :param now: when the directory was not yet looked at.
         """
         at = len(self._stack) - 1
-        while at and self._is_cut(self._stack[at].prefix):
+        while at and self.is_cut(self._stack[at].prefix):
             at -= 1
         base, between = self._stack[at], self._stack[at + 1 :]
         way = names[len(base.names) :]
@@ -196,21 +208,21 @@ class Walk:
                 return
             proof.append((b"/".join(way[:depth]), state(found)))
         group = (base.status.st_dev, base.status.st_ino, between[0].prefix if between else key)
-        self._source.memo.keep((), [(group, proof, len(group[2]) + PER_VALUE * (1 + len(proof)))])
+        self._source.memo.keep((), [(group, (proof, len(group[2]) + PER_VALUE * (1 + len(proof))))])
 
     def _known_groups(self, level: Level, most: int) -> list[bytes]:
         """The next entries as far as they are directories, and common prefixes, and known to hold keys."""
         groups: list[bytes] = []
         used: list[tuple[int, int, bytes]] = []
-        if self._cut != b"/" or level.status is None or self._is_cut(level.prefix) or (fd := level.open()) is None:
+        if self._cut != b"/" or level.status is None or self.is_cut(level.prefix) or (fd := level.open()) is None:
             return groups
         device, inode = level.status.st_dev, level.status.st_ino
         for sort in level.order[level.index : level.index + most]:
             key = level.prefix + sort
             group = device, inode, key
-            proof = self._source.memo.get(group)
-            # Only directories have one.
-            if proof is None or key < self.floor or not key.startswith(self._prefix) or not _holds(fd, proof):
+            known = self._source.memo.get(group)
+            # Only of directories it is known.
+            if known is None or key < self.floor or not key.startswith(self._prefix) or not _holds(fd, known[0]):
                 break
             used.append(group)
             groups.append(key)
