@@ -156,7 +156,7 @@ class _Page:
         :param found: is added to.
         """
         fd = level.open()
-        way = level.listing.way(sort)
+        way = level.way(sort)
         if fd is not None and len(way) == 1:
             try:
                 known = self._source.memo.get(state(os.stat(way[0], dir_fd=fd, follow_symlinks=False)))
@@ -168,7 +168,7 @@ class _Page:
             looked = self._look(fd, way[0], key, found)
             if looked is not None:
                 return looked
-        info = describe(self._bucket, key.decode(), level.way(sort), self._kept)
+        info = describe(self._bucket, key.decode(), (*level.names, *way), self._kept)
         return None if info is None else self._show(info)
 
     def _look(self, directory: int, name: bytes, key: bytes, found: list[_Found]) -> bytes | None:

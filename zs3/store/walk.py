@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from zs3.store import directory, layout, paths
 from zs3.store.buckets import Bucket
-from zs3.store.dircache import DirectoryCache, Listing, is_local
+from zs3.store.dircache import DirectoryCache, is_local
 from zs3.store.directory import Exclusive
 from zs3.store.memo import PER_VALUE, Memo, State, is_settled, state
+from zs3.store.names import Listing
 
 #: Far below PATH_MAX.
 _LONGEST_WAY = 2048
@@ -46,27 +47,29 @@ class Level:
     :ivar prefix: what the keys in it begin with.
     :ivar names: the way to it from the bucket.
     :ivar status: what it was before it was read; None if it is not there.
-    :ivar order: its entries as they sort.
+    :ivar order: entries as they sort; more may follow, see `advance`.
     :ivar index: the next of them.
     """
 
-    def __init__(self, bucket: int, prefix: bytes, names: tuple[bytes, ...], source: Source) -> None:
+    def __init__(self, bucket: int, prefix: bytes, names: tuple[bytes, ...], floor: bytes, source: Source) -> None:
+        """:param floor: the least key of interest."""
         self.prefix = prefix
         self.names = names
         self._bucket = bucket
+        self._source = source
         self._fd: int | None = None
-        self.index = 0
-        self.listing = Listing([])
         self.status: os.stat_result | None = None
-        fd = self.open()
-        if fd is not None:
-            try:
-                self.status = os.fstat(fd)
-                self.listing = directory.read(fd, source.cache, source.exclusive, source.report)
-            except BaseException:
-                self.close()
-                raise
-        self.order = self.listing.order
+        self._listing = Listing()
+        self._block = 0
+        self._ways: dict[bytes, tuple[bytes, ...]] = {}
+        self.order: list[bytes] = []
+        self.index = 0
+        try:
+            if (rest := self._rest(floor)) is not None:
+                self._read(rest)
+        except BaseException:
+            self.close()
+            raise
 
     def open(self) -> int | None:
         """An fd of the directory, kept until `close`; None if it went."""
@@ -80,27 +83,64 @@ class Level:
             os.close(self._fd)
             self._fd = None
 
+    def _rest(self, floor: bytes) -> bytes | None:
+        """The least entry that can hold a key not less than `floor`; None if there is none."""
+        if not floor.startswith(self.prefix):
+            return b"" if floor <= self.prefix else None
+        rest = floor[len(self.prefix) :]
+        return rest[: rest.find(b"/") + 1] or rest
+
+    def _read(self, floor: bytes) -> None:
+        """Read the directory, and go to the first entry not less than `floor`."""
+        fd = self.open()
+        if fd is not None:
+            self.status = os.fstat(fd)
+            self._listing = directory.read(fd, floor, self._source.cache, self._source.exclusive, self._source.report)
+            self._load(self._listing.find(floor))
+            self.index = bisect_left(self.order, floor)
+
+    def _load(self, block: int) -> None:
+        self._block = block
+        self.order, self._ways = self._listing.block(block) if block < len(self._listing) else ([], {})
+        self.index = 0
+
     def seek(self, floor: bytes) -> None:
         """Go forward to the first entry that can hold a key not less than `floor`."""
-        if not floor.startswith(self.prefix):
-            if floor > self.prefix:
-                self.index = len(self.order)
-            return
-        rest = floor[len(self.prefix) :]
-        at = bisect_left(self.order, rest)
-        if at and self.order[at - 1].endswith(b"/") and rest.startswith(self.order[at - 1]):
-            at -= 1
-        self.index = max(self.index, at)
+        rest = self._rest(floor)
+        if rest is None:
+            self._listing = Listing()
+            self._load(0)
+        elif self._listing.ceiling is not None and rest >= self._listing.ceiling:
+            self._read(rest)
+        else:
+            block = self._listing.find(rest)
+            if block > self._block:
+                self._load(block)
+            self.index = max(self.index, bisect_left(self.order, rest))
+
+    def advance(self) -> bool:
+        """Whether there is a next entry; makes it that of `index`."""
+        while self.index >= len(self.order):
+            if self._block + 1 < len(self._listing):
+                self._load(self._block + 1)
+            elif self._listing.ceiling is not None:
+                self._listing, ceiling = Listing(), self._listing.ceiling
+                self._load(0)
+                self._read(ceiling)
+            else:
+                return False
+        return True
 
     def end(self, prefix: bytes) -> int:
-        """The index behind the last entry of those whose keys begin with `prefix`, if the next one's does."""
+        """The index behind the last of `order` whose key begins with `prefix`, if the next one's does."""
         if len(prefix) <= len(self.prefix):
             return len(self.order)
         return bisect_left(self.order, past(prefix[len(self.prefix) :]), self.index)
 
     def way(self, sort: bytes) -> tuple[bytes, ...]:
-        """The names from the bucket to an entry."""
-        return (*self.names, *self.listing.way(sort))
+        """The names from the directory to one of `order`."""
+        way = self._ways.get(sort)
+        return (sort.removesuffix(b"/"),) if way is None else way
 
 
 class Walk:
@@ -130,14 +170,14 @@ class Walk:
         above = self._prefix[: self._prefix.rfind(b"/") + 1]
         try:
             self._enter(above, layout.directory_names(above.decode()))
-            floor = b""
+            floor = self.floor
             while stack:
                 level = stack[-1]
-                if level.index == 0 or floor != self.floor:
+                if floor != self.floor:
                     floor = self.floor
                     for each in stack:
                         each.seek(floor)
-                if level.index >= len(level.order):
+                if not level.advance():
                     stack.pop().close()
                     continue
                 sort = level.order[level.index]
@@ -154,17 +194,18 @@ class Walk:
                     yield groups
                 else:
                     level.index += 1
-                    if self._is_group(key, level.way(sort)):
+                    names = (*level.names, *level.way(sort))
+                    if self._is_group(key, names):
                         yield [key]
                     else:
                         level.close()
-                        self._enter(key, level.way(sort))
+                        self._enter(key, names)
         finally:
             for level in stack:
                 level.close()
 
     def _enter(self, prefix: bytes, names: tuple[bytes, ...]) -> None:
-        self._stack.append(Level(self._bucket.fd, prefix, names, self._source))
+        self._stack.append(Level(self._bucket.fd, prefix, names, self.floor, self._source))
 
     def is_cut(self, key: bytes) -> bool:
         """Whether a key falls into a common prefix."""
