@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
 
 #: Names in a block: about as many as a page shows.
 _BLOCK = 1000
@@ -112,6 +111,7 @@ class Names:
         self._floor = b""
         self._ceiling: bytes | None = None
         self._names: list[bytes] = []
+        self._ways = False
         #: first and last entry of each, and all of it
         self._blocks: list[tuple[bytes, bytes, bytes]] = []
         self._used = 0
@@ -121,13 +121,18 @@ class Names:
 
         :param way: to it, unless it is simply called so.
         """
-        self._names.append(sort if way is None else sort + _WAY + b"/".join(way))
+        self.extend([sort if way is None else sort + _WAY + b"/".join(way)])
+        self._ways = self._ways or way is not None
+
+    def extend(self, sorts: list[bytes]) -> None:
+        """Take entries that are simply called so."""
+        self._names += sorts
         if len(self._names) >= _RUN:
             self._put_by()
 
     def _sorted(self) -> list[bytes]:
-        names = sorted(set(self._names))
-        self._names = []
+        names, self._names = self._names, []
+        names.sort()
         if self._ceiling is not None:
             del names[bisect_left(names, self._ceiling) :]
         # "a" sorts before "a" with a way, and that before whatever begins with "a".
@@ -150,7 +155,7 @@ class Names:
                 self._used -= _cost(block)
                 self._ceiling = _sort(block[0])
 
-    def _merged(self) -> Iterator[bytes]:
+    def _merged(self) -> Iterator[list[bytes]]:
         """All that was put by, in order."""
         blocks = sorted(self._blocks)
         rest: list[bytes] = []
@@ -162,10 +167,10 @@ class Names:
             # All that comes later is behind the next block's first.
             end = len(rest)
             if start + _MERGED < len(blocks):
-                end = bisect_left(rest, blocks[start + _MERGED][0])
+                end = bisect_left(rest, _sort(blocks[start + _MERGED][0]))
             elif self._ceiling is not None:
                 end = bisect_left(rest, self._ceiling)
-            yield from islice(rest, end)
+            yield rest[:end]
             del rest[:end]
 
     def listing(self, *, lasting: bool) -> Listing:
@@ -175,25 +180,19 @@ class Names:
         """
         if self._blocks:
             self._put_by()
-        names = _unique(self._merged() if self._blocks else self._sorted())
-        first = list(islice(names, _BLOCK))
-        second = list(islice(names, _BLOCK))
-        if not second:
-            blocks = [_BETWEEN.join(first)] if first else []
-            return Listing(blocks, [_sort(name) for name in first[:1]], self._floor, self._ceiling, lasting=lasting)
-        blocks, firsts = [], []
-        parts = chain((first, second), iter(lambda: list(islice(names, _BLOCK)), []))
-        for part in parts:
-            blocks.append(_pack(part))
-            firsts.append(_sort(part[0]))
-        return Listing(blocks, firsts, self._floor, self._ceiling, lasting=lasting)
+        parts = []
+        firsts = []
+        for names in self._merged() if self._blocks else (self._sorted(),):
+            names = _unique(names) if self._ways else list(dict.fromkeys(names))
+            for start in range(0, len(names), _BLOCK):
+                part = names[start : start + _BLOCK]
+                firsts.append(_sort(part[0]))
+                parts.append(_pack(part))
+        if len(parts) == 1:
+            parts = [zlib.decompress(parts[0])]
+        return Listing(parts, firsts, self._floor, self._ceiling, lasting=lasting)
 
 
-def _unique(names: Iterable[bytes]) -> Iterator[bytes]:
+def _unique(names: list[bytes]) -> list[bytes]:
     """Sorted names, of those that sort alike only the first."""
-    last = None
-    for name in names:
-        sort = _sort(name)
-        if sort != last:
-            yield name
-            last = sort
+    return list({_sort(name): name for name in reversed(names)}.values())[::-1]
