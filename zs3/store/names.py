@@ -149,8 +149,8 @@ class Names:
             self._floor = self._wanted
             self._blocks = sorted(block for block in self._blocks if _sort(block[1]) >= self._floor)
             self._used = sum(map(_cost, self._blocks))
-            # Some more, or it would soon be the same again.
-            while self._used > self._room * 3 // 4 and len(self._blocks) > 1:
+            # Some more, or it would soon be the same again; but what is wanted first always stays.
+            while self._used > self._room * 3 // 4 and _sort(self._blocks[-1][0]) > self._wanted:
                 block = self._blocks.pop()
                 self._used -= _cost(block)
                 self._ceiling = _sort(block[0])
