@@ -123,8 +123,8 @@ class Level:
         while self.index >= len(self.order):
             if self._block + 1 < len(self._listing):
                 self._load(self._block + 1)
-            elif self._listing.ceiling is not None:
-                self._listing, ceiling = Listing(), self._listing.ceiling
+            elif (ceiling := self._listing.ceiling) is not None:
+                self._listing = Listing()
                 self._load(0)
                 self._read(ceiling)
             else:
