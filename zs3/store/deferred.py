@@ -234,7 +234,8 @@ class FilesystemStore:
     :param file_mode: of the files of objects.
     :param dir_mode: of the directories of buckets and keys.
     :param copies: how many threads may be busy with copies and with joining parts at once, which take long.
-    :param cache_size: the most bytes that the names of directories may take in memory.
+    :param cache_size: the most bytes that what listings remember may take: half for names of directories, half for
+        what is shown of objects.
     """
 
     _log = Logger()
