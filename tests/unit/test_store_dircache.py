@@ -51,7 +51,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def age(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it be later than the grain of the clock after the last change, whatever the kernel."""
-    monkeypatch.setattr(dircache.time, "time_ns", lambda: path.stat().st_ctime_ns + 10**9)
+    monkeypatch.setattr(directory.time, "time_ns", lambda: path.stat().st_ctime_ns + 10**9)
 
 
 def test_a_quiet_directory_is_read_once(
@@ -125,11 +125,11 @@ def test_a_directory_that_changed_within_a_tick_is_not_remembered(
     monkeypatch.setattr(dircache, "grain_ns", lambda *_: 20_000_000)
     client.put("a")
     now = (data / "bucket").stat().st_ctime_ns
-    monkeypatch.setattr(dircache.time, "time_ns", lambda: now + 19_999_999)
+    monkeypatch.setattr(directory.time, "time_ns", lambda: now + 19_999_999)
     client.listed()
     client.listed()
     assert len(scans) == 2
-    monkeypatch.setattr(dircache.time, "time_ns", lambda: now + 20_000_000)
+    monkeypatch.setattr(directory.time, "time_ns", lambda: now + 20_000_000)
     client.listed()
     client.listed()
     assert len(scans) == 3
@@ -186,15 +186,19 @@ def test_the_cache_holds_no_more_than_it_may(tmp_path: Path) -> None:
         pass
     listing = Listing([b"x" * 5500], [b"x"], lasting=True)
     for fd in fds:
-        cache.put(fd, dircache.version(fd), listing)
+        cache.put(fd, time.time_ns(), dircache.version(fd), listing)
     known = [fd for fd in fds if cache.get(fd, b"") is not None]
     assert known == fds[-len(known) :]
     assert 14 <= len(known) <= 18
-    cache.put(fds[0], dircache.version(fds[0]), Listing([b"x" * 100_000], [b"x"], lasting=True))
+    cache.put(fds[0], time.time_ns(), dircache.version(fds[0]), Listing([b"x" * 100_000], [b"x"], lasting=True))
     assert cache.get(fds[0], b"") is None
-    cache.put(fds[0], dircache.version(fds[0]), Listing([b"x"], [b"x"], lasting=False))
+    # The reading began when it had just changed: it may have changed again since, within the same tick.
+    began = max(dircache.version(fds[0])) - 1
+    cache.put(fds[0], began, dircache.version(fds[0]), Listing([b"x"], [b"x"], lasting=True))
     assert cache.get(fds[0], b"") is None
-    cache.put(fds[0], dircache.version(fds[0]), Listing([b"x"], [b"x"], b"b", b"y", lasting=True))
+    cache.put(fds[0], time.time_ns(), dircache.version(fds[0]), Listing([b"x"], [b"x"], lasting=False))
+    assert cache.get(fds[0], b"") is None
+    cache.put(fds[0], time.time_ns(), dircache.version(fds[0]), Listing([b"x"], [b"x"], b"b", b"y", lasting=True))
     assert [cache.get(fds[0], floor) is not None for floor in (b"a", b"b", b"xx", b"y")] == [False, True, True, False]
     for fd in fds:
         os.close(fd)

@@ -287,7 +287,7 @@ def test_pages_and_windows_of_a_large_directory_join(
         return real(fd)
 
     monkeypatch.setattr(directory, "_scan", scan)
-    monkeypatch.setattr("zs3.store.dircache.time.time_ns", lambda: bucket.stat().st_ctime_ns + 10**9)
+    monkeypatch.setattr("zs3.store.directory.time.time_ns", lambda: bucket.stat().st_ctime_ns + 10**9)
     assert small.all_pages(13) == (expected, [])
     assert 2 <= sum(scans) <= 12
     assert small.listed(after="555") == expected[556:]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections import OrderedDict
 
 from zs3.store import kernel
@@ -99,16 +98,17 @@ class DirectoryCache:
             self._forget(key)
             return None
 
-    def put(self, fd: int, before: Version, listing: Listing) -> None:
+    def put(self, fd: int, began: int, before: Version, listing: Listing) -> None:
         """Remember what an open directory holds, if it can be told when that changes.
 
-        :param before: its version when the reading began.
+        :param began: when it was not yet read, in nanoseconds since the epoch.
+        :param before: its version then.
         """
         if not listing.lasting or listing.cost > self._size or version(fd) != before:
             return
         grain = grain_ns(kernel.filesystem_type(fd), self._linux)
         # A time in the future proves nothing: the clock was set back.
-        if grain is None or not max(before) + grain <= time.time_ns():
+        if grain is None or not max(before) + grain <= began:
             return
         key = _identity(fd)
         with self._lock:

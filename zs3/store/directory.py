@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -50,11 +51,11 @@ def read(
     known = cache.get(fd, floor)
     if known is not None:
         return known
-    before = version(fd)
+    began, before = time.time_ns(), version(fd)
     names = Names(floor, cache.room)
     lasting = _read(fd, (), names, exclusive, report)
     listing = names.listing(lasting=lasting)
-    cache.put(fd, before, listing)
+    cache.put(fd, began, before, listing)
     return listing
 
 

@@ -159,6 +159,7 @@ class Walk:
         self._prefix = prefix
         self._cut = cut
         self._stack: list[Level] = []
+        self._began = time.time_ns()
         self.floor = max(prefix, floor)
 
     def steps(self, most: int) -> Generator[Level | list[bytes], None, None]:
@@ -216,7 +217,6 @@ class Walk:
         # What sorts before the floor has been told already.
         if key < self.floor or not self.is_cut(key):
             return False
-        now = time.time_ns()
         fd = directory.open_directory(self._bucket.fd, names)
         if fd is None:
             return False
@@ -225,14 +225,14 @@ class Walk:
             if not directory.holds_object(fd, layout.KEY_MAX - len(key)):
                 return False
             if is_local(fd):
-                self._remember(key, names, status, now)
+                self._remember(key, names, status)
             return True
 
-    def _remember(self, key: bytes, names: tuple[bytes, ...], status: os.stat_result, now: int) -> None:
+    def _remember(self, key: bytes, names: tuple[bytes, ...], status: os.stat_result) -> None:
         """Remember what proves that a common prefix has keys: a directory that holds an object, and the way there.
 
         :param key: of the directory.
-        :param now: when the directory was not yet looked at.
+        :param status: of it, before it was looked into.
         """
         at = len(self._stack) - 1
         while at and self.is_cut(self._stack[at].prefix):
@@ -245,7 +245,7 @@ class Walk:
         proof = []
         # That the first name is a directory's is known from what it is in, whenever the proof is used.
         for depth, found in enumerate([*(each.status for each in between[1:]), status], 1 + bool(between)):
-            if found is None or found.st_dev != base.status.st_dev or not is_settled(found, now):
+            if found is None or found.st_dev != base.status.st_dev or not is_settled(found, self._began):
                 return
             proof.append((b"/".join(way[:depth]), state(found)))
         group = (base.status.st_dev, base.status.st_ino, between[0].prefix if between else key)
@@ -267,14 +267,18 @@ class Walk:
                 break
             used.append(group)
             groups.append(key)
-        level.index += len(groups)
-        self._source.memo.keep(used, ())
+        if groups:
+            level.index += len(groups)
+            self._source.memo.keep(used, ())
         return groups
 
 
 def _holds(fd: int, proof: list[tuple[bytes, State]]) -> bool:
     """Whether what is below a directory is as it was."""
     try:
-        return all(state(os.stat(way, dir_fd=fd, follow_symlinks=False)) == then for way, then in proof)
+        for way, then in proof:
+            if state(os.stat(way, dir_fd=fd, follow_symlinks=False)) != then:
+                return False
     except OSError:
         return False
+    return True

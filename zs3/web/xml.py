@@ -10,6 +10,7 @@ no encoding but UTF-8, so that nothing can be expanded, fetched or hidden.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ MAX_DEPTH = 8
 MAX_TEXT = 16 * 1024
 
 _NAMESPACED = "{" + NAMESPACE + "}"
+#: A text that stands in a document as it is, as nearly all do.
+_PLAIN = re.compile("[ -%'-;=?-~]*+").fullmatch
 
 
 # Out ------------------------------------------------------------------------------------------------------------------
@@ -84,6 +87,8 @@ def root(name: str, text: str = "", *, namespace: str = NAMESPACE) -> Element:
 
 def escaped(text: str) -> str:
     """A text as it stands in a document, for who writes elements by hand."""
+    if _PLAIN(text):
+        return text
     text = replace_what_xml_cannot_carry(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A bare one would be read as a line feed.
     return text.replace("\r", "&#13;")
