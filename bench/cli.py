@@ -135,7 +135,7 @@ def _run(given: argparse.Namespace) -> int:
     large = [case for case in large if case.name in selected]
 
     with tempfile.TemporaryDirectory(prefix="zs3-bench-", dir=given.directory) as place:
-        home = Path(place)
+        home = Path(place).resolve()
         wrk = find_program("wrk", programs)
         generator: Generator = Wrk(wrk, home) if wrk else Loop()
         report = Report(
