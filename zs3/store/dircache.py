@@ -79,8 +79,8 @@ class DirectoryCache:
 
     @property
     def room(self) -> int:
-        """The most bytes that a listing may take, so that others find room beside it."""
-        return max(self._size // 2, _LEAST)
+        """About the most bytes that a listing may take."""
+        return max(self._size, _LEAST)
 
     def get(self, fd: int, floor: bytes) -> Listing | None:
         """What an open directory holds from an entry on, if that is known."""
