@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import stat
+import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,10 +36,12 @@ class Scale:
 
     :ivar keys: of the large buckets, flat and tree; a multiple of 1000.
     :ivar deletes: objects that are deleted in one measurement.
+    :ivar huge: numbers of keys, each a multiple of 10,000, of larger buckets that are listed as well.
     """
 
     keys: int = 100_000
     deletes: int = 1000
+    huge: tuple[int, ...] = ()
 
 
 def content(size: int) -> bytes:
@@ -197,6 +203,7 @@ class List(Case):
     starts: tuple[str, ...]
     delimiter: str = ""
     dropped: bool = True
+    body: bytes = b"bench"
 
     def suits(self, server: Server) -> bool:
         # Through the server's own PUT it would take too long, for some of them hours.
@@ -211,7 +218,11 @@ class List(Case):
                 if path.parent not in made:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     made.add(path.parent)
-                path.write_bytes(b"bench")
+                if self.body:
+                    path.write_bytes(self.body)
+                else:
+                    # The quickest way, for millions of them.
+                    os.mknod(path, stat.S_IFREG | 0o600)
 
     def prepare(self, server: Server) -> None:
         if not self.dropped:
@@ -226,19 +237,36 @@ class List(Case):
         return Call("GET", f"/{self.bucket}", query)
 
     def check(self, server: Server) -> None:
-        keys = list(self.keys())
         for start in {self.starts[0], self.starts[-1]}:
-            rest = [key for key in keys if key > start]
+            names: Iterable[str] = (key for key in self.keys() if key > start)
             if self.delimiter:
-                rest = sorted({key.partition(self.delimiter)[0] + self.delimiter for key in rest})
+                names = (
+                    name for name, _ in groupby(key.partition(self.delimiter)[0] + self.delimiter for key in names)
+                )
+            rest = list(islice(names, _PAGE))
             answer = server.call(self._call(start))
             require(answer.status == 200, answer, "the listing")
             found = listed(answer.body, "Prefix" if self.delimiter else "Key")
-            require(found == rest[:_PAGE], answer, f"{len(found)} names from {found[:1]} where {rest[:1]} begins")
+            require(found == rest, answer, f"{len(found)} names from {found[:1]} where {rest[:1]} begins")
 
     def work(self, server: Server, connections: int) -> Work:
         signer = server.signer()
         return Work([signer.head(self._call(start)) for start in self.starts])
+
+
+@dataclass(frozen=True)
+class Changed(List):
+    """The first page after a change in its directory."""
+
+    most: ClassVar[int] = 1
+
+    def work(self, server: Server, connections: int) -> Work:
+        new = server.data / self.bucket / "zzz"
+        new.touch()
+        new.unlink()
+        # What has just changed is not trusted.
+        time.sleep(0.1)
+        return Work([server.signer().head(self._call(self.starts[0]))], once=True)
 
 
 def listed(document: bytes, kind: str) -> list[str]:
@@ -248,14 +276,49 @@ def listed(document: bytes, kind: str) -> list[str]:
     return [each.text or "" for entry in root.iterfind(f"{{*}}{inside}") for each in entry.iterfind(f"{{*}}{kind}")]
 
 
+def _flat_key(number: int) -> str:
+    return f"key-{number:08}"
+
+
+def _tree_key(number: int, count: int) -> str:
+    """A thousand directories, ten in each, and the rest as files."""
+    files = count // 10_000
+    rest, file = divmod(number, files)
+    return f"a{rest // 10:03}/b{rest % 10}/c{file:03}"
+
+
 def _flat(count: int) -> Callable[[], Iterator[str]]:
-    return lambda: (f"key-{number:06}" for number in range(count))
+    return lambda: map(_flat_key, range(count))
 
 
 def _tree(count: int) -> Callable[[], Iterator[str]]:
-    """A thousand directories, ten in each, and the rest as files."""
-    files = count // 10_000
-    return lambda: (f"a{a:03}/b{b}/c{c:03}" for a in range(1000) for b in range(10) for c in range(files))
+    return lambda: (_tree_key(number, count) for number in range(count))
+
+
+def _steps(count: int) -> list[int]:
+    return [(2 * step + 1) * count // (2 * _POSITIONS + 2) for step in range(_POSITIONS)]
+
+
+def _large(count: int, mark: str = "", body: bytes = b"bench") -> list[List]:
+    """Listings of so many keys.
+
+    :param mark: makes the names of the cases and buckets different.
+    """
+    many = f"{count:,}"
+    flat, tree = tuple(map(_flat_key, _steps(count))), tuple(_tree_key(step, count) for step in _steps(count))
+    return [
+        List(f"list-flat{mark}", f"LIST 1,000 deep in {many}", f"flat{mark}", _flat(count), flat, body=body),
+        List(f"list-tree{mark}", f"LIST 1,000 deep in a tree of {many}", f"tree{mark}", _tree(count), tree, body=body),
+        List(
+            *(f"list-delimiter{mark}", f"LIST 1,000 prefixes of a tree of {many}", f"tree{mark}", _tree(count)),
+            *(("",), "/"),
+            body=body,
+        ),
+        Changed(
+            *(f"list-changed{mark}", f"LIST 1,000 of {many} after a change", f"flat{mark}", _flat(count), flat[8:9]),
+            body=body,
+        ),
+    ]
 
 
 def all_cases(scale: Scale) -> list[Case]:
@@ -269,14 +332,8 @@ def all_cases(scale: Scale) -> list[Case]:
     ]
     cases += [Put(f"put-{short}", f"PUT {words[short]}", size) for short, size in sizes.items()]
     cases.append(Delete("delete", "DELETE", scale.deletes))
-    steps = [(2 * step + 1) * scale.keys // (2 * _POSITIONS + 2) for step in range(_POSITIONS)]
-    flat, tree = _flat(scale.keys), _tree(scale.keys)
-    some = list(tree())
-    many = f"{scale.keys:,}"
-    cases += [
-        List("list-first", "LIST 1,000 of 1,000", "first", _flat(1000), ("",), dropped=False),
-        List("list-flat", f"LIST 1,000 deep in {many}", "flat", flat, tuple(f"key-{step:06}" for step in steps)),
-        List("list-tree", f"LIST 1,000 deep in a tree of {many}", "tree", tree, tuple(some[step] for step in steps)),
-        List("list-delimiter", f"LIST 1,000 prefixes of a tree of {many}", "tree", tree, ("",), "/"),
-    ]
+    cases.append(List("list-first", "LIST 1,000 of 1,000", "first", _flat(1000), ("",), dropped=False))
+    cases += _large(scale.keys)
+    for count in scale.huge:
+        cases += _large(count, f"-{count}", b"")
     return cases

@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
         help="each measurement is made so often, going round the servers; the median counts",
     )
     add("--keys", type=int, default=100_000, help="in the large buckets of the listings, a multiple of 10,000")
+    add("--huge", default="", metavar="KEYS",
+        help="more large buckets, e.g. 1000000,10000000; made twice for every server, flat and as a tree, which "
+             "takes minutes and as many inodes; the cases are called list-flat-1000000 and so on")  # fmt: skip
     add("--longest", type=int, default=10, help="seconds for each measurement where an answer takes long")
     add("--deletes", type=int, default=1000, help="objects that are deleted in a measurement")
     add("--large", type=int, default=1024, help="size of the large object in MiB")
@@ -121,17 +124,18 @@ def _run(given: argparse.Namespace) -> int:
     names = chosen(list(found), given.servers)
     if given.quick and given.servers is None:
         names = [name for name in names if name in _QUICK_SERVERS.split(",")]
-    if given.keys < 10_000 or given.keys % 10_000:
-        raise ValueError("--keys: a multiple of 10,000 is needed")
+    huge = tuple(int(each) for each in given.huge.split(",") if each)
+    if any(keys < 10_000 or keys % 10_000 for keys in (given.keys, *huge)):
+        raise ValueError("--keys and --huge: multiples of 10,000 are needed")
     connections = [int(each) for each in given.connections.split(",")]
-    cases: list[Case] = all_cases(Scale(given.keys, given.deletes))
+    cases: list[Case] = all_cases(Scale(given.keys, given.deletes, huge))
     large: list[LargeCase] = large_cases(given.large * 1024**2)
     selected = chosen([case.name for case in cases] + [case.name for case in large], given.cases)
     cases = [case for case in cases if case.name in selected]
     large = [case for case in large if case.name in selected]
 
     with tempfile.TemporaryDirectory(prefix="zs3-bench-", dir=given.directory) as place:
-        home = Path(place)
+        home = Path(place).resolve()
         wrk = find_program("wrk", programs)
         generator: Generator = Wrk(wrk, home) if wrk else Loop()
         report = Report(

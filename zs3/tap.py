@@ -106,7 +106,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                                     "By default -, or off when running as a daemon in the background.")],
         ["access-log-format", None, "text", "text or json."],
         ["threads", None, "16", "The most threads that work on the disk at once, in each worker."],
-        ["cache-size", None, "32", "MiB of memory for the names in directories, 0 for none."],
+        ["cache-size", None, "32", "MiB of memory for what listings remember, 0 for none."],
         ["workers", None, "1", "The processes that serve; 0 for one on every processor core."],
         ["drain-timeout", None, "30", "Seconds that running requests are given to end when the daemon stops."],
     ]  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -15,7 +16,6 @@ from zs3.store.interface import (
     Attributes,
     CompletedPart,
     Digests,
-    ListPage,
     ListQuery,
     ObjectInfo,
     PartInfo,
@@ -60,11 +60,23 @@ class Body:
         return Digests(self._md5.digest(), self._size, self._checksum)
 
 
+@dataclass(frozen=True)
+class Page:
+    """A `ListPage` with the objects themselves."""
+
+    objects: Sequence[ObjectInfo]
+    prefixes: Sequence[str]
+    truncated: bool
+    last: str
+
+
 class Client:
     """Shorthand for a store whose Deferreds fire at once, on the bucket ``bucket``."""
 
     def __init__(self, store: FilesystemStore) -> None:
         self.store = store
+        self.shown: list[ObjectInfo] = []
+        self._show = self._number
 
     def put(
         self,
@@ -102,8 +114,14 @@ class Client:
     def delete(self, key: str, bucket: str = "bucket", condition: WriteCondition = ALWAYS) -> bool:
         return fired(self.store.delete_object(bucket, key, condition))
 
-    def page(self, bucket: str = "bucket", **query: Any) -> ListPage:
-        return fired(self.store.list_objects(bucket, ListQuery(**query)))
+    def page(self, bucket: str = "bucket", **query: Any) -> Page:
+        """A page with the objects themselves: what is shown of each is where it is in a list."""
+        page = fired(self.store.list_objects(bucket, ListQuery(**query), self._show))
+        return Page([self.shown[int(each)] for each in page.objects], page.prefixes, page.truncated, page.last)
+
+    def _number(self, info: ObjectInfo) -> bytes:
+        self.shown.append(info)
+        return b"%d" % (len(self.shown) - 1)
 
     def listed(self, bucket: str = "bucket", **query: Any) -> list[str]:
         return [info.key for info in self.page(bucket, **query).objects]

@@ -55,7 +55,7 @@ def test_truncated_is_told_only_where_more_follows(full: Client) -> None:
     assert full.page(limit=len(KEYS) - 1).truncated
     assert not full.page(limit=len(KEYS)).truncated
     empty = full.page(limit=0)
-    assert (empty.objects, empty.prefixes, empty.truncated) == ((), (), False)
+    assert (list(empty.objects), list(empty.prefixes), empty.truncated) == ([], [], False)
 
 
 def test_a_prefix_that_no_key_can_have_lists_nothing(full: Client) -> None:

@@ -4,6 +4,7 @@ import argparse
 import json
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from botocore.auth import S3SigV4Auth
@@ -11,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from bench import cli, table, wrk
-from bench.cases import Scale, all_cases, listed
+from bench.cases import List, Scale, all_cases, listed
 from bench.loop import Loop
 from bench.results import About, Report, Row
 from bench.samples import Sample, Work, median, percentiles
@@ -121,8 +122,20 @@ def test_quick_leaves_alone_what_was_given():
 
 
 def test_the_names_of_cases_are_unique():
-    names = [case.name for case in all_cases(Scale(keys=10_000))]
+    names = [case.name for case in all_cases(Scale(keys=10_000, huge=(20_000, 30_000)))]
     assert len(names) == len(set(names))
+    assert "list-changed-20000" in names
+
+
+def test_the_keys_of_the_large_buckets_come_in_order(tmp_path: Path) -> None:
+    for case in all_cases(Scale(keys=20_000, huge=(10_000,))):
+        if isinstance(case, List):
+            keys = list(case.keys())
+            assert keys == sorted(set(keys))
+            assert set(case.starts) <= {"", *keys}
+            if case.name == "list-tree-10000":
+                case.plant(tmp_path)
+                assert (tmp_path / case.bucket / keys[-1]).stat().st_size == 0
 
 
 def test_a_listing_is_read():

@@ -17,7 +17,8 @@ from twisted.internet.task import Clock
 from tests.contract.support import Client, fired
 from zs3.store import dircache, directory, kernel
 from zs3.store.deferred import FilesystemStore
-from zs3.store.dircache import DirectoryCache, Listing, grain_ns
+from zs3.store.dircache import DirectoryCache, grain_ns
+from zs3.store.names import Listing
 
 
 def open_client(data: Path, cache_size: int) -> Client:
@@ -40,9 +41,9 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     real = directory._scan
 
-    def scan(fd: int, names: dict[bytes, int]) -> None:
+    def scan(fd: int) -> Iterator[tuple[list[bytes], bool]]:
         found.append(os.fstat(fd).st_ino)
-        real(fd, names)
+        return real(fd)
 
     monkeypatch.setattr(directory, "_scan", scan)
     return found
@@ -50,7 +51,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def age(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it be later than the grain of the clock after the last change, whatever the kernel."""
-    monkeypatch.setattr(dircache.time, "time_ns", lambda: path.stat().st_ctime_ns + 10**9)
+    monkeypatch.setattr(directory.time, "time_ns", lambda: path.stat().st_ctime_ns + 10**9)
 
 
 def test_a_quiet_directory_is_read_once(
@@ -124,11 +125,11 @@ def test_a_directory_that_changed_within_a_tick_is_not_remembered(
     monkeypatch.setattr(dircache, "grain_ns", lambda *_: 20_000_000)
     client.put("a")
     now = (data / "bucket").stat().st_ctime_ns
-    monkeypatch.setattr(dircache.time, "time_ns", lambda: now + 19_999_999)
+    monkeypatch.setattr(directory.time, "time_ns", lambda: now + 19_999_999)
     client.listed()
     client.listed()
     assert len(scans) == 2
-    monkeypatch.setattr(dircache.time, "time_ns", lambda: now + 20_000_000)
+    monkeypatch.setattr(directory.time, "time_ns", lambda: now + 20_000_000)
     client.listed()
     client.listed()
     assert len(scans) == 3
@@ -183,16 +184,22 @@ def test_the_cache_holds_no_more_than_it_may(tmp_path: Path) -> None:
         fds.append(os.open(path, os.O_RDONLY))
     while time.time_ns() <= max(os.fstat(fds[-1]).st_ctime_ns + 20_000_000, 0):
         pass
-    listing = Listing([b"x" * 50] * 100, lasting=True)
+    listing = Listing([b"x" * 5500], [b"x"], lasting=True)
     for fd in fds:
-        cache.put(fd, dircache.version(fd), listing)
-    known = [fd for fd in fds if cache.get(fd) is not None]
+        cache.put(fd, time.time_ns(), dircache.version(fd), listing)
+    known = [fd for fd in fds if cache.get(fd, b"") is not None]
     assert known == fds[-len(known) :]
-    assert 5 <= len(known) <= 8
-    cache.put(fds[0], dircache.version(fds[0]), Listing([b"x" * 50] * 1000, lasting=True))
-    assert cache.get(fds[0]) is None
-    cache.put(fds[0], dircache.version(fds[0]), Listing([b"x"], lasting=False))
-    assert cache.get(fds[0]) is None
+    assert 14 <= len(known) <= 18
+    cache.put(fds[0], time.time_ns(), dircache.version(fds[0]), Listing([b"x" * 100_000], [b"x"], lasting=True))
+    assert cache.get(fds[0], b"") is None
+    # The reading began when it had just changed: it may have changed again since, within the same tick.
+    began = max(dircache.version(fds[0])) - 1
+    cache.put(fds[0], began, dircache.version(fds[0]), Listing([b"x"], [b"x"], lasting=True))
+    assert cache.get(fds[0], b"") is None
+    cache.put(fds[0], time.time_ns(), dircache.version(fds[0]), Listing([b"x"], [b"x"], lasting=False))
+    assert cache.get(fds[0], b"") is None
+    cache.put(fds[0], time.time_ns(), dircache.version(fds[0]), Listing([b"x"], [b"x"], b"b", b"y", lasting=True))
+    assert [cache.get(fds[0], floor) is not None for floor in (b"a", b"b", b"xx", b"y")] == [False, True, True, False]
     for fd in fds:
         os.close(fd)
 

@@ -247,8 +247,8 @@ def test_a_continuation_directory_that_is_pruned_meanwhile_is_not_missed(
     )
     real = directory._scan
 
-    def scan(fd: int, found: dict[bytes, int]) -> None:
-        real(fd, found)
+    def scan(fd: int) -> Iterator[tuple[list[bytes], bool]]:
+        yield from real(fd)
         monkeypatch.setattr(directory, "_scan", real)
         client.delete("x" * 300)
 
@@ -262,8 +262,8 @@ def test_a_name_that_was_a_file_and_is_a_directory_counts_as_both(
     client.put("a", b"1")
     real = directory._scan
 
-    def scan(fd: int, found: dict[bytes, int]) -> None:
-        real(fd, found)
+    def scan(fd: int) -> Iterator[tuple[list[bytes], bool]]:
+        yield from real(fd)
         monkeypatch.setattr(directory, "_scan", real)
         client.put("a/b")
 

@@ -37,6 +37,7 @@ from zs3.store.interface import (
     ObjectInfo,
     PartInfo,
     PartsPage,
+    Show,
     SourceCheck,
     UploadInfo,
     UploadsPage,
@@ -233,7 +234,8 @@ class FilesystemStore:
     :param file_mode: of the files of objects.
     :param dir_mode: of the directories of buckets and keys.
     :param copies: how many threads may be busy with copies and with joining parts at once, which take long.
-    :param cache_size: the most bytes that the names of directories may take in memory.
+    :param cache_size: the most bytes that what listings remember may take: half for names of directories, half for
+        what is shown of objects.
     """
 
     _log = Logger()
@@ -445,16 +447,16 @@ class FilesystemStore:
     def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
         return self._mutate((bucket, key), self._posix.delete_object, bucket, key, condition)
 
-    def list_objects(self, bucket: str, query: ListQuery) -> Deferred[ListPage]:
-        return Deferred.fromCoroutine(self._list_objects(bucket, query))
+    def list_objects(self, bucket: str, query: ListQuery, show: Show) -> Deferred[ListPage]:
+        return Deferred.fromCoroutine(self._list_objects(bucket, query, show))
 
-    async def _list_objects(self, bucket: str, query: ListQuery) -> ListPage:
+    async def _list_objects(self, bucket: str, query: ListQuery, show: Show) -> ListPage:
         try:
             deadline = self._clock.seconds() + _LIST_PATIENCE_S
-            return await self._retry(deadline, self._posix.list_objects, bucket, query, True)
+            return await self._retry(deadline, self._posix.list_objects, bucket, query, show, True)
         except WouldBlock:
             # So many writers that the lock was never free: the united passes must do.
-            return await self.call(self._posix.list_objects, bucket, query, False)
+            return await self.call(self._posix.list_objects, bucket, query, show, False)
 
     # Multipart uploads
 

@@ -9,38 +9,18 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
 
 from zs3.store import kernel
+from zs3.store.names import Listing
 
-#: What a name costs beside its bytes: the bytes object and its place in the list.
-_PER_NAME = 64
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS, kernel.TMPFS)
 #: Since Linux 6.13 a change that comes after somebody has looked at the times gets a time of its own on these
 #: (https://docs.kernel.org/filesystems/multigrain-ts.html).
 _MULTIGRAIN = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.TMPFS)
 _GRAIN_NS = 20_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The entries of a directory of keys.
-
-    :ivar order: the segment of each object, and that of each directory with a ``/`` behind it, sorted.
-    :ivar ways: the names that lead to those of them which are not simply called so.
-    :ivar lasting: whether nothing changed while it was read, and all of it was in that one directory.
-    """
-
-    order: list[bytes]
-    ways: dict[bytes, tuple[bytes, ...]] = field(default_factory=dict)
-    lasting: bool = False
-
-    def way(self, sort: bytes) -> tuple[bytes, ...]:
-        """The names from the directory to one of its entries."""
-        way = self.ways.get(sort)
-        return (sort.removesuffix(b"/"),) if way is None else way
+#: Room for a listing of some 100,000 names where the cache has less, or there is none.
+_LEAST = 1 << 20
 
 
 Version = tuple[int, int]
@@ -79,6 +59,11 @@ def grain_ns(filesystem: int, linux: tuple[int, int]) -> int | None:
     return 0 if filesystem in _MULTIGRAIN and linux >= (6, 13) else _GRAIN_NS
 
 
+def is_local(fd: int) -> bool:
+    """Whether an open file is on a file system whose times tell of every change at once."""
+    return kernel.filesystem_type(fd) in _LOCAL
+
+
 class DirectoryCache:
     """The listings of directories that were read last.
 
@@ -89,43 +74,51 @@ class DirectoryCache:
         self._size = size
         self._linux = _linux()
         self._lock = threading.Lock()
-        self._known: OrderedDict[Identity, tuple[Version, Listing, int]] = OrderedDict()
+        self._known: OrderedDict[Identity, tuple[Version, Listing]] = OrderedDict()
         self._used = 0
 
-    def get(self, fd: int) -> Listing | None:
-        """What an open directory holds, if that is known."""
+    @property
+    def room(self) -> int:
+        """About the most bytes that a listing may take."""
+        return max(self._size, _LEAST)
+
+    def get(self, fd: int, floor: bytes) -> Listing | None:
+        """What an open directory holds from an entry on, if that is known."""
         key, now = _identity(fd), version(fd)
         with self._lock:
             known = self._known.get(key)
             if known is None:
                 return None
-            if known[0] == now:
-                self._known.move_to_end(key)
-                return known[1]
+            then, listing = known
+            if then == now:
+                if listing.floor <= floor and (listing.ceiling is None or floor < listing.ceiling):
+                    self._known.move_to_end(key)
+                    return listing
+                return None
             self._forget(key)
             return None
 
-    def put(self, fd: int, before: Version, listing: Listing) -> None:
+    def put(self, fd: int, began: int, before: Version, listing: Listing) -> None:
         """Remember what an open directory holds, if it can be told when that changes.
 
-        :param before: its version when the reading began.
+        :param began: when it was not yet read, in nanoseconds since the epoch.
+        :param before: its version then.
         """
-        cost = sum(map(len, listing.order)) + _PER_NAME * (len(listing.order) + 4 * len(listing.ways) + 4)
-        if not listing.lasting or cost > self._size or version(fd) != before:
+        if not listing.lasting or listing.cost > self._size or version(fd) != before:
             return
         grain = grain_ns(kernel.filesystem_type(fd), self._linux)
         # A time in the future proves nothing: the clock was set back.
-        if grain is None or not max(before) + grain <= time.time_ns():
+        if grain is None or not max(before) + grain <= began:
             return
         key = _identity(fd)
         with self._lock:
             self._forget(key)
-            self._known[key] = (before, listing, cost)
-            self._used += cost
+            self._known[key] = (before, listing)
+            self._used += listing.cost
             while self._used > self._size:
                 self._forget(next(iter(self._known)))
 
     def _forget(self, key: Identity) -> None:
         known = self._known.pop(key, None)
         if known is not None:
-            self._used -= known[2]
+            self._used -= known[1].cost

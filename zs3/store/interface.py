@@ -119,11 +119,17 @@ class ListQuery:
     limit: int = 1000
 
 
+#: What a listing tells of an object: a pure function of it, called in a thread; what it gives may be kept.
+Show = Callable[[ObjectInfo], bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """:ivar last: the greatest key or common prefix of the page (to go on `after`), "" for an empty page."""
+    """:ivar objects: as they are shown.
+    :ivar last: the greatest key or common prefix of the page (to go on `after`), "" for an empty page.
+    """
 
-    objects: Sequence[ObjectInfo]
+    objects: Sequence[bytes]
     prefixes: Sequence[str]
     truncated: bool
     last: str
@@ -308,8 +314,12 @@ class IStore(Interface):
     def delete_object(bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
         """Fires with whether there was one, once that it is gone is durable."""
 
-    def list_objects(bucket: str, query: ListQuery) -> Deferred[ListPage]:
-        """Fires with one page."""
+    def list_objects(bucket: str, query: ListQuery, show: Show) -> Deferred[ListPage]:
+        """Fires with one page.
+
+        :param show: what is told of each object; what one and the same function gave is not asked for again as long
+            as the object is the same.
+        """
 
     def create_upload(
         bucket: str, key: str, *, attributes: Attributes, checksum_algorithm: str, checksum_type: str

@@ -1,167 +1,198 @@
-"""Listing a bucket: a walk in key order that goes straight to where a page starts, and the pages.
+"""Listing a bucket: the pages.
 
-Blocking.  Order is that of the UTF-8 bytes of whole keys.  The walk reads each
-directory on its way once and holds few descriptors, however deep it goes.
+Blocking.  An object is opened once to know what to tell of it; after that a
+look at the state of its file is enough, as long as that is the same.
 """
 
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import time
+from contextlib import closing
+from itertools import islice
 
-from zs3.store import directory, layout, lookup, paths
+from zs3.store import layout, lookup, paths
 from zs3.store.buckets import Bucket
-from zs3.store.dircache import DirectoryCache, Listing
-from zs3.store.directory import Exclusive
-from zs3.store.interface import ListPage, ListQuery, ObjectInfo
+from zs3.store.dircache import is_local
+from zs3.store.interface import ListPage, ListQuery, ObjectInfo, Show
+from zs3.store.memo import PER_VALUE, State, is_settled, state
 from zs3.store.metadata import plain_info
 from zs3.store.records import Records, has_stable_inodes
+from zs3.store.walk import Level, Source, Walk, past
+
+_READ = paths.READ | os.O_CLOEXEC
+
+#: What is to be remembered of an object: for which state of its file; key, what showed it, how, and the cost.
+_Found = tuple[State, tuple[bytes, Show, bytes, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """How directories are read; see `zs3.store.directory.read`."""
-
-    cache: DirectoryCache
-    report: Callable[[bytes], None]
-    exclusive: Exclusive | None = None
-
-
-class _Level:
-    """A directory that the walk is in.
-
-    :ivar order: its entries as they sort.
-    :ivar index: the next of them.
-    """
-
-    def __init__(self, prefix: bytes, names: tuple[bytes, ...], listing: Listing) -> None:
-        self.prefix = prefix
-        self.names = names
-        self.listing = listing
-        self.order = listing.order
-        self.index = 0
-
-    def seek(self, floor: bytes) -> None:
-        """Go forward to the first entry that can hold a key not less than `floor`."""
-        if not floor.startswith(self.prefix):
-            if floor > self.prefix:
-                self.index = len(self.order)
-            return
-        rest = floor[len(self.prefix) :]
-        at = bisect_left(self.order, rest)
-        if at and self.order[at - 1].endswith(b"/") and rest.startswith(self.order[at - 1]):
-            at -= 1
-        self.index = max(self.index, at)
-
-
-class Walk:
-    """The keys of a bucket in order, from `floor` on, as (key, way to its file) pairs.
-
-    :ivar floor: the least key of interest; may be raised between two steps to leave out what is below.
-    :ivar cut: a delimiter: of a directory whose keys all have it behind the prefix, one is enough, or instead of it the
-        directory itself, without a way.
-    """
-
-    def __init__(self, bucket: Bucket, prefix: bytes, floor: bytes, source: Source) -> None:
-        """:param prefix: only keys that begin with it."""
-        self._bucket = bucket
-        self._prefix = prefix
-        self._source = source
-        self.floor = max(prefix, floor)
-        self.cut = b""
-
-    def _level(self, prefix: bytes, names: tuple[bytes, ...]) -> _Level:
-        fd = directory.open_directory(self._bucket.fd, names)
-        if fd is None:
-            return _Level(prefix, names, Listing([]))
-        with paths.opened(fd):
-            source = self._source
-            return _Level(prefix, names, directory.read(fd, source.cache, source.exclusive, source.report))
-
-    def _is_group(self, key: bytes, names: tuple[bytes, ...]) -> bool:
-        """Whether a directory has keys that all fall into one common prefix."""
-        # What sorts before the floor has been told already.
-        if not self.cut or key < self.floor or key.find(self.cut, len(self._prefix)) < 0:
-            return False
-        fd = directory.open_directory(self._bucket.fd, names)
-        if fd is None:
-            return False
-        with paths.opened(fd):
-            return directory.holds_object(fd, layout.KEY_MAX - len(key))
-
-    def __iter__(self) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:
-        above = self._prefix[: self._prefix.rfind(b"/") + 1]
-        stack = [self._level(above, layout.directory_names(above.decode()))]
-        floor = b""
-        while stack:
-            level = stack[-1]
-            if level.index == 0 or floor != self.floor:
-                floor = self.floor
-                for each in stack:
-                    each.seek(floor)
-            if level.index >= len(level.order):
-                stack.pop()
-                continue
-            sort = level.order[level.index]
-            level.index += 1
-            key = level.prefix + sort
-            if not key.startswith(self._prefix):
-                # The walk began below every directory of the prefix, at its least key: this is behind its last.
-                return
-            names = (*level.names, *level.listing.way(sort))
-            if len(key) > layout.KEY_MAX:
-                self._source.report(names[-1])
-            elif not sort.endswith(b"/"):
-                if key:
-                    yield key, names
-            elif self._is_group(key, names):
-                yield key, ()
-            else:
-                stack.append(self._level(key, names))
-
-
-def _past(prefix: bytes) -> bytes:
-    """The least string greater than all that begin with `prefix`; UTF-8 has no byte 0xff."""
-    return prefix[:-1] + bytes((prefix[-1] + 1,))
-
-
-def list_page(bucket: Bucket, query: ListQuery, source: Source) -> ListPage:
+def list_page(bucket: Bucket, query: ListQuery, show: Show, source: Source) -> ListPage:
     """One page of a listing, see `ListQuery`.
 
     Source: Amazon S3 API Reference, ListObjectsV2.
     """
-    prefix, delimiter, after = query.prefix.encode(), query.delimiter.encode(), query.after.encode()
     if query.limit <= 0 or not layout.is_listable(query.prefix):
         return ListPage((), (), False, "")
-    walk = Walk(bucket, prefix, after + b"\0" if after else b"", source)
-    walk.cut = delimiter
-    kept = bucket.records()
-    objects: list[ObjectInfo] = []
-    prefixes: list[str] = []
-    last = b""
-    for key, names in walk:
-        end = key.find(delimiter, len(prefix)) if delimiter else -1
-        if end >= 0:
-            common = key[: end + len(delimiter)]
-            walk.floor = _past(common)
-            if after.startswith(common):
-                continue
-            if len(objects) + len(prefixes) == query.limit:
-                return ListPage(objects, prefixes, True, last.decode())
-            prefixes.append(common.decode())
-            last = common
-            continue
-        # What died since its directory was read is dropped here.
-        info = describe(bucket, key.decode(), names, kept)
-        if info is None:
-            continue
-        if len(objects) + len(prefixes) == query.limit:
-            return ListPage(objects, prefixes, True, last.decode())
-        objects.append(info)
-        last = key
-    return ListPage(objects, prefixes, False, last.decode())
+    return _Page(bucket, query, show, source).fill()
+
+
+def is_empty(bucket: Bucket, source: Source) -> bool:
+    """Whether a bucket has no object.  The caller holds the bucket's lock."""
+    with closing(Walk(bucket, source).steps(1)) as steps:
+        return next(steps, None) is None
+
+
+class _Page:
+    """A page that is being filled."""
+
+    def __init__(self, bucket: Bucket, query: ListQuery, show: Show, source: Source) -> None:
+        self._bucket = bucket
+        self._kept = bucket.records()
+        self._show = show
+        self._source = source
+        self._began = time.time_ns()
+        self._prefix, self._delimiter = query.prefix.encode(), query.delimiter.encode()
+        self._after = query.after.encode()
+        self._room = query.limit
+        self._objects: list[bytes] = []
+        self._prefixes: list[str] = []
+        self._last = b""
+        self._local: dict[int, bool] = {}
+
+    def fill(self) -> ListPage:
+        """Walk until there is more than it may hold, or nothing."""
+        floor = self._after + b"\0" if self._after else b""
+        walk = Walk(self._bucket, self._source, prefix=self._prefix, floor=floor, cut=self._delimiter)
+        full = False
+        with closing(walk.steps(self._room + 1)) as steps:
+            for step in steps:
+                if isinstance(step, Level):
+                    full = self._add_objects(step, walk)
+                else:
+                    full = self._add_prefixes(step, walk)
+                if full:
+                    break
+        return ListPage(self._objects, self._prefixes, full, self._last.decode())
+
+    def _add_prefixes(self, keys: list[bytes], walk: Walk) -> bool:
+        """Add the common prefixes that keys fall into, each another; whether there are more than it may hold."""
+        for key in keys:
+            common = key[: key.find(self._delimiter, len(self._prefix)) + len(self._delimiter)]
+            if not self._after.startswith(common):
+                if not self._room:
+                    return True
+                self._prefixes.append(common.decode())
+                self._last = common
+                self._room -= 1
+        walk.floor = past(common)
+        return False
+
+    def _add_objects(self, level: Level, walk: Walk) -> bool:
+        """Add the objects that come next in a directory, or a common prefix; whether there are more than it may hold.
+
+        What died since the directory was read is left out.
+        """
+        found: list[_Found] = []
+        try:
+            # No name has a slash: in this directory all keys are cut by it, or none.
+            if self._delimiter in (b"", b"/") and not walk.is_cut(level.prefix) and self._add_known(level):
+                return True
+            for sort in islice(level.order, level.index, None):
+                key = level.prefix + sort
+                if sort.endswith(b"/") or len(key) > layout.KEY_MAX or not key.startswith(self._prefix):
+                    return False
+                if walk.is_cut(key):
+                    return self._add_prefixes([key], walk)
+                level.index += 1
+                shown = self._shown(level, sort, key, found)
+                if shown is not None:
+                    if not self._room:
+                        return True
+                    self._objects.append(shown)
+                    self._last = key
+                    self._room -= 1
+            return False
+        finally:
+            self._source.memo.keep((), found)
+
+    def _add_known(self, level: Level) -> bool:
+        """Add the objects that come next in a directory, as far as it is known what to show of them.
+
+        This is where the time of a page goes.
+
+        :returns: whether there are more than it may hold.
+        """
+        fd = level.open()
+        if fd is None:
+            return False
+        get, show, stat, prefix, order = self._source.memo.get, self._show, os.stat, level.prefix, level.order
+        used = []
+        shown = []
+        for sort in order[level.index : min(level.index + self._room + 1, level.end(self._prefix))]:
+            try:
+                now = state(stat(sort, dir_fd=fd, follow_symlinks=False))
+            except OSError:
+                break
+            known = get(now)
+            if known is None or known[0] != prefix + sort or known[1] is not show:
+                break
+            used.append(now)
+            shown.append(known[2])
+        self._source.memo.keep(used, ())
+        level.index += len(shown)
+        more = len(shown) > self._room
+        if more:
+            level.index -= 1
+            shown.pop()
+        if shown:
+            self._objects += shown
+            self._last = prefix + order[level.index - 1]
+            self._room -= len(shown)
+        return more
+
+    def _shown(self, level: Level, sort: bytes, key: bytes, found: list[_Found]) -> bytes | None:
+        """What to show of an object; None if it is there no more.
+
+        :param found: is added to.
+        """
+        fd = level.open()
+        way = level.way(sort)
+        if fd is not None and len(way) == 1:
+            try:
+                known = self._source.memo.get(state(os.stat(way[0], dir_fd=fd, follow_symlinks=False)))
+            except OSError:
+                known = None
+            if known is not None and known[0] == key and known[1] is self._show:
+                shown: bytes = known[2]
+                return shown
+            looked = self._look(fd, way[0], key, found)
+            if looked is not None:
+                return looked
+        info = describe(self._bucket, key.decode(), (*level.names, *way), self._kept)
+        return None if info is None else self._show(info)
+
+    def _look(self, directory: int, name: bytes, key: bytes, found: list[_Found]) -> bytes | None:
+        """Open the file of an object to know what to show; None if it is none, or not to be had so."""
+        try:
+            fd = os.open(name, _READ, dir_fd=directory)
+        except OSError:
+            return None
+        with paths.opened(fd):
+            status = os.fstat(fd)
+            if not paths.is_file(status):
+                return None
+            info, inside = self._kept.info_and_source(fd, status, key.decode())
+            shown = self._show(info)
+            if inside and is_settled(status, self._began) and self._is_local(fd, status.st_dev):
+                cost = PER_VALUE + len(key) + len(shown)
+                found.append((state(status), (key, self._show, shown, cost)))
+            return shown
+
+    def _is_local(self, fd: int, device: int) -> bool:
+        known = self._local.get(device)
+        if known is None:
+            known = self._local[device] = is_local(fd)
+        return known
 
 
 def describe(bucket: Bucket, key: str, names: tuple[bytes, ...], kept: Records) -> ObjectInfo | None:
@@ -186,8 +217,3 @@ def _describe_unreadable(bucket: Bucket, key: str, names: tuple[bytes, ...]) -> 
     with paths.opened(fd):
         status = os.fstat(fd)
         return plain_info(key, status, inode=has_stable_inodes(fd, status.st_dev)) if paths.is_file(status) else None
-
-
-def is_empty(bucket: Bucket, source: Source) -> bool:
-    """Whether a bucket has no object.  The caller holds the bucket's lock."""
-    return next(iter(Walk(bucket, b"", b"", source)), None) is None

@@ -32,15 +32,17 @@ from zs3.store.interface import (
     ObjectInfo,
     PartInfo,
     PartsPage,
+    Show,
     SourceCheck,
     UploadInfo,
     UploadsPage,
     WriteCondition,
 )
-from zs3.store.listing import Source
 from zs3.store.lookup import OpenObject
+from zs3.store.memo import Memo
 from zs3.store.metadata import Record
 from zs3.store.staged import StagedFile
+from zs3.store.walk import Source
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -110,7 +112,8 @@ class PosixStore:
         self.buckets = Buckets(path, self.durability, directory_mode=directory_mode)
         self.file_mode = file_mode
         self.directory_mode = directory_mode
-        self._directories = DirectoryCache(cache_size)
+        self._directories = DirectoryCache(cache_size // 2)
+        self._memo = Memo(cache_size // 2)
         self._report = report
         self._reported: set[str] = set()
 
@@ -155,7 +158,7 @@ class PosixStore:
         with self.buckets.opened(name, claim=True) as bucket, bucket.locked(None):
             if bucket.is_gone():
                 raise S3Error("NoSuchBucket", BucketName=name)
-            if not listing.is_empty(bucket, Source(self._directories, self._report_name)):
+            if not listing.is_empty(bucket, Source(self._directories, self._memo, self._report_name)):
                 raise S3Error("BucketNotEmpty", BucketName=name)
             pending = uploads.of_bucket(self.buckets.internals, bucket)
             self.buckets.remove(bucket)
@@ -183,11 +186,12 @@ class PosixStore:
             raise S3Error("NoSuchKey", Key=key)
         return found
 
-    def list_objects(self, bucket: str, query: ListQuery, exclusive: bool) -> ListPage:
+    def list_objects(self, bucket: str, query: ListQuery, show: Show, exclusive: bool) -> ListPage:
         """:param exclusive: take the bucket's lock for a directory that does not hold still; it may block."""
         with self.buckets.opened(bucket) as opened:
             lock = (lambda: _locked_if_possible(opened)) if exclusive and opened.id else None
-            return listing.list_page(opened, query, Source(self._directories, self._report_name, lock))
+            source = Source(self._directories, self._memo, self._report_name, lock)
+            return listing.list_page(opened, query, show, source)
 
     # Writing
 

@@ -105,6 +105,11 @@ class Records:
 
     def read(self, fd: int, status: os.stat_result, key: str) -> Record | None:
         """The valid record of an open file, or None."""
+        return self._read(fd, status, key)[0]
+
+    def _read(self, fd: int, status: os.stat_result, key: str) -> tuple[Record | None, bool]:
+        """The same, and whether that is all in the file itself."""
+        inside = False
         try:
             data = os.getxattr(fd, ATTRIBUTE)
         except OSError as error:
@@ -113,14 +118,18 @@ class Records:
             record = None
             if self._has_by_key:
                 record = _read_sidecar(_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns)))
+            else:
+                inside = error.errno == errno.ENODATA
         else:
             name = metadata.unpack_reference(data)
+            inside = name is None
             record = metadata.unpack(data) if name is None else _read_sidecar(self._any(name))
         if record is None or not record.describes(status):
-            return None
+            return None, inside
         # Where times are rounded, a file changed twice in a tick looks the same: a young record proves nothing.
-        rounded = status.st_mtime_ns % 1000 == 0 and not self._private
-        return None if rounded and time.time_ns() - status.st_mtime_ns < _COARSE_NS else record
+        if status.st_mtime_ns % 1000 == 0 and not self._private and time.time_ns() - status.st_mtime_ns < _COARSE_NS:
+            return None, False
+        return record, inside
 
     def _any(self, name: bytes) -> bytes:
         return _sidecar(os.path.join(self.directory, b"any"), name)
@@ -135,10 +144,14 @@ class Records:
 
     def info(self, fd: int, status: os.stat_result, key: str) -> ObjectInfo:
         """What there is to tell of an open file: its record, or what can be seen from outside."""
-        record = self.read(fd, status, key)
+        return self.info_and_source(fd, status, key)[0]
+
+    def info_and_source(self, fd: int, status: os.stat_result, key: str) -> tuple[ObjectInfo, bool]:
+        """The same, and whether it follows from the file alone, as long as that stays as it is."""
+        record, inside = self._read(fd, status, key)
         if record is not None:
-            return record.info(key)
-        return metadata.plain_info(key, status, inode=has_stable_inodes(fd, status.st_dev))
+            return record.info(key), inside
+        return metadata.plain_info(key, status, inode=has_stable_inodes(fd, status.st_dev)), inside
 
 
 def has_stable_inodes(fd: int, device: int) -> bool:

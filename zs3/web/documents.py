@@ -6,6 +6,7 @@ Amazon S3 API Reference (some clients read by position).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -18,12 +19,13 @@ from zs3.store.interface import (
     ObjectInfo,
     PartInfo,
     PartsPage,
+    Show,
     UploadInfo,
     UploadsPage,
 )
 from zs3.web import xml
 from zs3.web.dates import iso_date
-from zs3.web.xml import Element
+from zs3.web.xml import Element, escaped
 
 #: S3's first region, the one whose name it does not say.
 DEFAULT_REGION = "us-east-1"
@@ -103,21 +105,38 @@ def access_control_policy(owner: Owner) -> bytes:
 # Listings of objects --------------------------------------------------------------------------------------------------
 
 
-def _add_object(parent: Element, info: ObjectInfo, encode: Encoder, owner: Owner | None, *, element: str) -> None:
-    entry = parent.add(element)
-    entry.add("Key", encode(info.key))
-    if element == "Version":
-        entry.add("VersionId", NULL_VERSION)
-        entry.add("IsLatest", True)
-    entry.add("LastModified", iso_date(info.mtime_ns))
-    entry.add("ETag", quoted(info.etag))
-    if info.checksum is not None:
-        entry.add("ChecksumAlgorithm", info.checksum.algorithm)
-        entry.add("ChecksumType", info.checksum.kind)
-    entry.add("Size", info.size)
-    if owner is not None:
-        owner.add_to(entry)
-    entry.add("StorageClass", info.attributes.headers.get(STORAGE_CLASS, STANDARD))
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An object's element in a listing, written by hand: there are a thousand of them on a page.
+
+    :ivar element: ``Contents`` or ``Version``.
+    :ivar owner: shown, unless it is None.
+    """
+
+    element: str
+    encoding_type: str
+    owner: Owner | None
+
+    def __call__(self, info: ObjectInfo) -> bytes:
+        version, checksum, owner = "", "", ""
+        if self.element == "Version":
+            version = f"<VersionId>{NULL_VERSION}</VersionId><IsLatest>true</IsLatest>"
+        if info.checksum is not None:
+            algorithm, kind = info.checksum.algorithm, info.checksum.kind
+            checksum = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
+        if self.owner is not None:
+            name, number = escaped(self.owner.name), escaped(self.owner.id)
+            owner = f"<Owner><ID>{number}</ID><DisplayName>{name}</DisplayName></Owner>"
+        storage = escaped(info.attributes.headers.get(STORAGE_CLASS, STANDARD))
+        return (
+            f"<{self.element}><Key>{escaped(encoder(self.encoding_type)(info.key))}</Key>{version}"
+            f"<LastModified>{iso_date(info.mtime_ns)}</LastModified><ETag>{escaped(quoted(info.etag))}</ETag>{checksum}"
+            f"<Size>{info.size}</Size>{owner}<StorageClass>{storage}</StorageClass></{self.element}>"
+        ).encode()
+
+
+#: The same function for the same, so that what it gave can be used again.
+_entry = functools.lru_cache(maxsize=1024)(_Entry)
 
 
 def _add_prefixes(parent: Element, prefixes: Iterable[str], encode: Encoder) -> None:
@@ -144,18 +163,26 @@ class ListRequest:
     def encode(self) -> Encoder:
         return encoder(self.encoding_type)
 
+    def entry(self, element: str = "Contents") -> Show:
+        """How an object is shown in the answer.
 
-def _with_page(root: Element, request: ListRequest, page: ListPage, *, element: str) -> bytes:
+        :param element: ``Contents``, or for ListObjectVersions ``Version``.
+        """
+        return _entry(element, self.encoding_type, self.owner)
+
+
+def _with_page(root: Element, request: ListRequest, page: ListPage) -> bytes:
     """The document of a listing from where all three are alike: the rest of the request, then what was found."""
     encode = request.encode
     root.add("MaxKeys", request.limit)
     root.add_if("Delimiter", encode(request.delimiter))
     root.add_if("EncodingType", request.encoding_type)
     root.add("IsTruncated", page.truncated)
-    for info in page.objects:
-        _add_object(root, info, encode, request.owner, element=element)
-    _add_prefixes(root, page.prefixes, encode)
-    return root.document()
+    prefixes = (
+        f"<CommonPrefixes><Prefix>{escaped(encode(prefix))}</Prefix></CommonPrefixes>".encode()
+        for prefix in page.prefixes
+    )
+    return root.document_with((*page.objects, *prefixes))
 
 
 def list_v1(request: ListRequest, page: ListPage, *, marker: str) -> bytes:
@@ -167,7 +194,7 @@ def list_v1(request: ListRequest, page: ListPage, *, marker: str) -> bytes:
     # Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
     if page.truncated and request.delimiter:
         root.add("NextMarker", encode(page.last))
-    return _with_page(root, request, page, element="Contents")
+    return _with_page(root, request, page)
 
 
 def list_v2(request: ListRequest, page: ListPage, *, token: str | None, next_token: str, start_after: str) -> bytes:
@@ -180,7 +207,7 @@ def list_v2(request: ListRequest, page: ListPage, *, token: str | None, next_tok
         root.add("ContinuationToken", token)
     root.add_if("NextContinuationToken", next_token)
     root.add("KeyCount", len(page.objects) + len(page.prefixes))
-    return _with_page(root, request, page, element="Contents")
+    return _with_page(root, request, page)
 
 
 def list_versions(request: ListRequest, page: ListPage, *, key_marker: str, version_marker: str) -> bytes:
@@ -193,9 +220,10 @@ def list_versions(request: ListRequest, page: ListPage, *, key_marker: str, vers
     root.add("VersionIdMarker", version_marker)
     if page.truncated:
         root.add("NextKeyMarker", encode(page.last))
-        if page.objects and page.objects[-1].key == page.last:
+        # No key equals a common prefix: it would be one of those that fall into it.
+        if page.last not in page.prefixes[-1:]:
             root.add("NextVersionIdMarker", NULL_VERSION)
-    return _with_page(root, request, page, element="Version")
+    return _with_page(root, request, page)
 
 
 # Copies, deletes ------------------------------------------------------------------------------------------------------

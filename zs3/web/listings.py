@@ -38,7 +38,7 @@ async def list_objects(call: Call) -> None:
     """ListObjects."""
     request = list_request(call)
     marker = call.parameter("marker") or ""
-    page = await call.store.list_objects(call.bucket, _query(request, marker))
+    page = await call.store.list_objects(call.bucket, _query(request, marker), request.entry())
     send_xml(call.request, documents.list_v1(request, page, marker=marker))
 
 
@@ -55,7 +55,7 @@ async def list_objects_v2(call: Call) -> None:
     token = call.parameter("continuation-token")
     start_after = call.parameter("start-after") or ""
     after = decode_token(token) if token else start_after
-    page = await call.store.list_objects(call.bucket, _query(request, after))
+    page = await call.store.list_objects(call.bucket, _query(request, after), request.entry())
     document = documents.list_v2(
         request,
         page,
@@ -85,6 +85,6 @@ async def list_object_versions(call: Call) -> None:
             ArgumentName="version-id-marker",
             ArgumentValue=version_marker,
         )
-    page = await call.store.list_objects(call.bucket, _query(request, key_marker))
+    page = await call.store.list_objects(call.bucket, _query(request, key_marker), request.entry("Version"))
     document = documents.list_versions(request, page, key_marker=key_marker, version_marker=version_marker or "")
     send_xml(call.request, document)

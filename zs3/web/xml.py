@@ -10,7 +10,8 @@ no encoding but UTF-8, so that nothing can be expanded, fetched or hidden.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ MAX_DEPTH = 8
 MAX_TEXT = 16 * 1024
 
 _NAMESPACED = "{" + NAMESPACE + "}"
+#: A text that stands in a document as it is, as nearly all do.
+_PLAIN = re.compile("[ -%'-;=?-~]*+").fullmatch
 
 
 # Out ------------------------------------------------------------------------------------------------------------------
@@ -67,6 +70,11 @@ class Element:
         """As `document`, without the declaration."""
         return etree.tostring(self._element, encoding="utf-8", xml_declaration=False)
 
+    def document_with(self, children: Iterable[bytes]) -> bytes:
+        """As `document`, with more behind the children that this has: elements as bytes, of which there may be many."""
+        end = b"</%b>" % self._element.tag.encode()
+        return b"".join((self.document().removesuffix(end), *children, end))
+
 
 def root(name: str, text: str = "", *, namespace: str = NAMESPACE) -> Element:
     """The root of a new document; `namespace` may be "" for none."""
@@ -75,6 +83,15 @@ def root(name: str, text: str = "", *, namespace: str = NAMESPACE) -> Element:
     if text:
         element.text = _text(text)
     return Element(element)
+
+
+def escaped(text: str) -> str:
+    """A text as it stands in a document, for who writes elements by hand."""
+    if _PLAIN(text):
+        return text
+    text = replace_what_xml_cannot_carry(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # A bare one would be read as a line feed.
+    return text.replace("\r", "&#13;")
 
 
 def _text(value: str | int | bool) -> str:

@@ -1,0 +1,102 @@
+"""The elements of listings that are written by hand are those that lxml would write."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
+from zs3.store.interface import Attributes, ListPage, ObjectInfo
+from zs3.web import documents, xml
+from zs3.web.dates import iso_date
+from zs3.web.documents import ListRequest, Owner
+from zs3.web.xml import Element
+
+# Lone surrogates are in no key: keys are UTF-8.
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    ["", "&lt;", "<a>&amp;</a>", "]]>", "\r\n\t ", "a'b\"c", "\0\x08\x1f\x7f\x85\u2028", "\ufffe\U0001ffff", "é日😀"]
+)
+infos = st.builds(
+    ObjectInfo,
+    key=text,
+    size=st.integers(0, 2**62),
+    mtime_ns=st.integers(0, 2**62),
+    etag=st.sampled_from(["d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e-12"]),
+    attributes=st.sampled_from([{}, {"x-amz-storage-class": "GLACIER"}, {"x-amz-storage-class": "<&>"}]).map(
+        Attributes
+    ),
+    checksum=st.sampled_from(
+        [None, Checksum("CRC32", b"1234", FULL_OBJECT, 0), Checksum("SHA256", b"1" * 32, COMPOSITE, 3)]
+    ),
+)
+owners = st.one_of(st.none(), st.builds(Owner, text, text))
+
+
+def by_lxml(request: ListRequest, page: ListPage, shown: list[ObjectInfo], element: str) -> bytes:
+    """The document as lxml writes all of it."""
+    root = xml.root("ListBucketResult" if element == "Contents" else "ListVersionsResult")
+    encode = request.encode
+    if element == "Contents":
+        root.add("Name", request.bucket)
+        root.add("Prefix", encode(request.prefix))
+        root.add("Marker", "")
+    else:
+        root.add("Name", request.bucket)
+        root.add("Prefix", encode(request.prefix))
+        root.add("KeyMarker", "")
+        root.add("VersionIdMarker", "")
+    root.add("MaxKeys", request.limit)
+    root.add_if("Delimiter", encode(request.delimiter))
+    root.add_if("EncodingType", request.encoding_type)
+    root.add("IsTruncated", page.truncated)
+    for info in shown:
+        add_object(root, info, request, element)
+    for prefix in page.prefixes:
+        root.add("CommonPrefixes").add("Prefix", encode(prefix))
+    return root.document()
+
+
+def add_object(root: Element, info: ObjectInfo, request: ListRequest, element: str) -> None:
+    entry = root.add(element)
+    entry.add("Key", request.encode(info.key))
+    if element == "Version":
+        entry.add("VersionId", "null")
+        entry.add("IsLatest", True)
+    entry.add("LastModified", iso_date(info.mtime_ns))
+    entry.add("ETag", f'"{info.etag}"')
+    if info.checksum is not None:
+        entry.add("ChecksumAlgorithm", info.checksum.algorithm)
+        entry.add("ChecksumType", info.checksum.kind)
+    entry.add("Size", info.size)
+    if request.owner is not None:
+        request.owner.add_to(entry)
+    entry.add("StorageClass", info.attributes.headers.get("x-amz-storage-class", "STANDARD"))
+
+
+@given(
+    shown=st.lists(infos, max_size=4),
+    prefixes=st.lists(text, max_size=3),
+    encoding=st.sampled_from(["", "url"]),
+    owner=owners,
+    element=st.sampled_from(["Contents", "Version"]),
+)
+def test_a_listing_is_what_lxml_would_write(
+    shown: list[ObjectInfo], prefixes: list[str], encoding: str, owner: Owner | None, element: str
+) -> None:
+    request = ListRequest("bucket", "<&\r>", "/", 7, encoding, owner)
+    page = ListPage([request.entry(element)(info) for info in shown], prefixes, False, "")
+    if element == "Contents":
+        document = documents.list_v1(request, page, marker="")
+    else:
+        document = documents.list_versions(request, page, key_marker="", version_marker="")
+    expected = by_lxml(request, page, shown, element)
+    assert document == expected
+
+
+def test_the_same_request_shows_objects_by_the_same_function() -> None:
+    def request(owner: Owner | None) -> ListRequest:
+        return ListRequest("bucket", "", "", 1, "", owner)
+
+    assert request(Owner("a", "b")).entry() is request(Owner("a", "b")).entry()
+    assert request(None).entry() is not request(None).entry("Version")
+    assert request(None).entry() is not request(Owner("a", "b")).entry()
