@@ -43,10 +43,12 @@ class Bucket:
     :ivar home: the directory of its internals.
     """
 
-    def __init__(self, buckets: Buckets, name: str, fd: int, identifier: str) -> None:
+    def __init__(self, buckets: Buckets, name: str, fd: int, status: os.stat_result, identifier: str) -> None:
+        """:param status: of the directory; it is only told by that which one it is."""
         self._buckets = buckets
         self.name = name
         self.fd = fd
+        self.status = status
         self.id = identifier
         self.home = buckets.home(identifier)
 
@@ -61,15 +63,12 @@ class Bucket:
         """
         start, length = (0, 0) if key is None else (locks.offset(key), 1)
         try:
-            lock = self._buckets.internals.locked(os.path.join(self.home, b"lock"), start, length)
-            lock.__enter__()
+            fd = self._buckets.internals.open_lock(self.home + b"/lock")
         except FileNotFoundError:
             self._buckets.forget(self.id)
             raise locks.WouldBlock from None
-        try:
+        with locks.held(fd, start, length):
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def staging(self) -> Staging:
         """Where files for this bucket are prepared: on its own file system."""
@@ -81,7 +80,7 @@ class Bucket:
             now = os.stat(self._buckets.path(self.name))
         except OSError:
             return True
-        return not os.path.samestat(now, os.fstat(self.fd))
+        return not os.path.samestat(now, self.status)
 
 
 class Buckets:
@@ -125,11 +124,12 @@ class Buckets:
                 raise S3Error("NoSuchBucket", BucketName=name) from None
             raise
         with paths.opened(fd):
-            identifier, current = self._identify(fd, name)
+            status = os.fstat(fd)
+            identifier, current = self._identify(fd, status, name)
             if claim and not current:
                 with self._naming():
                     identifier = self._claim(fd, name)
-            bucket = Bucket(self, name, fd, identifier)
+            bucket = Bucket(self, name, fd, status, identifier)
             try:
                 yield bucket
             except FileNotFoundError as error:
@@ -138,12 +138,11 @@ class Buckets:
                     raise S3Error("NoSuchBucket", BucketName=name) from error
                 raise
 
-    def _identify(self, fd: int, name: str) -> tuple[str, bool]:
+    def _identify(self, fd: int, status: os.stat_result, name: str) -> tuple[str, bool]:
         """The id that is this directory's own, or "", and whether what is recorded of it is up to date."""
         identifier = _read_id(fd)
         if not identifier:
             return "", False
-        status = os.fstat(fd)
         here = (identifier, status.st_dev, status.st_ino, name)
         if here in self._recognised:
             return identifier, True
@@ -190,10 +189,10 @@ class Buckets:
 
     def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:
         """Give a directory an id of its own, or bring its record up to date.  The caller holds `_naming`."""
-        identifier, current = self._identify(fd, name)
+        status = os.fstat(fd)
+        identifier, current = self._identify(fd, status, name)
         if current:
             return identifier
-        status = os.fstat(fd)
         known = self._read_record(identifier) if identifier else None
         if known is not None:
             created_ns = known["created_ns"]
@@ -228,8 +227,10 @@ class Buckets:
 
     def staging_for(self, bucket: Bucket) -> Staging:
         """Where files for a bucket are prepared: in the data directory, if they can be renamed from there."""
-        status = os.fstat(bucket.fd)
-        identity = (status.st_dev, status.st_ino)
+        identity = (bucket.status.st_dev, bucket.status.st_ino)
+        known = self._stagings.get(identity)
+        if known is not None:
+            return known
         with self._finding_out:
             if identity not in self._stagings:
                 staging = self.shared
@@ -352,8 +353,7 @@ class Buckets:
         _remove_empty(bucket.fd)
         if set(os.listdir(bucket.fd)) - {os.fsdecode(layout.INTERNAL)}:
             raise S3Error("BucketNotEmpty", "There are files in the bucket that are no objects.")
-        status = os.fstat(bucket.fd)
-        inner = self._stagings.pop((status.st_dev, status.st_ino), None)
+        inner = self._stagings.pop((bucket.status.st_dev, bucket.status.st_ino), None)
         if inner is not None and inner is not self.shared:
             inner.stop()
         # Without its internals an empty bucket is a fresh one: a crash here leaves nothing that could be adopted.

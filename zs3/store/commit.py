@@ -29,6 +29,9 @@ from zs3.store.layout import KeyPath
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
 
+#: Nothing is asked of what is there.
+ALWAYS = WriteCondition()
+
 _TRIES = 64
 #: errno of a name that is no longer, or no longer not, what it was
 _MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY)
@@ -172,7 +175,7 @@ def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
     """
     if condition.if_none_match and current is not None:
         raise S3Error("PreconditionFailed", Condition="If-None-Match")
-    if condition == WriteCondition() or condition.if_none_match:
+    if condition == ALWAYS or condition.if_none_match:
         return
     if current is None:
         raise S3Error("NoSuchKey")
@@ -245,13 +248,17 @@ def _publish_locked(
     """
     kept = bucket.records()
     with _place(parent, path) as place:
-        found = _current(place, kept, path.key)
-        current, rubbish = found or (None, [])
-        check(condition, current)
+        rubbish: list[bytes] = []
+        if condition != ALWAYS or kept.has_sidecars():
+            # Else it does not matter what is replaced.
+            found = _current(place, kept, path.key)
+            current, rubbish = found or (None, [])
+            check(condition, current)
         natural = paths.look(parent, path.name)
         beside = paths.look(place.beside, place.beside_name) if place.beside >= 0 else None
-    if current is not None and current.mtime_ns == staged.record.mtime_ns:
-        staged.seal(staged.record, kept, path.key, differ_from=current.mtime_ns)
+    for status in (natural, beside):
+        if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
+            staged.seal(staged.record, kept, path.key, differ_from=status.st_mtime_ns)
     use_natural = paths.is_file(natural) or (natural is None and beside is None)
     with _place(parent, path, make=None if use_natural else mode) as place:
         directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)

@@ -32,10 +32,11 @@ class StagedFile:
     :ivar sealed: whether all was written and made durable.
     """
 
-    def __init__(self, fd: int, path: bytes, durability: Durability) -> None:
+    def __init__(self, fd: int, path: bytes, durability: Durability, *, size: int | None = None) -> None:
+        """:param size: that of the file, if it is known."""
         self.fd = fd
         self.path = path
-        self.size = os.fstat(fd).st_size
+        self.size = os.fstat(fd).st_size if size is None else size
         self._length = self._reserved = 0
         self._record: Record | None = None
         self._visible = False
@@ -60,7 +61,7 @@ class StagedFile:
 
         :param length: the size it will have, if known: what cannot fit is refused at once.
         """
-        staged = cls(*staging.create(mode), durability)
+        staged = cls(*staging.create(mode), durability, size=0)
         if length is not None and length >= _PREALLOCATE:
             staged._length = length
             room = os.fstatvfs(staged.fd)
@@ -100,9 +101,8 @@ class StagedFile:
     def seal(self, record: Record, kept: Records, key: str, *, differ_from: int | None = None) -> None:
         """Set its time, keep its record and make it durable.  Again where it must differ from what it replaces."""
         self._forget_sidecar()
-        self._record = records.stamp(self.fd, record, differ_from=differ_from)
         self._records, self._key = kept, key
-        kept.write(self.fd, self._record, key)
+        self._record = kept.write(self.fd, record, key, differ_from=differ_from)
         self._durability.flush(self.fd)
 
     def _forget_sidecar(self) -> None:
