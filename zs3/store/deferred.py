@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, fail, succeed
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, DeferredSemaphore, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -145,6 +145,11 @@ class FileReader(Reader):
         return self._found.fd
 
 
+def _feed(hasher: Callable[[bytes], object], pieces: list[bytes]) -> None:
+    for piece in pieces:
+        hasher(piece)
+
+
 @implementer(IWriter)
 class Writer:
     """A body on its way to a target, written and hashed in threads."""
@@ -158,13 +163,15 @@ class Writer:
         self._gathered: list[bytes] = []
         self._size = 0
         self._staged: StagedFile | None = None
+        self._hash: Callable[[bytes], object] | None = None
+        self._begun_hashing = False
         self._digests: Digests | None = None
         self._over = False
         # One thread at a time may touch the file: who cancels must wait for it before throwing the file away.
         self._turn = DeferredLock()
 
     def _step(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        work: Deferred[_T] = self._turn.run(self._store.patiently, function, *args, **kwargs)
+        work: Deferred[_T] = self._turn.run(lambda: self._store.patiently(function, *args, **kwargs))
         return work
 
     def open(self) -> Deferred[None]:
@@ -173,7 +180,25 @@ class Writer:
     def write(self, data: bytes) -> Deferred[None]:
         self._gathered.append(data)
         self._size += len(data)
-        return succeed(None) if self._size < _GATHER else _shielded(self._step(self._flush))
+        return succeed(None) if self._size < _GATHER else _shielded(self._turn.run(self._pass_on))
+
+    def _pass_on(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._flush())
+
+    async def _flush(self) -> None:
+        """Write what was gathered, and hash it beside that, in two threads."""
+        if self._staged is None or self._over:
+            await self._store.patiently(self._begin)
+        if not self._begun_hashing:
+            self._begun_hashing, self._hash = True, self._ingest.split()
+        pieces, self._gathered, self._size = self._gathered, [], 0
+        work = [self._store.call(self._take, pieces)]
+        if self._hash is not None:
+            work.append(self._store.call(_feed, self._hash, pieces))
+        # Both are over, whatever comes of one: nothing may be closed under the other.
+        for succeeded, outcome in await DeferredList(work, consumeErrors=True):
+            if not succeeded and isinstance(outcome, Failure):
+                outcome.raiseException()
 
     def commit(self) -> Deferred[Any]:
         if self._staged is None:
@@ -200,11 +225,6 @@ class Writer:
         with self._target.opened() as bucket:
             self._begun(bucket)
 
-    def _flush(self) -> None:
-        if self._staged is None:
-            self._begin()
-        self._take()
-
     def _seal(self) -> None:
         with self._target.opened() as bucket:
             self._sealed(bucket)
@@ -220,20 +240,22 @@ class Writer:
             self._staged = self._target.begin(bucket)
         return self._staged
 
-    def _take(self) -> None:
-        assert self._staged is not None  # noqa: S101 - for mypy: who calls has begun
-        pieces, self._gathered, self._size = self._gathered, [], 0
-        for piece in pieces:
-            self._staged.write(self._ingest.feed(piece))
-
     def _sealed(self, bucket: Bucket) -> StagedFile:
         staged = self._begun(bucket)
-        self._take()
         if self._digests is None:
+            pieces, self._gathered = self._gathered, []
+            self._take(pieces)
+            if self._hash is not None:
+                _feed(self._hash, pieces)
             self._digests = self._ingest.finish()
         if not staged.sealed:
             self._target.seal(bucket, staged, self._digests)
         return staged
+
+    def _take(self, pieces: list[bytes]) -> None:
+        assert self._staged is not None  # noqa: S101 - for mypy: who calls has begun
+        for piece in pieces:
+            self._staged.write(self._ingest.feed(piece))
 
     def _discard(self) -> None:
         if self._staged is not None:
@@ -371,7 +393,7 @@ class FilesystemStore:
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
         """The same for what copies: threads must be left for others."""
-        return _shielded(self._copies.run(self.mutate, name, function, *args, **kwargs))
+        return _shielded(self._copies.run(lambda: self.mutate(name, function, *args, **kwargs)))
 
     # Buckets
 
