@@ -95,7 +95,7 @@ class _Obstacle(Exception):
 def _open_parent(bucket: Bucket, path: KeyPath, mode: int) -> int:
     """The directory of a key, made with all above it where missing; an fd."""
     try:
-        return paths.open_below(bucket.fd, path.parent, paths.DIRECTORY)
+        return bucket.calls.open_directory(bucket.fd, path.parent)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise
@@ -211,7 +211,7 @@ def publish(
                 raise
             _check_bucket(bucket)
             continue
-        with paths.opened(parent):
+        with bucket.calls.opened(parent):
             with bucket.locked(key):
                 way = _publish_locked(bucket, parent, path, staged, condition, mode)
             if way is not None:
@@ -228,7 +228,7 @@ def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], 
     :param way: the names from its parent directory to the one that it was put in.
     """
     if not way:
-        durability.settle(bucket.fd, path.parent, parent)
+        durability.settle(bucket.fd, path.parent, parent, bucket.calls)
         return
     try:
         fd = paths.open_below(parent, way, paths.DIRECTORY)
@@ -249,13 +249,13 @@ def _publish_locked(
     kept = bucket.records()
     with _place(parent, path) as place:
         rubbish: list[bytes] = []
-        if condition != ALWAYS or kept.has_sidecars():
+        if condition != ALWAYS or kept.has_sidecars(bucket.calls):
             # Else it does not matter what is replaced.
             found = _current(place, kept, path.key)
             current, rubbish = found or (None, [])
             check(condition, current)
-        natural = paths.look(parent, path.name)
-        beside = paths.look(place.beside, place.beside_name) if place.beside >= 0 else None
+        natural = bucket.calls.look(parent, path.name)
+        beside = bucket.calls.look(place.beside, place.beside_name) if place.beside >= 0 else None
     for status in (natural, beside):
         if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
             staged.seal(staged.record, kept, path.key, differ_from=status.st_mtime_ns)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from zs3.store import kernel, layout, locks, paths
+from zs3.store.calls import WAITING, Calls
 from zs3.store.durability import Durability
 
 _START_TRIES = 1000
@@ -102,16 +103,15 @@ class Internals:
             raise
         self.durability.flush_path(os.path.dirname(path))
 
-    def open_lock(self, path: bytes) -> int:
+    def open_lock(self, path: bytes, calls: Calls = WAITING) -> int:
         """The fd of the lock file at `path`, made where missing.
 
         :raises FileNotFoundError: its directory is gone.
         """
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            return os.open(path, flags)
+            return calls.open_lock(path)
         except FileNotFoundError:
-            fd = os.open(path, flags | os.O_CREAT, self._file_mode)
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_CREAT, self._file_mode)
             self._own(fd, self._file_mode)
             return fd
 

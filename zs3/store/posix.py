@@ -195,7 +195,7 @@ class PosixStore:
     # Writing
 
     def stage(self, bucket: Bucket, length: int | None = None) -> StagedFile:
-        return StagedFile.create(bucket.staging(), self.durability, self.file_mode, length)
+        return StagedFile.create(bucket.staging(), self.durability, self.file_mode, length, bucket.calls)
 
     def publish(self, bucket: str, key: str, staged: StagedFile, condition: WriteCondition) -> ObjectInfo:
         """Make a sealed file the object of `key`; see `commit.publish`."""
@@ -398,7 +398,7 @@ class PosixStore:
             raise ValueError("what was assembled has not the size of its parts")
         kept = bucket.records()
         found = kept.read(staged.fd, status, key)
-        if found is not None and found == record.stamped(status):
+        if found is not None and found == record.stamped(status.st_size, status.st_mtime_ns):
             staged.resume(found, kept, key)
             return
         os.fchmod(staged.fd, self.file_mode)

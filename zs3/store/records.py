@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from zs3.store import kernel, metadata
+from zs3.store.calls import WAITING, Calls, Status
 from zs3.store.interface import ObjectInfo
 from zs3.store.internals import Internals
 from zs3.store.metadata import Record
@@ -52,7 +53,7 @@ def warnings(fd: int) -> list[str]:
     return found
 
 
-def _stamp(fd: int, differ_from: int | None) -> os.stat_result:
+def _stamp(fd: int, differ_from: int | None, calls: Calls) -> os.stat_result | Status:
     """Set the modification time of a file after its last write: what it is like then.
 
     :param differ_from: the modification time that it must not have, in nanoseconds.
@@ -63,7 +64,7 @@ def _stamp(fd: int, differ_from: int | None) -> os.stat_result:
     if now == differ_from:
         now += 1
     os.utime(fd, ns=(now, now))
-    return os.fstat(fd)
+    return calls.status(fd)
 
 
 class Records:
@@ -78,14 +79,16 @@ class Records:
         self._private = private
         self._internals = internals
 
-    def write(self, fd: int, record: Record, key: str, *, differ_from: int | None = None) -> Record:
+    def write(
+        self, fd: int, record: Record, key: str, *, differ_from: int | None = None, calls: Calls = WAITING
+    ) -> Record:
         """Set the time of the open file `fd`, which is not yet visible, and keep its record.  The caller fsyncs `fd`.
 
         :param differ_from: the modification time that it must not have, in nanoseconds.
         :returns: the record as it is kept, with that time.
         """
-        status = _stamp(fd, differ_from)
-        record = record.stamped(status)
+        status = _stamp(fd, differ_from, calls)
+        record = record.stamped(status.st_size, status.st_mtime_ns)
         self._keep(fd, status.st_dev, record, key)
         return record
 
@@ -99,9 +102,9 @@ class Records:
         else:
             self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), data)
 
-    def has_sidecars(self) -> bool:
+    def has_sidecars(self, calls: Calls) -> bool:
         """Whether there may be any.  In most buckets there never was one."""
-        return os.path.exists(self.directory)
+        return calls.exists(self.directory)
 
     @property
     def _by_key(self) -> bytes:
