@@ -53,6 +53,8 @@ _T = TypeVar("_T")
 
 #: Raw bytes gathered before they are worth a hop.
 _GATHER = 256 * 1024
+#: What takes so long to sync that others who wait for the same key shall not wait for that too.
+_LARGE = 8 * 1024 * 1024
 _FIRST_DELAY_S = 0.001
 _LAST_DELAY_S = 0.05
 _PATIENCE_S = 10.0
@@ -187,12 +189,10 @@ class Writer:
 
     async def _flush(self) -> None:
         """Write what was gathered, and hash it beside that, in two threads."""
-        if self._staged is None or self._over:
-            await self._store.patiently(self._begin)
         if not self._begun_hashing:
             self._begun_hashing, self._hash = True, self._ingest.split()
         pieces, self._gathered, self._size = self._gathered, [], 0
-        work = [self._store.call(self._take, pieces)]
+        work = [self._store.patiently(self._take, pieces)]
         if self._hash is not None:
             work.append(self._store.call(_feed, self._hash, pieces))
         # Both are over, whatever comes of one: nothing may be closed under the other.
@@ -201,11 +201,11 @@ class Writer:
                 outcome.raiseException()
 
     def commit(self) -> Deferred[Any]:
-        if self._staged is None:
-            # A small body is written, sealed and published in one hop.
-            work = self._publish()
-        else:
+        if self._staged is not None and self._staged.size > _LARGE:
             work = self._step(self._seal).addCallback(lambda _: self._publish())
+        else:
+            # A body that was not worth a hop before is written, sealed and published in this one.
+            work = self._publish()
         return _shielded(work.addErrback(self._give_up))
 
     def _publish(self) -> Deferred[Any]:
@@ -253,7 +253,9 @@ class Writer:
         return staged
 
     def _take(self, pieces: list[bytes]) -> None:
-        assert self._staged is not None  # noqa: S101 - for mypy: who calls has begun
+        if self._staged is None or self._over:
+            self._begin()
+        assert self._staged is not None  # noqa: S101 - for mypy: it has begun
         for piece in pieces:
             self._staged.write(self._ingest.feed(piece))
 
