@@ -11,10 +11,12 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, DeferredSemaphore, fail, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -335,23 +337,22 @@ class FilesystemStore:
 
         :param deadline: on the clock, in seconds; after it, `WouldBlock`.
         """
-        result: Deferred[_T] = Deferred()
+
+        def blocked(failure: Failure) -> Deferred[_T]:
+            failure.trap(WouldBlock)
+            return Deferred.fromCoroutine(self._try_again(deadline, function, *args, **kwargs))
+
+        return self.call(function, *args, **kwargs).addErrback(blocked)
+
+    async def _try_again(self, deadline: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         delay = _FIRST_DELAY_S
-
-        def attempt() -> None:
-            self.call(function, *args, **kwargs).addCallbacks(result.callback, failed)
-
-        def failed(failure: Failure) -> None:
-            nonlocal delay
-            if failure.check(WouldBlock) is None or self._clock.seconds() >= deadline:
-                result.errback(failure)
-                return
+        while self._clock.seconds() < deadline:
             # Jitter, so that two daemons do not meet again and again.
-            self._clock.callLater(delay * random.uniform(0.5, 1.5), attempt)  # noqa: S311
+            await deferLater(self._clock, delay * random.uniform(0.5, 1.5))  # noqa: S311
             delay = min(delay * 2, _LAST_DELAY_S)
-
-        attempt()
-        return result
+            with suppress(WouldBlock):
+                return await self.call(function, *args, **kwargs)
+        raise WouldBlock
 
     def patiently(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
         """Call what takes a lock for a moment; SlowDown if that is not had in time."""
