@@ -30,7 +30,6 @@ _statx = _libc.statx
 _statx.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p]
 _fcntl = _libc.fcntl
 _fcntl.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p]
-
 _fgetxattr = _libc.fgetxattr
 _fgetxattr.restype = ctypes.c_ssize_t
 _fgetxattr.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
@@ -65,6 +64,7 @@ class Calls:
     """The calls as `os` makes them: they may wait."""
 
     def close(self, fd: int) -> None:
+        """Close a directory or a lock file."""
         os.close(fd)
 
     @contextmanager
@@ -116,7 +116,7 @@ class AtOnce(Calls):
     """The same for a local file system, without giving up the GIL where nothing is waited for."""
 
     def close(self, fd: int) -> None:
-        # EINTR and EIO too have closed it, and nothing here was written to without an fsync.
+        # Nothing was written to it that could fail now.
         _close(fd)
 
     def status(self, fd: int) -> os.stat_result | Status:

@@ -126,7 +126,8 @@ class StagedFile:
 
     def close(self) -> None:
         if self.fd >= 0:
-            self._calls.close(self.fd)
+            # Not at once: of a large file that is gone, this frees what it took.
+            os.close(self.fd)
             self.fd = -1
 
     def discard(self) -> None:
