@@ -18,12 +18,11 @@ from twisted.internet.defer import Deferred, execute, gatherResults, maybeDeferr
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall, deferLater
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from zs3.sdnotify import Notifier
+from zs3.threads import Threads
 
 if TYPE_CHECKING:
     from zs3.web.site import Site
@@ -78,7 +77,8 @@ class PoolService(Service):
 
     def __init__(self, reactor: Any, size: int) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(0, size, "zs3")
+        self._threads = Threads(reactor.callFromThread, size, "zs3")
+        self._started = False
 
     def hop(self, f: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_R]:
         """Run `f` in a thread; fires with its result.
@@ -86,9 +86,9 @@ class PoolService(Service):
         While the reactor does not run yet, or the pool has stopped, it runs here and now: so what the store does at the
         start can still fail the start, and nothing waits for a thread that is no more.
         """
-        if not self._pool.started:
+        if not self._started:
             return execute(f, *args, **kwargs)
-        return deferToThreadPool(self._reactor, self._pool, f, *args, **kwargs)
+        return self._threads.call(f, *args, **kwargs)
 
     def startService(self) -> None:
         super().startService()
@@ -96,13 +96,12 @@ class PoolService(Service):
         self._reactor.callWhenRunning(self._start_threads)
 
     def _start_threads(self) -> None:
-        if self.running:
-            self._pool.start()
+        self._started = bool(self.running)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
-        if self._pool.started:
-            self._pool.stop()
+        self._started = False
+        self._threads.stop()
         # The threads' last results are on their way to the reactor: let them arrive.
         return deferLater(self._reactor, 0, lambda: None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,11 +48,17 @@ class Body:
         self._size = 0
         self._checksum = checksum
         self._error = error
+        self._own = True
 
     def feed(self, data: bytes, /) -> list[bytes]:
-        self._md5.update(data)
+        if self._own:
+            self._md5.update(data)
         self._size += len(data)
         return [data]
+
+    def split(self) -> Callable[[bytes], object]:
+        self._own = False
+        return self._md5.update
 
     def finish(self) -> Digests:
         if self._error is not None:

@@ -341,3 +341,34 @@ def test_checksum_header_goes_with_signed_chunks() -> None:
     body = encode_chunks([DATA], seed=SEED)
     headers = streaming(x_amz_checksum_crc32=b64(value_of("CRC32")))
     assert take(make(headers, STREAMING, length=None), body)[1].checksum == Checksum("CRC32", value_of("CRC32"))
+
+
+@pytest.mark.parametrize("algorithm", ["", *checksums.ALGORITHMS])
+@pytest.mark.parametrize("payload_hash", [UNSIGNED, hashlib.sha256(DATA).hexdigest()])
+def test_the_slowest_hash_may_be_fed_beside_the_others(algorithm: str, payload_hash: str) -> None:
+    def payload() -> Payload:
+        return make(payload_hash=payload_hash, default_algorithm=algorithm)
+
+    apart = payload()
+    hasher = apart.split()
+    assert hasher is not None
+    for piece in (DATA[:4], DATA[4:]):
+        hasher(piece)
+    assert take(apart, DATA[:4], DATA[4:]) == take(payload(), DATA)
+
+
+def test_what_is_hashed_apart_is_verified_all_the_same() -> None:
+    wrong = make(payload_hash=hashlib.sha256(b"other").hexdigest())
+    hasher = wrong.split()
+    assert hasher is not None
+    hasher(DATA)
+    assert refused_after(wrong, DATA).code == "XAmzContentSHA256Mismatch"
+    wrong = make({"content-md5": b64(hashlib.md5(b"other").digest())})
+    hasher = wrong.split()
+    assert hasher is not None
+    hasher(DATA)
+    assert refused_after(wrong, DATA).code == "BadDigest"
+
+
+def test_of_chunks_nothing_can_be_hashed_apart() -> None:
+    assert make(streaming(), STREAMING).split() is None

@@ -8,6 +8,7 @@ counted.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import CancelledError, Deferred, execute
 from twisted.internet.task import Clock
 
 from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
@@ -39,6 +40,65 @@ def client(data: Path) -> Client:
     client = open_client(data)
     fired(client.store.create_bucket("bucket"))
     return client
+
+
+def put_pieces(client: Client, key: str, pieces: list[bytes], body: Body | None = None) -> ObjectInfo:
+    """As `Client.put`, piece by piece: what is large enough to be written and hashed beside each other, is."""
+    writer = client.store.put_object(
+        "bucket", key, body or Body(), attributes=Attributes(), condition=ALWAYS, length=sum(map(len, pieces))
+    )
+    for piece in pieces:
+        fired(writer.write(piece))
+    info: ObjectInfo = fired(writer.commit())
+    return info
+
+
+@pytest.mark.parametrize("sizes", [[1], [300_000], [300_000, 1], [1, 300_000], [300_000] * 4, [9_000_000, 7]])
+def test_a_body_in_pieces_is_the_same_object(client: Client, sizes: list[int]) -> None:
+    pieces = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+    whole = b"".join(pieces)
+    info = put_pieces(client, "key", pieces)
+    assert info == client.info("key")
+    assert (info.etag, info.size) == (hashlib.md5(whole).hexdigest(), len(whole))
+    assert client.get("key") == whole
+    with pytest.raises(S3Error, match="BadDigest"):
+        put_pieces(client, "key", [*pieces, b"other"], Body(error=S3Error("BadDigest")))
+    assert client.get("key") == whole
+
+
+def test_nothing_is_thrown_away_before_both_halves_are_done(data: Path) -> None:
+    """Who gives up while a piece is written and hashed waits for the slower of the two."""
+    hops: list[tuple[Deferred[Any], Callable[[], Any]]] = []
+
+    def hop(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        if not started:
+            return execute(function, *args)
+        hops.append((Deferred(), lambda: function(*args)))
+        return hops[-1][0]
+
+    def run(at: int) -> None:
+        deferred, work = hops.pop(at)
+        execute(work).chainDeferred(deferred)
+
+    started = False
+    store = FilesystemStore(str(data), hop, Clock())
+    fired(store.start())
+    fired(store.create_bucket("bucket"))
+    started = True
+    writer = store.put_object("bucket", "key", Body(), attributes=Attributes(), condition=ALWAYS, length=None)
+    writing = writer.write(b"x" * 300_000)
+    assert len(hops) == 2, "writing and hashing"
+    run(0)
+    writing.addErrback(lambda failure: failure.trap(CancelledError))
+    writing.cancel()
+    aborting = writer.abort()
+    assert len(hops) == 1, "only the other half"
+    assert list(data.glob(".zs3/tmp/*/[!o]*"))
+    run(0)
+    run(0)
+    fired(aborting)
+    assert not hops
+    assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
 
 
 def crash_at(data: Path, operation: Callable[[Client], Any], step: int) -> bool:
@@ -76,6 +136,14 @@ def put_over(client: Client) -> None:
     client.put("key", b"new", attributes=Attributes({}, {"k": "v" * 3000}))
 
 
+def put_small(client: Client) -> None:
+    client.put("key", b"new")
+
+
+def put_in_pieces(client: Client) -> None:
+    put_pieces(client, "key", [b"x" * 300_000, b"y" * 300_000, b"z"])
+
+
 def put_new_deep(client: Client) -> None:
     client.put("new/deep/key", b"new")
 
@@ -103,6 +171,8 @@ def copy(client: Client) -> None:
 OLD = {"key": b"old", "dir": b"beside", "dir/a/b": b"below"}
 OUTCOMES: dict[Callable[[Client], None], dict[str, bytes | None]] = {
     put_over: {"key": b"new"},
+    put_small: {"key": b"new"},
+    put_in_pieces: {"key": b"x" * 300_000 + b"y" * 300_000 + b"z"},
     put_new_deep: {"new/deep/key": b"new"},
     displace: {"key/below": b"new"},
     create_only: {"new/deep/key": b"new"},

@@ -109,7 +109,7 @@ def test_the_type_of_a_plain_file_is_guessed_from_its_name(key: str, kind: str) 
 
 def test_a_record_describes_one_size_and_time(tmp_path: os.PathLike[str]) -> None:
     status = os.stat(tmp_path)
-    record = Record(0, 0, b"d" * 16).stamped(status)
+    record = Record(0, 0, b"d" * 16).stamped(status.st_size, status.st_mtime_ns)
     assert record.describes(status)
     assert not replace(record, size=record.size + 1).describes(status)
     assert not replace(record, mtime_ns=record.mtime_ns + 1).describes(status)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from zs3 import checksums
@@ -83,6 +84,17 @@ class Payload:
         elif algorithm:
             self._checksum = checksums.new(algorithm)
             self._hashers.append(self._checksum)
+
+    def split(self) -> Callable[[bytes], object] | None:
+        """Leave the slowest hash to who calls, before the first byte: what is returned must be fed as `feed` is.
+
+        None for aws-chunked, whose bytes must be decoded first.
+        """
+        if self._decoder is not None:
+            return None
+        slowest = self._sha or self._md5
+        self._hashers.remove(slowest)
+        return slowest.update
 
     def feed(self, data: bytes, /) -> list[bytes | memoryview]:
         """Take bytes of the body, give the object's bytes they hold.

@@ -22,6 +22,7 @@ from typing import Any
 
 from zs3.errors import S3Error
 from zs3.store import directory, kernel, layout, locks, paths, records
+from zs3.store.calls import AT_ONCE, WAITING, Calls, Status, is_local
 from zs3.store.durability import Durability
 from zs3.store.interface import BucketInfo
 from zs3.store.internals import Internals, Staging, remove_tree
@@ -39,14 +40,20 @@ class Bucket:
     """A bucket opened for one operation.
 
     :ivar fd: its directory.
+    :ivar status: of that; it only tells which directory it is.
+    :ivar calls: how what is in it and the lock file may be looked at.
     :ivar id: its id, or "" for one that was never written to.
     :ivar home: the directory of its internals.
     """
 
-    def __init__(self, buckets: Buckets, name: str, fd: int, identifier: str) -> None:
+    def __init__(
+        self, buckets: Buckets, name: str, fd: int, status: os.stat_result | Status, calls: Calls, identifier: str
+    ) -> None:
         self._buckets = buckets
         self.name = name
         self.fd = fd
+        self.status = status
+        self.calls = calls
         self.id = identifier
         self.home = buckets.home(identifier)
 
@@ -61,15 +68,12 @@ class Bucket:
         """
         start, length = (0, 0) if key is None else (locks.offset(key), 1)
         try:
-            lock = self._buckets.internals.locked(os.path.join(self.home, b"lock"), start, length)
-            lock.__enter__()
+            fd = self._buckets.internals.open_lock(self.home + b"/lock", self.calls)
         except FileNotFoundError:
             self._buckets.forget(self.id)
             raise locks.WouldBlock from None
-        try:
+        with locks.held(fd, start, length, self.calls):
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def staging(self) -> Staging:
         """Where files for this bucket are prepared: on its own file system."""
@@ -81,7 +85,7 @@ class Bucket:
             now = os.stat(self._buckets.path(self.name))
         except OSError:
             return True
-        return not os.path.samestat(now, os.fstat(self.fd))
+        return (now.st_dev, now.st_ino) != (self.status.st_dev, self.status.st_ino)
 
 
 class Buckets:
@@ -97,6 +101,9 @@ class Buckets:
         self._recognised: set[tuple[str, int, int, str]] = set()
         self._stagings: dict[tuple[int, int], Staging] = {}
         self._finding_out = threading.Lock()
+        #: the device of the data directory if it is local, and the buckets that were on it when they were last opened
+        self._local_device = -1
+        self._local: set[str] = set()
 
     def path(self, name: str) -> bytes:
         return os.path.join(self._data, name.encode())
@@ -117,19 +124,22 @@ class Buckets:
         """
         if not _NAME.fullmatch(name):
             raise S3Error("NoSuchBucket", BucketName=name)
+        calls = AT_ONCE if name in self._local else WAITING
         try:
             # A symlink here is the administrator's way to have a bucket elsewhere, and is followed.
-            fd = os.open(self.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = calls.open_bucket(self.path(name))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
                 raise S3Error("NoSuchBucket", BucketName=name) from None
             raise
-        with paths.opened(fd):
-            identifier, current = self._identify(fd, name)
+        with calls.opened(fd):
+            status = calls.status(fd)
+            calls = self._calls(name, status.st_dev)
+            identifier, current = self._identify(fd, status, name, calls)
             if claim and not current:
                 with self._naming():
                     identifier = self._claim(fd, name)
-            bucket = Bucket(self, name, fd, identifier)
+            bucket = Bucket(self, name, fd, status, calls, identifier)
             try:
                 yield bucket
             except FileNotFoundError as error:
@@ -138,12 +148,21 @@ class Buckets:
                     raise S3Error("NoSuchBucket", BucketName=name) from error
                 raise
 
-    def _identify(self, fd: int, name: str) -> tuple[str, bool]:
+    def _calls(self, name: str, device: int) -> Calls:
+        """How the files of a bucket may be looked at: at once if they and our own are on one local file system."""
+        if device == self._local_device:
+            self._local.add(name)
+            return AT_ONCE
+        self._local.discard(name)
+        return WAITING
+
+    def _identify(
+        self, fd: int, status: os.stat_result | Status, name: str, calls: Calls = WAITING
+    ) -> tuple[str, bool]:
         """The id that is this directory's own, or "", and whether what is recorded of it is up to date."""
-        identifier = _read_id(fd)
+        identifier = _read_id(fd, calls)
         if not identifier:
             return "", False
-        status = os.fstat(fd)
         here = (identifier, status.st_dev, status.st_ino, name)
         if here in self._recognised:
             return identifier, True
@@ -155,7 +174,9 @@ class Buckets:
             self._recognised.add(here)
         return identifier, current
 
-    def _is_own(self, record: dict[str, Any], identifier: str, name: str, fd: int, status: os.stat_result) -> bool:
+    def _is_own(
+        self, record: dict[str, Any], identifier: str, name: str, fd: int, status: os.stat_result | Status
+    ) -> bool:
         """Whether the directory is the one that the id was given to, perhaps renamed."""
         if record["inode"] != status.st_ino:
             return False
@@ -171,7 +192,8 @@ class Buckets:
         # as the roots of two mounts may.
         try:
             with paths.opened(os.open(self.path(record["name"]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as other:
-                return _read_id(other) != identifier or os.path.samestat(os.fstat(other), status)
+                found = os.fstat(other)
+                return _read_id(other) != identifier or (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
         except OSError:
             return True
 
@@ -190,10 +212,10 @@ class Buckets:
 
     def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:
         """Give a directory an id of its own, or bring its record up to date.  The caller holds `_naming`."""
-        identifier, current = self._identify(fd, name)
+        status = os.fstat(fd)
+        identifier, current = self._identify(fd, status, name)
         if current:
             return identifier
-        status = os.fstat(fd)
         known = self._read_record(identifier) if identifier else None
         if known is not None:
             created_ns = known["created_ns"]
@@ -228,8 +250,10 @@ class Buckets:
 
     def staging_for(self, bucket: Bucket) -> Staging:
         """Where files for a bucket are prepared: in the data directory, if they can be renamed from there."""
-        status = os.fstat(bucket.fd)
-        identity = (status.st_dev, status.st_ino)
+        identity = (bucket.status.st_dev, bucket.status.st_ino)
+        known = self._stagings.get(identity)
+        if known is not None:
+            return known
         with self._finding_out:
             if identity not in self._stagings:
                 staging = self.shared
@@ -268,6 +292,8 @@ class Buckets:
         """
         self.internals.make_directory(os.path.join(self._base, b"buckets"))
         self.shared.start()
+        with paths.opened(os.open(self._data, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
+            self._local_device = os.fstat(fd).st_dev if is_local(fd) else -1
         for name, path in self._directories(report):
             if not _NAME.fullmatch(name):
                 report(f"the directory {name!r} is no bucket: a bucket's name has letters, digits and . _ - only")
@@ -352,8 +378,7 @@ class Buckets:
         _remove_empty(bucket.fd)
         if set(os.listdir(bucket.fd)) - {os.fsdecode(layout.INTERNAL)}:
             raise S3Error("BucketNotEmpty", "There are files in the bucket that are no objects.")
-        status = os.fstat(bucket.fd)
-        inner = self._stagings.pop((status.st_dev, status.st_ino), None)
+        inner = self._stagings.pop((bucket.status.st_dev, bucket.status.st_ino), None)
         if inner is not None and inner is not self.shared:
             inner.stop()
         # Without its internals an empty bucket is a fresh one: a crash here leaves nothing that could be adopted.
@@ -369,9 +394,9 @@ class Buckets:
         self._durability.flush_path(self._data)
 
 
-def _read_id(fd: int) -> str:
+def _read_id(fd: int, calls: Calls = WAITING) -> str:
     try:
-        text = os.getxattr(fd, ATTRIBUTE)
+        text = calls.get_attribute(fd, ATTRIBUTE)
     except OSError:
         try:
             with paths.opened(paths.open_below(fd, (layout.INTERNAL, b"id"), paths.READ)) as file:

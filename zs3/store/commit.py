@@ -29,6 +29,9 @@ from zs3.store.layout import KeyPath
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
 
+#: Nothing is asked of what is there.
+ALWAYS = WriteCondition()
+
 _TRIES = 64
 #: errno of a name that is no longer, or no longer not, what it was
 _MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY)
@@ -92,7 +95,7 @@ class _Obstacle(Exception):
 def _open_parent(bucket: Bucket, path: KeyPath, mode: int) -> int:
     """The directory of a key, made with all above it where missing; an fd."""
     try:
-        return paths.open_below(bucket.fd, path.parent, paths.DIRECTORY)
+        return bucket.calls.open_directory(bucket.fd, path.parent)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise
@@ -163,6 +166,19 @@ def _current(place: Place, kept: Records, key: str) -> tuple[ObjectInfo, list[by
     return None
 
 
+def _check_current(bucket: Bucket, place: Place, key: str, condition: WriteCondition) -> list[bytes]:
+    """Check the condition; the sidecars that are rubbish once the object as it is has gone.
+
+    The object is only opened where it matters what it is.
+    """
+    kept = bucket.records()
+    if condition == ALWAYS and not kept.has_sidecars(bucket.calls):
+        return []
+    current, rubbish = _current(place, kept, key) or (None, [])
+    check(condition, current)
+    return rubbish
+
+
 def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
     """Whether a mutation may happen.
 
@@ -172,7 +188,7 @@ def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
     """
     if condition.if_none_match and current is not None:
         raise S3Error("PreconditionFailed", Condition="If-None-Match")
-    if condition == WriteCondition() or condition.if_none_match:
+    if condition == ALWAYS or condition.if_none_match:
         return
     if current is None:
         raise S3Error("NoSuchKey")
@@ -208,7 +224,7 @@ def publish(
                 raise
             _check_bucket(bucket)
             continue
-        with paths.opened(parent):
+        with bucket.calls.opened(parent):
             with bucket.locked(key):
                 way = _publish_locked(bucket, parent, path, staged, condition, mode)
             if way is not None:
@@ -225,7 +241,7 @@ def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], 
     :param way: the names from its parent directory to the one that it was put in.
     """
     if not way:
-        durability.settle(bucket.fd, path.parent, parent)
+        durability.settle(bucket.fd, path.parent, parent, bucket.calls)
         return
     try:
         fd = paths.open_below(parent, way, paths.DIRECTORY)
@@ -243,15 +259,13 @@ def _publish_locked(
 
     :returns: the names from its parent directory to the one it was put in; None if the place has changed: look again.
     """
-    kept = bucket.records()
     with _place(parent, path) as place:
-        found = _current(place, kept, path.key)
-        current, rubbish = found or (None, [])
-        check(condition, current)
-        natural = paths.look(parent, path.name)
-        beside = paths.look(place.beside, place.beside_name) if place.beside >= 0 else None
-    if current is not None and current.mtime_ns == staged.record.mtime_ns:
-        staged.seal(staged.record, kept, path.key, differ_from=current.mtime_ns)
+        rubbish = _check_current(bucket, place, path.key, condition)
+        natural = bucket.calls.look(parent, path.name)
+        beside = bucket.calls.look(place.beside, place.beside_name) if place.beside >= 0 else None
+    for status in (natural, beside):
+        if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
+            staged.seal(staged.record, bucket.records(), path.key, differ_from=status.st_mtime_ns)
     use_natural = paths.is_file(natural) or (natural is None and beside is None)
     with _place(parent, path, make=None if use_natural else mode) as place:
         directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
@@ -309,26 +323,26 @@ def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Dura
     """
     path = layout.encode(key)
     parent, names = _deepest(bucket, path.parent)
-    with paths.opened(parent):
+    calls = bucket.calls
+    found = False
+    with calls.opened(parent):
         if names != path.parent:
             check(condition, None)
             # It may have been deleted, and its directories pruned, by one who has not made that durable yet.
             durability.flush(parent)
             return False
-        kept = bucket.records()
         with bucket.locked(key), _place(parent, path) as place:
-            found = _current(place, kept, key)
-            check(condition, found[0] if found else None)
-            if found is not None:
-                for directory, name in ((place.beside, place.beside_name), (parent, path.name)):
-                    if directory >= 0 and paths.is_file(paths.look(directory, name)):
-                        os.unlink(name, dir_fd=directory)
+            rubbish = _check_current(bucket, place, key, condition)
+            for directory, name in ((place.beside, place.beside_name), (parent, path.name)):
+                if directory >= 0 and paths.is_file(calls.look(directory, name)):
+                    os.unlink(name, dir_fd=directory)
+                    found = True
             if place.beside not in (parent, -1):
                 durability.flush(place.beside)
         durability.flush(parent)
-    if found is None:
+    if not found:
         return False
-    records.remove_sidecars(found[1])
+    records.remove_sidecars(rubbish)
     _prune(bucket, (*path.parent, *path.beside[:-1]))
     return True
 
@@ -337,7 +351,7 @@ def _deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes
     """The deepest directory that exists on a way from the bucket: its fd, and the way to it."""
     while True:
         try:
-            return paths.open_below(bucket.fd, names, paths.DIRECTORY), names
+            return bucket.calls.open_directory(bucket.fd, names), names
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) or not names:
                 raise
@@ -348,7 +362,7 @@ def _prune(bucket: Bucket, names: tuple[bytes, ...]) -> None:
     """Remove directories that a deletion left empty, from the deepest up.  Nothing is lost if a crash undoes it."""
     while names:
         try:
-            with paths.opened(paths.open_below(bucket.fd, names[:-1], paths.DIRECTORY)) as parent:
+            with bucket.calls.opened(bucket.calls.open_directory(bucket.fd, names[:-1])) as parent:
                 os.rmdir(names[-1], dir_fd=parent)
         except OSError as error:
             if error.errno != errno.ENOENT:

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, fail, succeed
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, DeferredSemaphore, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store import posix
+from zs3.store.buckets import Bucket
 from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     Attributes,
@@ -52,6 +56,8 @@ _T = TypeVar("_T")
 
 #: Raw bytes gathered before they are worth a hop.
 _GATHER = 256 * 1024
+#: What takes so long to sync that others who wait for the same key shall not wait for that too.
+_LARGE = 8 * 1024 * 1024
 _FIRST_DELAY_S = 0.001
 _LAST_DELAY_S = 0.05
 _PATIENCE_S = 10.0
@@ -72,6 +78,11 @@ def _shielded(work: Deferred[_T]) -> Deferred[_T]:
 
     work.addBoth(relay)
     return outer
+
+
+def _slow_down(failure: Failure) -> NoReturn:
+    failure.trap(WouldBlock)
+    raise S3Error("SlowDown") from None
 
 
 @implementer(IObjectReader)
@@ -139,6 +150,11 @@ class FileReader(Reader):
         return self._found.fd
 
 
+def _feed(hasher: Callable[[bytes], object], pieces: list[bytes]) -> None:
+    for piece in pieces:
+        hasher(piece)
+
+
 @implementer(IWriter)
 class Writer:
     """A body on its way to a target, written and hashed in threads."""
@@ -152,41 +168,55 @@ class Writer:
         self._gathered: list[bytes] = []
         self._size = 0
         self._staged: StagedFile | None = None
+        self._hash: Callable[[bytes], object] | None = None
+        self._begun_hashing = False
         self._digests: Digests | None = None
         self._over = False
         # One thread at a time may touch the file: who cancels must wait for it before throwing the file away.
         self._turn = DeferredLock()
 
     def _step(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        work: Deferred[_T] = self._turn.run(
-            lambda: Deferred.fromCoroutine(self._store.patiently(function, *args, **kwargs))
-        )
-        return _shielded(work)
+        work: Deferred[_T] = self._turn.run(lambda: self._store.patiently(function, *args, **kwargs))
+        return work
 
     def open(self) -> Deferred[None]:
-        return self._step(self._begin).addCallback(lambda _: None)
+        return _shielded(self._step(self._begin))
 
     def write(self, data: bytes) -> Deferred[None]:
         self._gathered.append(data)
         self._size += len(data)
-        if self._size < _GATHER:
-            return succeed(None)
-        return self._step(self._flush).addCallback(lambda _: None)
+        return succeed(None) if self._size < _GATHER else _shielded(self._turn.run(self._pass_on))
+
+    def _pass_on(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._flush())
+
+    async def _flush(self) -> None:
+        """Write what was gathered, and hash it beside that, in two threads."""
+        if not self._begun_hashing:
+            self._begun_hashing, self._hash = True, self._ingest.split()
+        pieces, self._gathered, self._size = self._gathered, [], 0
+        work = [self._store.patiently(self._take, pieces)]
+        if self._hash is not None:
+            work.append(self._store.call(_feed, self._hash, pieces))
+        # Both are over, whatever comes of one: nothing may be closed under the other.
+        for succeeded, outcome in await DeferredList(work, consumeErrors=True):
+            if not succeeded and isinstance(outcome, Failure):
+                outcome.raiseException()
 
     def commit(self) -> Deferred[Any]:
-        return _shielded(Deferred.fromCoroutine(self._commit()))
+        if self._staged is not None and self._staged.size > _LARGE:
+            work = self._step(self._seal).addCallback(lambda _: self._publish())
+        else:
+            # A body that was not worth a hop before is written, sealed and published in this one.
+            work = self._publish()
+        return _shielded(work.addErrback(self._give_up))
 
-    async def _commit(self) -> Any:
-        small = self._staged is None
-        try:
-            if not small:
-                await self._step(self._seal)
-            async with self._turn:
-                # A small body is written, sealed and published in one hop.
-                return await self._store.mutate(self._name, self._finish)
-        except BaseException:
-            await self.abort()
-            raise
+    def _publish(self) -> Deferred[Any]:
+        work: Deferred[Any] = self._turn.run(self._store.mutate, self._name, self._finish)
+        return work
+
+    def _give_up(self, failure: Failure) -> Deferred[Failure]:
+        return self.abort().addCallback(lambda _: failure)
 
     def abort(self) -> Deferred[None]:
         self._over = True
@@ -194,30 +224,43 @@ class Writer:
 
     # In a thread, and each again where it met `WouldBlock`:
 
-    def _begin(self) -> StagedFile:
+    def _begin(self) -> None:
+        with self._target.opened() as bucket:
+            self._begun(bucket)
+
+    def _seal(self) -> None:
+        with self._target.opened() as bucket:
+            self._sealed(bucket)
+
+    def _finish(self) -> ObjectInfo | PartInfo:
+        with self._target.opened() as bucket:
+            return self._target.publish(bucket, self._sealed(bucket))
+
+    def _begun(self, bucket: Bucket) -> StagedFile:
         if self._over:
             raise ValueError("the writer was given up")
         if self._staged is None:
-            self._staged = self._target.begin()
+            self._staged = self._target.begin(bucket)
         return self._staged
 
-    def _flush(self) -> StagedFile:
-        staged = self._begin()
-        pieces, self._gathered, self._size = self._gathered, [], 0
-        for piece in pieces:
-            staged.write(self._ingest.feed(piece))
-        return staged
-
-    def _seal(self) -> StagedFile:
-        staged = self._flush()
+    def _sealed(self, bucket: Bucket) -> StagedFile:
+        staged = self._begun(bucket)
         if self._digests is None:
+            pieces, self._gathered = self._gathered, []
+            self._take(pieces)
+            if self._hash is not None:
+                _feed(self._hash, pieces)
             self._digests = self._ingest.finish()
         if not staged.sealed:
-            self._target.seal(staged, self._digests)
+            self._target.seal(bucket, staged, self._digests)
         return staged
 
-    def _finish(self) -> ObjectInfo | PartInfo:
-        return self._target.publish(self._seal())
+    def _take(self, pieces: list[bytes]) -> None:
+        if self._staged is None or self._over:
+            self._begin()
+        assert self._staged is not None  # noqa: S101 - for mypy: it has begun
+        for piece in pieces:
+            self._staged.write(self._ingest.feed(piece))
 
     def _discard(self) -> None:
         if self._staged is not None:
@@ -259,7 +302,8 @@ class FilesystemStore:
         self._hop = hop
         self._clock = clock
         self._copies = DeferredSemaphore(copies)
-        self._queues: dict[tuple[str, str], DeferredLock] = {}
+        #: by name, what waits until the mutation that is under way has ended
+        self._queues: dict[tuple[str, str], deque[Callable[[], None]]] = {}
 
     def _report(self, message: str) -> None:
         self._log.warn("{message}", message=message)
@@ -290,57 +334,71 @@ class FilesystemStore:
         """Run a function of the blocking store in a thread."""
         return self._hop(posix.call, function, *args, **kwargs)
 
-    async def _retry(self, deadline: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def _retry(self, deadline: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
         """Call until it does not block; the thread is given back between the tries.
 
         :param deadline: on the clock, in seconds; after it, `WouldBlock`.
         """
+
+        def blocked(failure: Failure) -> Deferred[_T]:
+            failure.trap(WouldBlock)
+            return Deferred.fromCoroutine(self._try_again(deadline, function, *args, **kwargs))
+
+        return self.call(function, *args, **kwargs).addErrback(blocked)
+
+    async def _try_again(self, deadline: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         delay = _FIRST_DELAY_S
-        while True:
-            try:
-                return await self.call(function, *args, **kwargs)
-            except WouldBlock:
-                if self._clock.seconds() >= deadline:
-                    raise
+        while self._clock.seconds() < deadline:
             # Jitter, so that two daemons do not meet again and again.
             await deferLater(self._clock, delay * random.uniform(0.5, 1.5))  # noqa: S311
             delay = min(delay * 2, _LAST_DELAY_S)
+            with suppress(WouldBlock):
+                return await self.call(function, *args, **kwargs)
+        raise WouldBlock
 
-    async def patiently(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def patiently(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
         """Call what takes a lock for a moment; SlowDown if that is not had in time."""
-        try:
-            return await self._retry(self._clock.seconds() + _PATIENCE_S, function, *args, **kwargs)
-        except WouldBlock:
-            raise S3Error("SlowDown") from None
+        deadline = self._clock.seconds() + _PATIENCE_S
+        return self._retry(deadline, function, *args, **kwargs).addErrback(_slow_down)
 
-    async def mutate(
+    def mutate(
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
+    ) -> Deferred[_T]:
         """The same in the order of arrival within this process.
 
         :param name: of the queue, e.g. bucket and key.
         """
+        result: Deferred[_T] = Deferred()
         deadline = self._clock.seconds() + _PATIENCE_S
-        queue = self._queues.setdefault(name, DeferredLock())
-        async with queue:
-            try:
-                return await self._retry(deadline, function, *args, **kwargs)
-            except WouldBlock:
-                raise S3Error("SlowDown") from None
-            finally:
-                if not queue.waiting:
-                    self._queues.pop(name, None)
+
+        def begin() -> None:
+            self._retry(deadline, function, *args, **kwargs).addErrback(_slow_down).addBoth(end)
+
+        def end(outcome: Any) -> None:
+            if waiting := self._queues[name]:
+                waiting.popleft()()
+            else:
+                del self._queues[name]
+            result.callback(outcome)
+
+        queue = self._queues.get(name)
+        if queue is None:
+            self._queues[name] = deque()
+            begin()
+        else:
+            queue.append(begin)
+        return result
 
     def _mutate(
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
-        return _shielded(Deferred.fromCoroutine(self.mutate(name, function, *args, **kwargs)))
+        return _shielded(self.mutate(name, function, *args, **kwargs))
 
     def _mutate_slowly(
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
         """The same for what copies: threads must be left for others."""
-        return _shielded(self._copies.run(lambda: Deferred.fromCoroutine(self.mutate(name, function, *args, **kwargs))))
+        return _shielded(self._copies.run(lambda: self.mutate(name, function, *args, **kwargs)))
 
     # Buckets
 

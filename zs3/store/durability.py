@@ -10,7 +10,8 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 
-from zs3.store import kernel, paths
+from zs3.store import paths
+from zs3.store.calls import WAITING, Calls
 
 #: Directories remembered; some 100 bytes each.
 _KNOWN_MAX = 100_000
@@ -54,7 +55,7 @@ class Durability:
             with paths.opened(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
                 self.flush(fd)
 
-    def settle(self, bucket: int, names: Sequence[bytes], parent: int) -> None:
+    def settle(self, bucket: int, names: Sequence[bytes], parent: int, calls: Calls = WAITING) -> None:
         """Make the entries of a directory durable, and its own and all above it up to the bucket's directory.
 
         The ancestors are fsynced once: what this process has seen durable is known by device, inode and generation.
@@ -69,7 +70,7 @@ class Durability:
         self.flush(parent)
         if not names:
             return
-        identity = _identity(parent)
+        identity = _identity(parent, calls)
         if identity is not None and identity in self._known:
             return
         for depth in range(len(names)):
@@ -86,9 +87,9 @@ class Durability:
             self._known[identity] = None
 
 
-def _identity(fd: int) -> tuple[int, int, int] | None:
-    generation = kernel.generation(fd)
+def _identity(fd: int, calls: Calls) -> tuple[int, int, int] | None:
+    generation = calls.generation(fd)
     if generation is None:
         return None
-    status = os.fstat(fd)
+    status = calls.status(fd)
     return status.st_dev, status.st_ino, generation

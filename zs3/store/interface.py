@@ -84,6 +84,13 @@ class Ingest(Protocol):
     def feed(self, data: bytes, /) -> Iterable[bytes | memoryview]:
         """Take raw bytes, give the object's bytes they hold.  Raises `S3Error` for what cannot be right."""
 
+    def split(self) -> Callable[[bytes], object] | None:
+        """Before the first byte: a part of the hashing that may be done beside `feed`, in another thread.
+
+        What is returned takes the same bytes as `feed`, in the same order, all of them before `finish`.  None: `feed`
+        does everything.
+        """
+
     def finish(self) -> Digests:
         """There is no more: verify length, signatures and checksums (`S3Error`), give the digests."""
 

@@ -9,6 +9,7 @@ the directories are entered without following any, and used by descriptor.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from zs3.store import kernel, layout, locks, paths
+from zs3.store.calls import WAITING, Calls
 from zs3.store.durability import Durability
 
 _START_TRIES = 1000
@@ -30,11 +32,13 @@ class Internals:
     So daemons of two users can share it.
 
     :ivar durability: of the whole store.
+    :ivar keeping: the numbers of the devices that were seen to keep attributes.
     """
 
     def __init__(self, data: bytes, durability: Durability) -> None:
         status = os.stat(data)
         self.durability = durability
+        self.keeping: set[int] = set()
         self._gid = status.st_gid
         self._directory_mode = stat.S_IMODE(status.st_mode) & 0o2777 | 0o700
         self._file_mode = stat.S_IMODE(status.st_mode) & 0o666 | 0o600
@@ -99,19 +103,25 @@ class Internals:
             raise
         self.durability.flush_path(os.path.dirname(path))
 
+    def open_lock(self, path: bytes, calls: Calls = WAITING) -> int:
+        """The fd of the lock file at `path`, made where missing.
+
+        :raises FileNotFoundError: its directory is gone.
+        """
+        try:
+            return calls.open_lock(path)
+        except FileNotFoundError:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_CREAT, self._file_mode)
+            self._own(fd, self._file_mode)
+            return fd
+
     def locked(self, path: bytes, start: int = 0, length: int = 0) -> AbstractContextManager[None]:
         """Hold a lock on bytes of the file at `path`, made where missing, for a block; see `locks.held`.
 
         :raises WouldBlock: another holds it.
         :raises FileNotFoundError: its directory is gone.
         """
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            fd = os.open(path, flags)
-        except FileNotFoundError:
-            fd = os.open(path, flags | os.O_CREAT, self._file_mode)
-            self._own(fd, self._file_mode)
-        return locks.held(fd, start, length)
+        return locks.held(self.open_lock(path), start, length)
 
 
 class Staging:
@@ -131,6 +141,8 @@ class Staging:
         self._fds: list[int] = []
         self._temporary = self._trash = self.uploads = self._own = b""
         self._owner = -1
+        # The directory has a random name and one process in it.
+        self._numbers = itertools.count()
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
@@ -176,8 +188,13 @@ class Staging:
 
     def create(self, mode: int) -> tuple[int, bytes]:
         """A new temporary file of exactly this mode: its fd, open for reading and writing, and its path."""
-        path = self.path()
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        path = self._name() if self._own else self.path()
+        try:
+            fd = os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            path = self.path()
+            fd = os.open(path, flags, 0o600)
         if mode != 0o600:
             os.fchmod(fd, mode)
         return fd, path
@@ -189,7 +206,10 @@ class Staging:
                 if not os.path.isdir(self._own):
                     # Never started, or somebody has cleared the directory away.
                     self.start()
-        return os.path.join(self._own, secrets.token_hex(8).encode())
+        return self._name()
+
+    def _name(self) -> bytes:
+        return b"%b/%x" % (self._own, next(self._numbers))
 
     def discard(self, path: bytes) -> None:
         """Make a directory invisible at once and for good, then remove it.  Gone already: nothing to do."""

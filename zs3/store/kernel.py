@@ -36,7 +36,7 @@ _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
 _RESOLVE_CACHED = 0x20
 _FALLOC_FL_KEEP_SIZE = 0x01
-_FS_IOC_GETVERSION = 0x80087601
+GETVERSION = 0x80087601
 _RENAME_NOREPLACE = 1
 #: struct flock of fcntl(2) with 64-bit offsets: type, whence, start, len, pid
 _FLOCK = struct.Struct("@hhqqi4x")
@@ -90,8 +90,11 @@ class CachedOpen:
     It leaves neither the directory nor its file system, follows no symlink, and never waits for a disk.
     """
 
-    def __init__(self, flags: int) -> None:
-        resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV | _RESOLVE_CACHED
+    def __init__(self, flags: int, *, beneath: bool = True) -> None:
+        """:param beneath: False: any path may be opened, symlinks are followed and mounts entered."""
+        resolve = _RESOLVE_CACHED
+        if beneath:
+            resolve |= _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV
         self._how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
         self._at, self._size = ctypes.addressof(self._how), ctypes.sizeof(self._how)
 
@@ -158,9 +161,14 @@ def generation(fd: int) -> int | None:
     Together with device and inode it names a directory for ever: inode numbers are used again.
     """
     try:
-        return int(struct.unpack("@l", fcntl.ioctl(fd, _FS_IOC_GETVERSION, b"\0" * struct.calcsize("@l")))[0])
+        return int(struct.unpack("@l", fcntl.ioctl(fd, GETVERSION, b"\0" * struct.calcsize("@l")))[0])
     except OSError:
         return None
+
+
+def write_lock(start: int, length: int) -> bytes:
+    """The struct flock of an exclusive lock."""
+    return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
 
 
 def try_lock(fd: int, start: int, length: int) -> bool:
@@ -169,7 +177,7 @@ def try_lock(fd: int, start: int, length: int) -> bool:
     It belongs to the open file description: it excludes threads and processes alike, and closing `fd` gives it back.
     """
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, write_lock(start, length))
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False

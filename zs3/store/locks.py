@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zs3.store import kernel, paths
+from zs3.store.calls import WAITING, Calls
 
 _RANGE = 1 << 62
 
@@ -25,14 +25,14 @@ def offset(name: str) -> int:
 
 
 @contextmanager
-def held(fd: int, start: int = 0, length: int = 0) -> Iterator[None]:
+def held(fd: int, start: int = 0, length: int = 0, calls: Calls = WAITING) -> Iterator[None]:
     """Hold a lock on bytes of an open file (length 0: all of it, whatever its size) for a block, and close the file.
 
     The file must have been opened for this: descriptors held open and shared by threads would not exclude each other.
 
     :raises WouldBlock: another holds it.
     """
-    with paths.opened(fd):
-        if not kernel.try_lock(fd, start, length):
+    with calls.opened(fd):
+        if not calls.try_lock(fd, start, length):
             raise WouldBlock
         yield

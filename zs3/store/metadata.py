@@ -100,9 +100,9 @@ class Record:
         """Whether the file is still as it was when the record was written."""
         return self.size == status.st_size and self.mtime_ns == status.st_mtime_ns
 
-    def stamped(self, status: os.stat_result) -> Record:
+    def stamped(self, size: int, mtime_ns: int) -> Record:
         """The same for a file of this size and modification time."""
-        return replace(self, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        return replace(self, size=size, mtime_ns=mtime_ns)
 
     def info(self, key: str) -> ObjectInfo:
         attributes = self.attributes

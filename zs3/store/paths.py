@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from zs3.store import kernel
 
@@ -22,6 +23,13 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 
 _have_openat2 = True
+
+
+class HasMode(Protocol):
+    """What `os.stat_result` tells of the kind of a file."""
+
+    @property
+    def st_mode(self) -> int: ...
 
 
 def _open_piece(directory: int, names: Sequence[bytes], flags: int) -> int:
@@ -109,7 +117,7 @@ def look(directory: int, name: bytes) -> os.stat_result | None:
         return None
 
 
-def is_file(status: os.stat_result | None) -> bool:
+def is_file(status: HasMode | None) -> bool:
     return status is not None and stat.S_ISREG(status.st_mode)
 
 

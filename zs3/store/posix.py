@@ -12,7 +12,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import ParamSpec, Protocol, TypeVar
 
 from zs3 import checksums
@@ -79,15 +79,18 @@ def call(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
 
 
 class Target(Protocol):
-    """What a body is being written to: an object or a part."""
+    """What a body is being written to: an object or a part, in a bucket that is opened once for several steps."""
 
-    def begin(self) -> StagedFile:
+    def opened(self) -> AbstractContextManager[Bucket]:
+        """The bucket, for a block in which the steps are done."""
+
+    def begin(self, bucket: Bucket) -> StagedFile:
         """Check that it can be written to, and make its temporary file."""
 
-    def seal(self, staged: StagedFile, digests: Digests) -> None:
+    def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
         """Make the temporary file durable with all that belongs to it."""
 
-    def publish(self, staged: StagedFile) -> ObjectInfo | PartInfo:
+    def publish(self, bucket: Bucket, staged: StagedFile) -> ObjectInfo | PartInfo:
         """Make it visible; may raise `WouldBlock` and be called again."""
 
 
@@ -196,7 +199,7 @@ class PosixStore:
     # Writing
 
     def stage(self, bucket: Bucket, length: int | None = None) -> StagedFile:
-        return StagedFile.create(bucket.staging(), self.durability, self.file_mode, length)
+        return StagedFile.create(bucket.staging(), self.durability, self.file_mode, length, bucket.calls)
 
     def publish(self, bucket: str, key: str, staged: StagedFile, condition: WriteCondition) -> ObjectInfo:
         """Make a sealed file the object of `key`; see `commit.publish`."""
@@ -399,7 +402,7 @@ class PosixStore:
             raise ValueError("what was assembled has not the size of its parts")
         kept = bucket.records()
         found = kept.read(staged.fd, status, key)
-        if found is not None and found == record.stamped(status):
+        if found is not None and found == record.stamped(status.st_size, status.st_mtime_ns):
             staged.resume(found, kept, key)
             return
         os.fchmod(staged.fd, self.file_mode)
@@ -427,21 +430,23 @@ class ObjectTarget:
         self._store, self._bucket, self._key = store, bucket, key
         self._attributes, self._condition, self._length = attributes, condition, length
 
-    def begin(self) -> StagedFile:
+    def opened(self) -> AbstractContextManager[Bucket]:
+        return self._store.buckets.opened(self._bucket, claim=True)
+
+    def begin(self, bucket: Bucket) -> StagedFile:
         check_key(self._key)
-        with self._store.buckets.opened(self._bucket, claim=True) as bucket:
-            if self._condition != WriteCondition():
-                # What fails now need not be sent; what decides is the same check under the key's lock.
-                commit.check(self._condition, lookup.find_info(bucket, self._key))
-            return self._store.stage(bucket, self._length)
+        if self._condition != commit.ALWAYS:
+            # What fails now need not be sent; what decides is the same check under the key's lock.
+            commit.check(self._condition, lookup.find_info(bucket, self._key))
+        return self._store.stage(bucket, self._length)
 
-    def seal(self, staged: StagedFile, digests: Digests) -> None:
-        with self._store.buckets.opened(self._bucket, claim=True) as bucket:
-            record = Record(digests.size, 0, digests.md5, 0, self._attributes, digests.checksum)
-            staged.seal(record, bucket.records(), self._key)
+    def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
+        record = Record(digests.size, 0, digests.md5, 0, self._attributes, digests.checksum)
+        staged.seal(record, bucket.records(), self._key)
 
-    def publish(self, staged: StagedFile) -> ObjectInfo:
-        return self._store.publish(self._bucket, self._key, staged, self._condition)
+    def publish(self, bucket: Bucket, staged: StagedFile) -> ObjectInfo:
+        store = self._store
+        return commit.publish(bucket, self._key, staged, self._condition, store.durability, store.directory_mode)
 
 
 class PartTarget:
@@ -453,21 +458,22 @@ class PartTarget:
         self._store, self._bucket, self._key = store, bucket, key
         self._upload_id, self._number, self._length = upload_id, number, length
 
-    def begin(self) -> StagedFile:
-        with self._store.buckets.opened(self._bucket, claim=True) as bucket:
-            uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
-            return self._store.stage(bucket, self._length)
+    def opened(self) -> AbstractContextManager[Bucket]:
+        return self._store.buckets.opened(self._bucket, claim=True)
 
-    def seal(self, staged: StagedFile, digests: Digests) -> None:
-        with self._store.buckets.opened(self._bucket) as bucket:
-            upload = uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
-            record = Record(digests.size, 0, digests.md5, checksum=digests.checksum)
-            staged.seal(record, upload.records(), str(self._number))
+    def _upload(self, bucket: Bucket) -> uploads.Upload:
+        return uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
 
-    def publish(self, staged: StagedFile) -> PartInfo:
-        with self._store.buckets.opened(self._bucket) as bucket:
-            upload = uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
-            return upload.put(self._number, staged)
+    def begin(self, bucket: Bucket) -> StagedFile:
+        self._upload(bucket)
+        return self._store.stage(bucket, self._length)
+
+    def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
+        record = Record(digests.size, 0, digests.md5, checksum=digests.checksum)
+        staged.seal(record, self._upload(bucket).records(), str(self._number))
+
+    def publish(self, bucket: Bucket, staged: StagedFile) -> PartInfo:
+        return self._upload(bucket).put(self._number, staged)
 
 
 @contextmanager

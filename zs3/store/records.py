@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from zs3.store import kernel, metadata
+from zs3.store.calls import WAITING, Calls, Status
 from zs3.store.interface import ObjectInfo
 from zs3.store.internals import Internals
 from zs3.store.metadata import Record
@@ -52,8 +53,8 @@ def warnings(fd: int) -> list[str]:
     return found
 
 
-def stamp(fd: int, record: Record, *, differ_from: int | None = None) -> Record:
-    """Set the modification time of a file after its last write, and give the record for it.
+def _stamp(fd: int, differ_from: int | None, calls: Calls) -> os.stat_result | Status:
+    """Set the modification time of a file after its last write: what it is like then.
 
     :param differ_from: the modification time that it must not have, in nanoseconds.
     """
@@ -63,7 +64,7 @@ def stamp(fd: int, record: Record, *, differ_from: int | None = None) -> Record:
     if now == differ_from:
         now += 1
     os.utime(fd, ns=(now, now))
-    return record.stamped(os.fstat(fd))
+    return calls.status(fd)
 
 
 class Records:
@@ -78,16 +79,32 @@ class Records:
         self._private = private
         self._internals = internals
 
-    def write(self, fd: int, record: Record, key: str) -> None:
-        """Keep the record of the open file `fd`, which is not yet visible.  The caller fsyncs `fd`."""
+    def write(
+        self, fd: int, record: Record, key: str, *, differ_from: int | None = None, calls: Calls = WAITING
+    ) -> Record:
+        """Set the time of the open file `fd`, which is not yet visible, and keep its record.  The caller fsyncs `fd`.
+
+        :param differ_from: the modification time that it must not have, in nanoseconds.
+        :returns: the record as it is kept, with that time.
+        """
+        status = _stamp(fd, differ_from, calls)
+        record = record.stamped(status.st_size, status.st_mtime_ns)
+        self._keep(fd, status.st_dev, record, key)
+        return record
+
+    def _keep(self, fd: int, device: int, record: Record, key: str) -> None:
         data = metadata.pack(record)
-        if len(data) <= _LONGEST and _set(fd, data):
+        if len(data) <= _LONGEST and self._set(fd, device, data):
             return
         name = secrets.token_bytes(16)
-        if _set(fd, metadata.pack_reference(record, name)):
+        if self._set(fd, device, metadata.pack_reference(record, name)):
             self._write_sidecar(os.path.join(self.directory, b"any"), name, data)
         else:
             self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), data)
+
+    def has_sidecars(self, calls: Calls) -> bool:
+        """Whether there may be any.  In most buckets there never was one."""
+        return calls.exists(self.directory)
 
     @property
     def _by_key(self) -> bytes:
@@ -97,6 +114,21 @@ class Records:
     def _has_by_key(self) -> bool:
         """One look, which spares one for each of the files that others dropped in."""
         return os.path.isdir(self._by_key)
+
+    def _set(self, fd: int, device: int, data: bytes) -> bool:
+        """Set the attribute, and see that it reads back, once for a device: some take one and keep nothing."""
+        keeping = self._internals.keeping
+        try:
+            os.setxattr(fd, ATTRIBUTE, data)
+            if device not in keeping:
+                if os.getxattr(fd, ATTRIBUTE) != data:
+                    return False
+                keeping.add(device)
+            return True
+        except OSError as error:
+            if error.errno not in REFUSED:
+                raise
+            return False
 
     def _write_sidecar(self, base: bytes, name: bytes, data: bytes) -> None:
         path = _sidecar(base, name)
@@ -170,17 +202,6 @@ def remove_sidecars(paths: Iterable[bytes]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             os.unlink(path)
-
-
-def _set(fd: int, data: bytes) -> bool:
-    """Set the attribute, and see that it reads back: some file systems take one and keep nothing."""
-    try:
-        os.setxattr(fd, ATTRIBUTE, data)
-        return os.getxattr(fd, ATTRIBUTE) == data
-    except OSError as error:
-        if error.errno not in REFUSED:
-            raise
-        return False
 
 
 def _sidecar(base: bytes, name: bytes) -> bytes:

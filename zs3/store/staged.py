@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from zs3.store import kernel, records
+from zs3.store.calls import WAITING, Calls
 from zs3.store.durability import Durability
 from zs3.store.internals import Staging
 from zs3.store.metadata import Record
@@ -32,16 +33,20 @@ class StagedFile:
     :ivar sealed: whether all was written and made durable.
     """
 
-    def __init__(self, fd: int, path: bytes, durability: Durability) -> None:
+    def __init__(
+        self, fd: int, path: bytes, durability: Durability, *, size: int | None = None, calls: Calls = WAITING
+    ) -> None:
+        """:param size: that of the file, if it is known."""
         self.fd = fd
         self.path = path
-        self.size = os.fstat(fd).st_size
+        self.size = os.fstat(fd).st_size if size is None else size
         self._length = self._reserved = 0
         self._record: Record | None = None
         self._visible = False
         self._durability = durability
         self._records: Records | None = None
         self._key = ""
+        self._calls = calls
 
     @property
     def sealed(self) -> bool:
@@ -55,12 +60,14 @@ class StagedFile:
         return self._record
 
     @classmethod
-    def create(cls, staging: Staging, durability: Durability, mode: int, length: int | None = None) -> StagedFile:
+    def create(
+        cls, staging: Staging, durability: Durability, mode: int, length: int | None = None, calls: Calls = WAITING
+    ) -> StagedFile:
         """A new empty one.
 
         :param length: the size it will have, if known: what cannot fit is refused at once.
         """
-        staged = cls(*staging.create(mode), durability)
+        staged = cls(*staging.create(mode), durability, size=0, calls=calls)
         if length is not None and length >= _PREALLOCATE:
             staged._length = length
             room = os.fstatvfs(staged.fd)
@@ -100,9 +107,8 @@ class StagedFile:
     def seal(self, record: Record, kept: Records, key: str, *, differ_from: int | None = None) -> None:
         """Set its time, keep its record and make it durable.  Again where it must differ from what it replaces."""
         self._forget_sidecar()
-        self._record = records.stamp(self.fd, record, differ_from=differ_from)
         self._records, self._key = kept, key
-        kept.write(self.fd, self._record, key)
+        self._record = kept.write(self.fd, record, key, differ_from=differ_from, calls=self._calls)
         self._durability.flush(self.fd)
 
     def _forget_sidecar(self) -> None:
@@ -120,6 +126,7 @@ class StagedFile:
 
     def close(self) -> None:
         if self.fd >= 0:
+            # Not at once: of a large file that is gone, this frees what it took.
             os.close(self.fd)
             self.fd = -1
 

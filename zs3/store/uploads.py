@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zs3.errors import S3Error
-from zs3.store import locks, metadata, paths, records
+from zs3.store import locks, metadata, paths
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.interface import (
     Attributes,
@@ -187,7 +187,7 @@ class Upload:
         if len(intent.parts) == 1 and not os.path.exists(self.file(number)):
             if intent.part is not None:
                 with paths.opened(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)) as fd:
-                    self.records().write(fd, records.stamp(fd, intent.part), number)
+                    self.records().write(fd, intent.part, number)
                     self._durability.flush(fd)
             os.rename(path, self.file(number))
         else:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 #: unread bytes at which the connection is paused; one segment more may be on its way, so 512 KiB are never exceeded
-HIGH_WATER = 448 * 1024
+HIGH_WATER = 256 * 1024
 
 
 class Source(Protocol):

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 #: an unread rest of a body up to this many bytes is read and thrown away to keep the connection
 MAX_DRAIN = 1024 * 1024
 
+#: bytes that are taken from the socket at once: of heads and small bodies, and of large ones
+_READ, _READ_LARGE = 64 * 1024, 256 * 1024
+
 #: bytes of further requests that are taken from the socket while one is being served: only who reads on
 #: notices that the client has gone
 MAX_AHEAD = 16 * 1024
@@ -439,6 +442,7 @@ class Channel(http.HTTPChannel):
             # A client that has begun to send is not waiting.
             self._awaits_continue = head.expects_continue and not self._ahead
             self._rest = head.length or 0
+            self._take_at_once(_READ_LARGE if self._rest > _READ_LARGE else _READ)
             self._chunks = _ChunkedTransferDecoder(body.feed, self._end_chunks) if head.length is None else None
         self._arm()
         request.receive(head, body)
@@ -501,6 +505,7 @@ class Channel(http.HTTPChannel):
 
     def _next(self) -> None:
         """The request is over and so is its body."""
+        self._take_at_once(_READ)
         if not self.persistent:
             if self._ahead:
                 self._linger()
@@ -512,6 +517,10 @@ class Channel(http.HTTPChannel):
         self._advance()
 
     # -- back-pressure, time and end
+
+    def _take_at_once(self, size: int) -> None:
+        if self._on_socket:
+            self.transport.bufferSize = size
 
     def _hold(self, why: int, wanted: bool) -> None:
         before = self._holds

@@ -22,7 +22,7 @@ from zs3.web.responses import send_empty
 MAX_PUT_SIZE = 5 * 1024**3
 
 #: A body of up to so many bytes is sent without asking the store first whether it can take it.
-_SMALL = 64 * 1024
+_SMALL = 1024 * 1024
 
 #: The form of the version ids that S3 makes.
 _VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII).fullmatch

@@ -1,0 +1,107 @@
+"""The pool of threads: everything is done once, in order, and told to the reactor in batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from zs3.threads import Threads
+
+
+class Reactor:
+    """Keeps what threads want called until it is asked to call it."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], None]] = []
+        self.woken = threading.Event()
+
+    def call_from_thread(self, call: Callable[[], None]) -> None:
+        self.calls.append(call)
+        self.woken.set()
+
+    def run(self) -> None:
+        while self.calls:
+            self.calls.pop(0)()
+
+
+@pytest.fixture
+def reactor() -> Reactor:
+    return Reactor()
+
+
+@pytest.fixture
+def threads(reactor: Reactor) -> Iterator[Threads]:
+    threads = Threads(reactor.call_from_thread, 2, "test")
+    yield threads
+    threads.stop()
+
+
+def outcomes(*deferreds: Deferred[Any]) -> list[Any]:
+    found: list[Any] = []
+    for deferred in deferreds:
+        deferred.addBoth(found.append)
+    return found
+
+
+def test_results_and_failures_come_by_the_reactor(reactor: Reactor, threads: Threads) -> None:
+    good = threads.call(lambda a, b: (a, b, threading.current_thread().name), 1, b=2)
+    bad = threads.call(int, "x")
+    threads.stop()
+    found = outcomes(good, bad)
+    assert not found
+    reactor.run()
+    assert found[0][:2] == (1, 2)
+    assert found[0][2].startswith("test-")
+    assert found[1].check(ValueError)
+
+
+def test_what_is_ready_together_wakes_the_reactor_once(reactor: Reactor, threads: Threads) -> None:
+    found = outcomes(*(threads.call(int, number) for number in range(100)))
+    threads.stop()
+    assert len(reactor.calls) == 1
+    reactor.run()
+    assert sorted(found) == list(range(100))
+
+
+def test_a_result_that_comes_while_others_are_delivered_is_not_forgotten(reactor: Reactor, threads: Threads) -> None:
+    found: list[object] = []
+
+    def one_more(result: object) -> None:
+        found.append(result)
+        if len(found) < 50:
+            threads.call(len, found).addCallback(one_more)
+
+    threads.call(len, found).addCallback(one_more)
+    while len(found) < 50:
+        assert reactor.woken.wait(60)
+        reactor.woken.clear()
+        reactor.run()
+    assert found == list(range(50))
+
+
+def test_threads_are_made_as_they_are_needed_and_no_more_than_asked_for(reactor: Reactor, threads: Threads) -> None:
+    before = threading.active_count()
+    both = threading.Barrier(3)
+    deferreds = [threads.call(both.wait, 60) for _ in range(2)]
+    both.wait(60)
+    deferreds += [threads.call(len, ()) for _ in range(10)]
+    assert threading.active_count() == before + 2
+    threads.stop()
+    assert threading.active_count() == before
+    reactor.run()
+    assert len(outcomes(*deferreds)) == 12
+
+
+def test_one_call_after_another_needs_one_thread(reactor: Reactor, threads: Threads) -> None:
+    before = threading.active_count()
+    for _ in range(5):
+        found = outcomes(threads.call(int))
+        assert reactor.woken.wait(60)
+        reactor.woken.clear()
+        reactor.run()
+        assert found == [0]
+    assert threading.active_count() == before + 1
