@@ -31,7 +31,7 @@ ATTRIBUTE = "user.zs3.id"
 #: What a directory must be called to be a bucket: S3's older rules, because people's folders have capitals.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-#: Scratch names in a bucket; invisible, as no key is encoded so.
+#: The scratch name in a bucket; invisible, as no key is encoded so.  One that a crash left goes with the next.
 PROBE = b".zs3!"
 
 
@@ -57,8 +57,16 @@ class Bucket:
     def locked(self, key: str | None) -> Iterator[None]:
         """Hold the lock of a key, or of the whole bucket, for a block.
 
-        :raises WouldBlock: another holds it, or the bucket's internals are just being removed.
+        In a bucket without an id it is the lock of all that give ids: nobody writes there who has not got one first.
+
+        :raises WouldBlock: another holds it, or the bucket's internals are just being removed, or it has got an id.
         """
+        if not self.id:
+            with self._buckets.naming():
+                if _read_id(self.fd):
+                    raise locks.WouldBlock
+                yield
+            return
         start, length = (0, 0) if key is None else (locks.offset(key), 1)
         try:
             lock = self._buckets.internals.locked(os.path.join(self.home, b"lock"), start, length)
@@ -127,7 +135,7 @@ class Buckets:
         with paths.opened(fd):
             identifier, current = self._identify(fd, name)
             if claim and not current:
-                with self._naming():
+                with self.naming():
                     identifier = self._claim(fd, name)
             bucket = Bucket(self, name, fd, identifier)
             try:
@@ -183,13 +191,13 @@ class Buckets:
             return None
         return record if isinstance(record, dict) and {"name", "device", "inode", "created_ns"} <= set(record) else None
 
-    def _naming(self) -> AbstractContextManager[None]:
+    def naming(self) -> AbstractContextManager[None]:
         """Exclude others that make buckets or give ids."""
         self.internals.make_directory(self._base)
         return self.internals.locked(os.path.join(self._base, b"lock"))
 
     def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:
-        """Give a directory an id of its own, or bring its record up to date.  The caller holds `_naming`."""
+        """Give a directory an id of its own, or bring its record up to date.  The caller holds `naming`."""
         identifier, current = self._identify(fd, name)
         if current:
             return identifier
@@ -207,7 +215,12 @@ class Buckets:
         claimed = identifier or secrets.token_hex(16)
         home = self.home(claimed)
         self.internals.make_directory(home)
-        self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
+        try:
+            self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
+        except OSError:
+            if not identifier:
+                remove_tree(home)
+            raise
         if not identifier:
             self._write_id(fd, claimed)
             # Nor is it known whether the directory's own name is durable: others made it.
@@ -246,12 +259,11 @@ class Buckets:
         """Only a rename tells: bind mounts share a device number, and project quotas forbid it within one."""
         temporary, path = self.shared.create(0o600)
         os.close(temporary)
-        name = PROBE + os.path.basename(path)
         try:
-            os.rename(path, name, dst_dir_fd=fd)
-            # A deletion of the bucket may have cleared it away already.
+            os.rename(path, PROBE, dst_dir_fd=fd)
+            # Another process that tries, or a deletion of the bucket, may have cleared it away already.
             with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=fd)
+                os.unlink(PROBE, dir_fd=fd)
             return True
         except OSError as error:
             if error.errno != errno.EXDEV:
@@ -326,7 +338,7 @@ class Buckets:
         """
         if not _NAME.fullmatch(name):
             raise S3Error("InvalidBucketName", BucketName=name)
-        with self._naming():
+        with self.naming():
             try:
                 os.mkdir(self.path(name), 0o700)
             except FileExistsError:
