@@ -216,8 +216,11 @@ class Buckets:
         home = self.home(claimed)
         self.internals.make_directory(home)
         try:
+            # Made now: on a full disk, when a deletion needs it, it could not be.
+            with self.internals.locked(os.path.join(home, b"lock")):
+                pass
             self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
-        except OSError:
+        except (OSError, locks.WouldBlock):
             if not identifier:
                 remove_tree(home)
             raise
@@ -245,9 +248,18 @@ class Buckets:
         identity = (status.st_dev, status.st_ino)
         with self._finding_out:
             if identity not in self._stagings:
+                path = self.path(bucket.name)
                 staging = self.shared
-                if not self._can_rename_into(bucket.fd):
-                    staging = self._inner(self.path(bucket.name))
+                try:
+                    inside = not self._can_rename_into(bucket.fd)
+                except OSError as error:
+                    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                    if not full or not staging.uploads or os.path.lexists(os.path.join(path, layout.INTERNAL, b"tmp")):
+                        raise
+                    # No room to find out, but uploads must be found to be aborted: where they are most likely.
+                    return staging
+                if inside:
+                    staging = self._inner(path)
                     staging.start()
                 self._stagings[identity] = staging
             return self._stagings[identity]
