@@ -11,7 +11,6 @@ from tests.e2e.daemon import running
 from tests.e2e.injection import can_trace
 from tests.e2e.workers import pids
 
-
 #: In these a thread sleeps until somebody wants something: one such call is seen of each, under way as strace comes.
 WAITING = {"epoll_wait", "epoll_pwait", "futex", "restart_syscall"}
 
