@@ -10,7 +10,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from bench import cli, table, wrk
+from bench import cli, copies, table, wrk
 from bench.cases import Scale, all_cases, listed
 from bench.loop import Loop
 from bench.results import About, Report, Row
@@ -121,7 +121,7 @@ def test_quick_leaves_alone_what_was_given():
 
 
 def test_the_names_of_cases_are_unique():
-    names = [case.name for case in all_cases(Scale(keys=10_000))]
+    names = [case.name for case in [*all_cases(Scale(keys=10_000)), *copies.cases()]]
     assert len(names) == len(set(names))
 
 
