@@ -131,7 +131,7 @@ def _run(given: argparse.Namespace) -> int:
     cases = [case for case in cases if case.name in selected]
     large = [case for case in large if case.name in selected]
 
-    with tempfile.TemporaryDirectory(prefix="zs3-bench-", dir=given.directory) as place:
+    with tempfile.TemporaryDirectory(prefix="zs3-bench-", dir=given.directory and given.directory.absolute()) as place:
         home = Path(place)
         wrk = find_program("wrk", programs)
         generator: Generator = Wrk(wrk, home) if wrk else Loop()

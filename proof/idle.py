@@ -5,6 +5,7 @@ Its system calls by strace, its memory, and how long it took to start, with one 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
@@ -35,6 +36,8 @@ def main() -> None:
             start = time.monotonic()
             daemon.start()
             took = time.monotonic() - start
+            fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
+            used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             try:
                 processes = [daemon.pid, *pids(daemon).values()]
                 time.sleep(2)
@@ -44,7 +47,10 @@ def main() -> None:
                     )
                     print(f"process {process}:", ", ".join(f"{what} {int(kib) / 1024:.1f} MiB" for what, kib in found))
                 calls = calls_while_idle(processes, seconds)
-                print(f"--workers {workers}: ready after {took:.2f} s; in {seconds:.0f} s {dict(calls)}", flush=True)
+                print(
+                    f"--workers {workers}: ready after {took:.2f} s, {used:.2f} s of CPU; in {seconds:.0f} s {dict(calls)}",
+                    flush=True,
+                )
             finally:
                 daemon.kill()
 
