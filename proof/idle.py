@@ -47,10 +47,8 @@ def main() -> None:
                     )
                     print(f"process {process}:", ", ".join(f"{what} {int(kib) / 1024:.1f} MiB" for what, kib in found))
                 calls = calls_while_idle(processes, seconds)
-                print(
-                    f"--workers {workers}: ready after {took:.2f} s, {used:.2f} s of CPU; in {seconds:.0f} s {dict(calls)}",
-                    flush=True,
-                )
+                print(f"--workers {workers}: ready after {took:.2f} s, of CPU {used:.2f} s")
+                print(f"in {seconds:.0f} s: {dict(calls)}", flush=True)
             finally:
                 daemon.kill()
 
