@@ -589,3 +589,20 @@ def test_a_probe_that_a_crash_left_goes_with_the_next_start(client: Client, data
     again.put("key")
     assert [path.name for path in (data / "bucket").iterdir()] == ["key"]
     fired(again.store.stop())
+
+
+def test_each_pass_over_a_directory_begins_anew_once_its_version_is_known(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else btrfs leaves out what was replaced between the opening, or the last pass, and the version."""
+    seen: list[str] = []
+
+    def noting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: (seen.append(name), real(*args))[1]
+
+    monkeypatch.setattr(directory, "version", noting("version", lambda _: len(seen)))
+    monkeypatch.setattr(os, "lseek", noting("rewind", os.lseek))
+    monkeypatch.setattr(os, "scandir", noting("scan", os.scandir))
+    with paths.opened(os.open(data, os.O_RDONLY)) as fd:
+        directory._names(fd, None)
+    assert seen == ["version", "rewind", "scan", "version"] * 3

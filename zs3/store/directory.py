@@ -25,6 +25,9 @@ _FILE, _DIRECTORY = 1, 2
 
 def _scan(fd: int, found: dict[bytes, int]) -> None:
     """Add the names of the files and directories in a directory; nothing else counts."""
+    # btrfs shows the names that were there when the directory was opened or rewound: a name that was replaced since
+    # would be missing, with no sign of a change during this pass.
+    os.lseek(fd, 0, os.SEEK_SET)
     with os.scandir(fd) as entries:
         for entry in entries:
             name = os.fsencode(entry.name)
