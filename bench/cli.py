@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NoReturn
 
-from bench import chart, machine, table
+from bench import chart, copies, machine, table
 from bench.cases import Case, Scale, all_cases
 from bench.large import LargeCase, Source, large_cases
 from bench.loop import Loop
@@ -28,7 +28,8 @@ _QUICK_SERVERS = "zs3,zs3-nosync,before,original,rclone,nginx"
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    names = [case.name for case in all_cases(Scale(keys=10_000))] + [case.name for case in large_cases(1024**3)]
+    names = [case.name for case in [*all_cases(Scale(keys=10_000)), *copies.cases()]]
+    names += [case.name for case in large_cases(1024**3)]
     known = [server.name for server in SERVERS]
     options = argparse.ArgumentParser(
         prog="python -m bench",
@@ -128,7 +129,7 @@ def _run(given: argparse.Namespace) -> int:
     if any(keys < 10_000 or keys % 10_000 for keys in (given.keys, *huge)):
         raise ValueError("--keys and --huge: multiples of 10,000 are needed")
     connections = [int(each) for each in given.connections.split(",")]
-    cases: list[Case] = all_cases(Scale(given.keys, given.deletes, huge))
+    cases: list[Case] = [*all_cases(Scale(given.keys, given.deletes, huge)), *copies.cases()]
     large: list[LargeCase] = large_cases(given.large * 1024**2)
     selected = chosen([case.name for case in cases] + [case.name for case in large], given.cases)
     cases = [case for case in cases if case.name in selected]

@@ -32,6 +32,7 @@ class Call:
     :ivar query: decoded pairs.
     :ivar length: of the body in bytes, `None` without a body.
     :ivar sha256: the hash of the body, hexadecimal.
+    :ivar headers: others that are signed, their names in lower case.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Call:
     query: Sequence[tuple[str, str]] = ()
     length: int | None = None
     sha256: str = _EMPTY
+    headers: Sequence[tuple[str, str]] = ()
 
 
 def sha256(body: bytes) -> str:
@@ -69,11 +71,16 @@ class Signer:
         query = "&".join(
             sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in call.query)
         )
-        signed = {
-            "host": self._host,
-            "x-amz-content-sha256": call.sha256,
-            "x-amz-date": self._time,
-        }
+        signed = dict(
+            sorted(
+                (
+                    ("host", self._host),
+                    ("x-amz-content-sha256", call.sha256),
+                    ("x-amz-date", self._time),
+                    *call.headers,
+                )
+            )
+        )
         names = ";".join(signed)
         lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
         canonical = f"{call.method}\n{path}\n{query}\n{lines}\n{names}\n{call.sha256}"
@@ -89,6 +96,7 @@ class Signer:
             f"SignedHeaders={names}, Signature={signature}",
             "amz-sdk-invocation-id": "5f1a9d0e-7c1b-4a53-9f59-3a1f0c8e2b77",
             "amz-sdk-request": "attempt=1",
+            **dict(call.headers),
         }
         if call.length is not None:
             headers["Content-Length"] = str(call.length)

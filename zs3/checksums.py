@@ -15,9 +15,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-from awscrt import checksums as crt
+from typing import Any, Protocol
 
 FULL_OBJECT = "FULL_OBJECT"
 COMPOSITE = "COMPOSITE"
@@ -50,14 +48,21 @@ class _Crc:
         return self._value.to_bytes(self._size, "big")
 
 
+def _crt() -> Any:
+    """awscrt's checksums: 5 MiB of memory, which a daemon whose clients never ask for these has no need of."""
+    from awscrt import checksums
+
+    return checksums
+
+
 def new(algorithm: str) -> Hasher:
     """A running hasher for one of `ALGORITHMS`."""
     if algorithm == "CRC32":
         return _Crc(zlib.crc32, 4)
     if algorithm == "CRC32C":
-        return _Crc(crt.crc32c, 4)
+        return _Crc(_crt().crc32c, 4)
     if algorithm == "CRC64NVME":
-        return _Crc(crt.crc64nvme, 8)
+        return _Crc(_crt().crc64nvme, 8)
     return hashlib.new(algorithm.lower(), usedforsecurity=False)
 
 
@@ -102,16 +107,12 @@ def decode(algorithm: str, text: str) -> bytes | None:
     return value if len(value) == ALGORITHMS[algorithm] else None
 
 
-_COMBINERS: dict[str, Callable[[int, int, int], int]] = {
-    "CRC32": crt.combine_crc32,
-    "CRC32C": crt.combine_crc32c,
-    "CRC64NVME": crt.combine_crc64nvme,
-}
+_COMBINED = ("CRC32", "CRC32C", "CRC64NVME")
 
 
 def can_combine(algorithm: str) -> bool:
     """Whether the checksum of a whole follows from those of its parts: that of a CRC does."""
-    return algorithm in _COMBINERS
+    return algorithm in _COMBINED
 
 
 def composite(algorithm: str, values: Sequence[bytes]) -> Checksum:
@@ -123,7 +124,7 @@ def composite(algorithm: str, values: Sequence[bytes]) -> Checksum:
 
 def combine(algorithm: str, parts: Sequence[tuple[bytes, int]]) -> Checksum:
     """The checksum of a whole from the (value, size in bytes) of its parts, in order; `can_combine` holds."""
-    combiner = _COMBINERS[algorithm]
+    combiner: Callable[[int, int, int], int] = getattr(_crt(), f"combine_{algorithm.lower()}")
     total = 0
     for value, size in parts:
         total = combiner(total, int.from_bytes(value, "big"), size)

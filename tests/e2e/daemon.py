@@ -166,6 +166,14 @@ class Daemon:
         assert self._process is not None
         self._process.terminate()
 
+    def has_ended(self, patience: float) -> bool:
+        """Whether the process ends within so many seconds."""
+        ended = os.pidfd_open(self.pid)
+        try:
+            return bool(select.select([ended], [], [], patience)[0])
+        finally:
+            os.close(ended)
+
     def wait(self) -> int:
         """The exit status, once it has ended."""
         assert self._process is not None

@@ -7,6 +7,7 @@ import pytest
 
 from bench import cli, processes
 from bench.cases import Delete, List, Put, Read
+from bench.copies import Complete, Copy
 from bench.loop import Loop
 from bench.peers import CLONE, Zs3
 from bench.server import Server
@@ -30,6 +31,8 @@ def test_signed_requests_of_every_kind_are_answered_rightly(server: Server):
         Read("head", "", "HEAD", 1024),
         Put("put", "", 1024),
         Delete("delete", "", 10),
+        Complete("complete", "", 1),
+        Copy("copy", "", 1 << 20),
         listing,
     ):
         case.prepare(server)

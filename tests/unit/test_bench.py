@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from bench import cli, table, wrk
+from bench import cli, copies, table, wrk
 from bench.cases import List, Scale, all_cases, listed
 from bench.loop import Loop
 from bench.results import About, Report, Row
@@ -122,7 +122,7 @@ def test_quick_leaves_alone_what_was_given():
 
 
 def test_the_names_of_cases_are_unique():
-    names = [case.name for case in all_cases(Scale(keys=10_000, huge=(20_000, 30_000)))]
+    names = [case.name for case in [*all_cases(Scale(keys=10_000, huge=(20_000, 30_000))), *copies.cases()]]
     assert len(names) == len(set(names))
     assert "list-changed-20000" in names
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -84,3 +86,9 @@ def test_composite_is_the_checksum_of_the_checksums() -> None:
     parts = [hashlib.sha256(b"a").digest(), hashlib.sha256(b"b").digest()]
     found = checksums.composite("SHA256", parts)
     assert found == Checksum("SHA256", hashlib.sha256(b"".join(parts)).digest(), COMPOSITE, 2)
+
+
+def test_a_daemon_that_has_just_started_has_not_loaded_what_few_clients_ask_for() -> None:
+    """Its memory when idle is counted."""
+    program = "import sys, zs3.tap; sys.exit('_awscrt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -546,3 +546,63 @@ def test_copies_leave_threads_to_others(data: Path) -> None:
     for copy in copies:
         copy.addErrback(lambda failure: codes.append(failure.value.code))
     assert codes == ["NoSuchKey"] * 5
+
+
+def test_deleting_makes_room_on_a_full_disk_in_a_bucket_that_was_never_written_to(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "music").mkdir()
+    (data / "music/song").write_bytes(b"x" * 10_000)
+    homes = set(data.glob(".zs3/buckets/*"))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("zs3.store.internals.Internals.write_file", full)
+        with pytest.raises(S3Error, match="StorageFull"):
+            client.put("another", bucket="music")
+        assert client.delete("song", bucket="music")
+        assert client.listed("music") == []
+        fired(client.store.delete_bucket("music"))
+    assert not (data / "music").exists()
+    assert set(data.glob(".zs3/buckets/*")) == homes
+
+
+def test_a_bucket_that_gets_an_id_meanwhile_is_locked_as_one_that_has_one(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a deletion and a writer of the same key would not exclude each other."""
+    (data / "music").mkdir()
+    (data / "music/song").write_text("old")
+    buckets = client.store._posix.buckets
+    with buckets.opened("music") as bucket:
+        client.put("song", b"new", bucket="music")
+        with pytest.raises(locks.WouldBlock), bucket.locked("song"):
+            pass
+
+
+def test_a_probe_that_a_crash_left_goes_with_the_next_start(client: Client, data: Path) -> None:
+    client.put("key")
+    (data / "bucket/.zs3!").touch()
+    again = open_client(data)
+    again.put("key")
+    assert [path.name for path in (data / "bucket").iterdir()] == ["key"]
+    fired(again.store.stop())
+
+
+def test_each_pass_over_a_directory_begins_anew_once_its_version_is_known(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else btrfs leaves out what was replaced between the opening, or the last pass, and the version."""
+    seen: list[str] = []
+
+    def noting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: (seen.append(name), real(*args))[1]
+
+    monkeypatch.setattr(directory, "version", noting("version", lambda _: len(seen)))
+    monkeypatch.setattr(os, "lseek", noting("rewind", os.lseek))
+    monkeypatch.setattr(os, "scandir", noting("scan", os.scandir))
+    with paths.opened(os.open(data, os.O_RDONLY)) as fd:
+        directory._names(fd, None)
+    assert seen == ["version", "rewind", "scan", "version"] * 3

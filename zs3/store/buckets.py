@@ -32,7 +32,7 @@ ATTRIBUTE = "user.zs3.id"
 #: What a directory must be called to be a bucket: S3's older rules, because people's folders have capitals.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-#: Scratch names in a bucket; invisible, as no key is encoded so.
+#: The scratch name in a bucket; invisible, as no key is encoded so.  One that a crash left goes with the next.
 PROBE = b".zs3!"
 
 
@@ -64,8 +64,16 @@ class Bucket:
     def locked(self, key: str | None) -> Iterator[None]:
         """Hold the lock of a key, or of the whole bucket, for a block.
 
-        :raises WouldBlock: another holds it, or the bucket's internals are just being removed.
+        In a bucket without an id it is the lock of all that give ids: nobody writes there who has not got one first.
+
+        :raises WouldBlock: another holds it, or the bucket's internals are just being removed, or it has got an id.
         """
+        if not self.id:
+            with self._buckets.naming():
+                if _read_id(self.fd):
+                    raise locks.WouldBlock
+                yield
+            return
         start, length = (0, 0) if key is None else (locks.offset(key), 1)
         try:
             fd = self._buckets.internals.open_lock(self.home + b"/lock", self.calls)
@@ -137,7 +145,7 @@ class Buckets:
             calls = self._calls(name, status.st_dev)
             identifier, current = self._identify(fd, status, name, calls)
             if claim and not current:
-                with self._naming():
+                with self.naming():
                     identifier = self._claim(fd, name)
             bucket = Bucket(self, name, fd, status, calls, identifier)
             try:
@@ -205,13 +213,13 @@ class Buckets:
             return None
         return record if isinstance(record, dict) and {"name", "device", "inode", "created_ns"} <= set(record) else None
 
-    def _naming(self) -> AbstractContextManager[None]:
+    def naming(self) -> AbstractContextManager[None]:
         """Exclude others that make buckets or give ids."""
         self.internals.make_directory(self._base)
         return self.internals.locked(os.path.join(self._base, b"lock"))
 
     def _claim(self, fd: int, name: str, created_ns: int | None = None) -> str:
-        """Give a directory an id of its own, or bring its record up to date.  The caller holds `_naming`."""
+        """Give a directory an id of its own, or bring its record up to date.  The caller holds `naming`."""
         status = os.fstat(fd)
         identifier, current = self._identify(fd, status, name)
         if current:
@@ -229,7 +237,15 @@ class Buckets:
         claimed = identifier or secrets.token_hex(16)
         home = self.home(claimed)
         self.internals.make_directory(home)
-        self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
+        try:
+            # Made now: on a full disk, when a deletion needs it, it could not be.
+            with self.internals.locked(os.path.join(home, b"lock")):
+                pass
+            self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
+        except (OSError, locks.WouldBlock):
+            if not identifier:
+                remove_tree(home)
+            raise
         if not identifier:
             self._write_id(fd, claimed)
             # Nor is it known whether the directory's own name is durable: others made it.
@@ -256,9 +272,18 @@ class Buckets:
             return known
         with self._finding_out:
             if identity not in self._stagings:
+                path = self.path(bucket.name)
                 staging = self.shared
-                if not self._can_rename_into(bucket.fd):
-                    staging = self._inner(self.path(bucket.name))
+                try:
+                    inside = not self._can_rename_into(bucket.fd)
+                except OSError as error:
+                    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                    if not full or not staging.uploads or os.path.lexists(os.path.join(path, layout.INTERNAL, b"tmp")):
+                        raise
+                    # No room to find out, but uploads must be found to be aborted: where they are most likely.
+                    return staging
+                if inside:
+                    staging = self._inner(path)
                     staging.start()
                 self._stagings[identity] = staging
             return self._stagings[identity]
@@ -270,12 +295,11 @@ class Buckets:
         """Only a rename tells: bind mounts share a device number, and project quotas forbid it within one."""
         temporary, path = self.shared.create(0o600)
         os.close(temporary)
-        name = PROBE + os.path.basename(path)
         try:
-            os.rename(path, name, dst_dir_fd=fd)
-            # A deletion of the bucket may have cleared it away already.
+            os.rename(path, PROBE, dst_dir_fd=fd)
+            # Another process that tries, or a deletion of the bucket, may have cleared it away already.
             with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=fd)
+                os.unlink(PROBE, dir_fd=fd)
             return True
         except OSError as error:
             if error.errno != errno.EXDEV:
@@ -352,7 +376,7 @@ class Buckets:
         """
         if not _NAME.fullmatch(name):
             raise S3Error("InvalidBucketName", BucketName=name)
-        with self._naming():
+        with self.naming():
             try:
                 os.mkdir(self.path(name), 0o700)
             except FileExistsError:

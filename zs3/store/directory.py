@@ -114,6 +114,9 @@ def _pass(
 
 def _scan(fd: int) -> Iterator[tuple[list[bytes], bool]]:
     """The names in a directory, some at a time: of files (and True), or of directories; nothing else counts."""
+    # btrfs shows the names that were there when the directory was opened or rewound: a name that was replaced since
+    # would be missing, with no sign of a change during this pass.
+    os.lseek(fd, 0, os.SEEK_SET)
     with os.scandir(fd) as entries:
         while some := list(islice(entries, _SCANNED)):
             files = [entry.name for entry in some if entry.is_file(follow_symlinks=False)]

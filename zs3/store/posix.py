@@ -158,7 +158,7 @@ class PosixStore:
         return self.buckets.info(name)
 
     def delete_bucket(self, name: str) -> None:
-        with self.buckets.opened(name, claim=True) as bucket, bucket.locked(None):
+        with self._opened_to_delete(name) as bucket, bucket.locked(None):
             if bucket.is_gone():
                 raise S3Error("NoSuchBucket", BucketName=name)
             if not listing.is_empty(bucket, Source(self._directories, self._memo, self._report_name)):
@@ -207,11 +207,23 @@ class PosixStore:
             return commit.publish(opened, key, staged, condition, self.durability, self.directory_mode)
 
     def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> bool:
-        with self.buckets.opened(bucket, claim=True) as opened:
+        with self._opened_to_delete(bucket) as opened:
             if not layout.is_key(key):
                 commit.check(condition, None)
                 return False
             return commit.remove(opened, key, condition, self.durability)
+
+    @contextmanager
+    def _opened_to_delete(self, name: str) -> Iterator[Bucket]:
+        """Open a bucket for a block, with an id if there is room for one: a full disk must not stop what makes room."""
+        with ExitStack() as stack:
+            try:
+                bucket = stack.enter_context(self.buckets.opened(name, claim=True))
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                bucket = stack.enter_context(self.buckets.opened(name))
+            yield bucket
 
     def stage_copy(
         self,

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ class Upload:
         :raises S3Error: NoSuchUpload: one came first.
         """
         try:
-            lock = self._internals.locked(self.file(".lock"))
+            lock = _locked(self.path)
             lock.__enter__()
         except FileNotFoundError:
             raise _no_such(self.info.upload_id) from None
@@ -349,11 +349,20 @@ def sweep(buckets: Buckets, staging: Staging) -> None:
         if not os.path.isdir(buckets.home(document["bucket"])):
             staging.discard(path)
         elif is_published(path):
-            with suppress(locks.WouldBlock, FileNotFoundError), buckets.internals.locked(os.path.join(path, b".lock")):
+            with suppress(locks.WouldBlock, FileNotFoundError), _locked(path):
                 # Not while another process is about to.  What it renamed may not be on the disk yet.
                 if buckets.internals.durability.enabled:
                     os.sync()
                 staging.discard(path)
+
+
+def _locked(path: bytes) -> AbstractContextManager[None]:
+    """Hold the lock of the upload in this directory for a block: on a file that it has, as a full disk gives no other.
+
+    :raises WouldBlock: another holds it.
+    :raises FileNotFoundError: there is no upload.
+    """
+    return locks.held(os.open(os.path.join(path, b".meta"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
 
 
 def is_published(path: bytes) -> bool:

@@ -1,0 +1,54 @@
+"""An errno, or a kill -9, at every system call with which each operation changes files: ``python -m proof.injection``.
+
+Needs strace, and leave to trace one's own processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tests.e2e.injection import ERRORS, KILL, OPERATIONS, Victim, Wrong, can_trace
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m proof.injection", description=__doc__)
+    parser.add_argument("--directory", type=Path, help="where to make the data directory")
+    parser.add_argument("--only", default="", help="operations whose names contain this")
+    options = parser.parse_args()
+    if not can_trace():
+        print("strace cannot trace here")
+        return 2
+    violations: list[str] = []
+    with tempfile.TemporaryDirectory(dir=options.directory) as name:
+        home = Path(name) / "home"
+        home.mkdir()
+        victim = Victim(home, Path(name) / "data")
+        try:
+            for operation in OPERATIONS:
+                if options.only not in operation.name:
+                    continue
+                before = victim.injected
+                calls = victim.calls(operation)
+                for call, number in calls:
+                    for fault in (*ERRORS, KILL):
+                        try:
+                            victim.inject(operation, call, number, fault)
+                        except Wrong as wrong:
+                            violations.append(str(wrong))
+                            print(wrong, flush=True)
+                            victim.restart()
+                done = victim.injected - before
+                counts = dict(Counter(call for call, _ in calls))
+                print(f"{operation.name}: {len(calls)} calls, {done} faults; {counts}", flush=True)
+        finally:
+            victim.close()
+    print(f"{victim.injected} faults, {len(violations)} violations")
+    return bool(violations)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

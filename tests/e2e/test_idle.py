@@ -1,0 +1,28 @@
+"""A daemon that nobody asks anything does nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proof.idle import calls_while_idle
+from tests.e2e.daemon import running
+from tests.e2e.injection import can_trace
+from tests.e2e.workers import pids
+
+#: In these a thread sleeps until somebody wants something: one such call is seen of each, under way as strace comes.
+WAITING = {"epoll_wait", "epoll_pwait", "futex", "restart_syscall"}
+
+
+@pytest.mark.skipif(not can_trace(), reason="strace is missing or may not trace")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_idle_daemon_makes_no_system_call(tmp_path: Path, workers: int) -> None:
+    with running(tmp_path, tmp_path / "data", "--workers", str(workers)) as daemon:
+        processes = [daemon.pid, *pids(daemon).values()]
+        # The threads that the start needed have gone to sleep when the first calls have been seen.
+        calls_while_idle(processes, 1)
+        threads = sum(len(list(Path(f"/proc/{process}/task").iterdir())) for process in processes)
+        calls = calls_while_idle(processes, 2)
+        assert set(calls) <= WAITING
+        assert sum(calls.values()) <= threads

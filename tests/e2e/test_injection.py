@@ -1,0 +1,30 @@
+"""Failing system calls and kill -9 in the real daemon: a few of what ``python -m proof.injection`` does with all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.injection import KILL, OPERATIONS, Operation, Victim, can_trace
+
+pytestmark = pytest.mark.skipif(not can_trace(), reason="strace is missing or may not trace")
+#: A fault for the last call of each kind that makes a change lasting or visible.
+FAULTS = {"fsync": "EIO", "renameat": KILL, "renameat2": KILL, "rmdir": KILL, "openat": "EMFILE", "write": "ENOSPC"}
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    place = tmp_path_factory.mktemp("victim")
+    (place / "home").mkdir()
+    victim = Victim(place / "home", place / "data")
+    yield victim
+    victim.close()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_a_fault_at_a_decisive_call_leaves_the_old_or_the_new(victim: Victim, operation: Operation) -> None:
+    calls = {call: number for call, number in victim.calls(operation) if call in FAULTS}
+    assert calls
+    for call, number in calls.items():
+        victim.inject(operation, call, number, FAULTS[call])

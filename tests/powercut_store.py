@@ -1,0 +1,249 @@
+"""The store's operations under the model of power cuts: what each may leave, and a check of all that it may leave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import execute
+from twisted.internet.task import Clock
+
+from tests.contract.support import CREATE, Client, fired
+from tests.powercut import Recorder
+from zs3.errors import S3Error
+from zs3.store import completion, kernel
+from zs3.store.deferred import FilesystemStore
+from zs3.store.interface import Attributes
+
+LONG = Attributes({}, {"long": "v" * 3000})
+SHORT = Attributes({"content-type": "text/plain"}, {"k": "v"})
+OLD = {"key": b"old", "dir": b"beside", "dir/a/b": b"below"}
+
+
+def open_client(data: Path) -> Client:
+    store = FilesystemStore(str(data), execute, Clock())
+    fired(store.start())
+    return Client(store)
+
+
+def view(client: Client) -> Any:
+    """All that clients can see: the objects and the parts of uploads in each bucket."""
+    seen: dict[str, Any] = {}
+    for bucket in fired(client.store.list_buckets()):
+        objects = {}
+        for key in client.listed(bucket.name):
+            info = client.info(key, bucket.name)
+            objects[key] = (client.get(key, bucket.name), info.etag, info.attributes)
+        options: dict[str, Any] = {"prefix": "", "delimiter": "", "key_marker": "", "upload_id_marker": ""}
+        uploads = []
+        for upload in fired(client.store.list_uploads(bucket.name, **options, limit=10)).uploads:
+            work = client.store.list_parts(bucket.name, upload.key, upload.upload_id, after=0, limit=10)
+            uploads.append((upload.key, [(part.number, part.etag, part.size) for part in fired(work).parts]))
+        seen[bucket.name] = objects, sorted(uploads)
+    return seen
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An operation, or some of which each is answered before the next.
+
+    :ivar prepare: makes what it needs; its result is given to each step.
+    :ivar halfway: completes an upload: its parts are not listed meanwhile, and once it is done, doing it again must not
+        undo what came after it.
+    :ivar again: doing it again ends in the same state.
+    """
+
+    name: str
+    steps: tuple[Callable[[Client, Any], Any], ...]
+    prepare: Callable[[Client], Any] = lambda _: None
+    halfway: bool = False
+    again: bool = True
+
+
+def _begun(*pieces: bytes) -> Callable[[Client], Any]:
+    def prepare(client: Client) -> Any:
+        upload = client.begin("key", attributes=SHORT)
+        return upload, [client.part(upload, number, piece) for number, piece in enumerate(pieces, 1)]
+
+    return prepare
+
+
+def _complete(client: Client, begun: Any) -> None:
+    client.complete(*begun)
+
+
+SCENARIOS = (
+    Scenario("put", (lambda client, _: client.put("new", b"new", attributes=SHORT),)),
+    Scenario("put over", (lambda client, _: client.put("key", b"new"),)),
+    Scenario("put with a sidecar", (lambda client, _: client.put("key", b"new", attributes=LONG),)),
+    Scenario("put deep", (lambda client, _: client.put("new/deep/key", b"new"),)),
+    Scenario("put beside", (lambda client, _: client.put("dir", b"new"),)),
+    Scenario("put a long key", (lambda client, _: client.put("x" * 600, b"new"),)),
+    Scenario("create only", (lambda client, _: client.put("new/key", b"new", condition=CREATE),)),
+    Scenario("displace", (lambda client, _: client.put("key/below", b"new"),)),
+    Scenario(
+        "displace a long key",
+        (lambda client, _: client.put("y" * 255 + "/below", b"new"),),
+        prepare=lambda client: client.put("y" * 255, b"long"),
+    ),
+    Scenario("copy", (lambda client, _: client.copy("key", "dir/a/b"),)),
+    Scenario("copy deep", (lambda client, _: client.copy("key", "new/deep/key"),)),
+    Scenario("delete", (lambda client, _: client.delete("key"),)),
+    Scenario("delete and prune", (lambda client, _: client.delete("dir/a/b"),)),
+    Scenario("delete beside", (lambda client, _: client.delete("dir"),)),
+    Scenario("create upload", (lambda client, _: client.begin("key"),), again=False),
+    Scenario("part", (lambda client, begun: client.part(begun[0], 2, b"part"),), prepare=_begun(b"first")),
+    Scenario("part over", (lambda client, begun: client.part(begun[0], 1, b"other"),), prepare=_begun(b"first")),
+    Scenario("complete", (_complete,), prepare=_begun(b"first", b"second"), halfway=True),
+    Scenario("complete of one part", (_complete,), prepare=_begun(b"first"), halfway=True),
+    Scenario(
+        "abort",
+        (lambda client, begun: fired(client.store.abort_upload("bucket", "key", begun[0].upload_id)),),
+        prepare=_begun(b"first", b"second"),
+    ),
+    Scenario(
+        "create bucket",
+        (
+            lambda client, _: fired(client.store.create_bucket("other")),
+            # What belongs to a bucket is found by its id.
+            lambda client, _: client.put("key", b"new", bucket="other", attributes=LONG),
+        ),
+    ),
+    Scenario(
+        "delete bucket",
+        (lambda client, _: fired(client.store.delete_bucket("other")),),
+        prepare=lambda client: fired(client.store.create_bucket("other")),
+    ),
+    Scenario(
+        "first put into another's directory",
+        (lambda client, _: client.put("key", b"new", bucket="theirs", attributes=LONG),),
+    ),
+    Scenario(
+        "one after another",
+        (
+            lambda client, _: client.put("a/b", b"1"),
+            lambda client, _: client.put("a/b", b"2"),
+            lambda client, _: client.put("a/b/c", b"3"),
+            lambda client, _: client.delete("a/b"),
+            lambda client, _: client.delete("a/b/c"),
+            lambda client, _: client.put("a", b"4"),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a scenario.
+
+    :ivar cuts: how many states of the disk were checked.
+    :ivar syncs: how many fsyncs there were.
+    :ivar violations: what was found that must not be.
+    """
+
+    cuts: int
+    syncs: int
+    violations: list[str]
+
+
+def run(
+    scenario: Scenario,
+    place: Path,
+    *,
+    skip: Callable[[int, os.stat_result], bool] = lambda *_: False,
+    most: int = 6,
+    seed: int = 0,
+    first_only: bool = False,
+) -> Outcome:
+    """Record a scenario, make each state that a power cut may leave of it, and start a store on that.
+
+    :param place: an empty directory.
+    :param skip: which fsyncs to leave out, see `Recorder`.
+    :param most: states of each moment.
+    :param first_only: one violation is enough.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        # Parts of a few bytes: what they hold changes nothing.
+        patch.setattr(completion, "MIN_PART_SIZE", 1)
+        # The disk is the model's; nobody pulls the plug of the one beneath.
+        for name in ("fsync", "fdatasync", "sync"):
+            patch.setattr(os, name, lambda *_: None)
+        # Also where the file system has none: which ancestors are fsynced again must not depend on that.
+        patch.setattr(kernel, "generation", lambda _: 1)
+        data = place / "data"
+        data.mkdir()
+        recorder, after, prepared = _record(scenario, data, skip)
+        violations = []
+        cuts = 0
+        for moment, disk in recorder.cuts(most, seed):
+            cuts += 1
+            copy = place / "cut"
+            recorder.make(disk, copy)
+            try:
+                _check(scenario, copy, moment.allowed, after, prepared)
+            except Exception as error:
+                violations.append(f"{scenario.name}, after change {moment.step}: {error!r}")
+                if first_only:
+                    break
+            finally:
+                shutil.rmtree(copy)
+        return Outcome(cuts, recorder.syncs, violations)
+
+
+def _record(scenario: Scenario, data: Path, skip: Callable[[int, os.stat_result], bool]) -> tuple[Recorder, Any, Any]:
+    client = open_client(data)
+    fired(client.store.create_bucket("bucket"))
+    for key, value in OLD.items():
+        client.put(key, value)
+    (data / "theirs").mkdir()
+    prepared = scenario.prepare(client)
+    before = view(client)
+    with Recorder(data, skip) as recorder:
+        for step in scenario.steps:
+            # Known when it has been done, and looked up when all has.
+            under_way, answered = [before], list[Any]()
+            recorder.may_be(under_way)
+            step(client, prepared)
+            recorder.may_be(answered)
+            before = view(client)
+            under_way.append(before)
+            answered.append(before)
+    fired(client.store.stop())
+    return recorder, before, prepared
+
+
+class Wrong(Exception):
+    """Something was found that no cut may leave."""
+
+
+def _check(scenario: Scenario, data: Path, allowed: list[Any], after: Any, prepared: Any) -> None:
+    client = open_client(data)
+    try:
+        found = view(client)
+        if scenario.halfway:
+            found, allowed = _objects(found), [_objects(each) for each in allowed]
+        if found not in allowed:
+            raise Wrong(f"found {found}, allowed {allowed}")
+        if scenario.again:
+            if scenario.halfway and found == _objects(after):
+                client.put("key", b"newer")
+                after = view(client) | {"bucket": (view(client)["bucket"][0], [])}
+            for step in scenario.steps:
+                with suppress(S3Error):
+                    step(client, prepared)
+            if (found := view(client)) != after:
+                raise Wrong(f"done again, found {found}, wanted {after}")
+        if rubbish := [path for path in data.glob(".zs3/tmp/*/*") if path.name != "owner"]:
+            raise Wrong(f"temporary files stay: {rubbish}")
+    finally:
+        fired(client.store.stop())
+
+
+def _objects(seen: Any) -> Any:
+    return {bucket: objects for bucket, (objects, _) in seen.items()}
