@@ -19,6 +19,7 @@ from zs3.errors import S3Error
 from zs3.store import commit, directory, durability, kernel, locks, paths, uploads
 from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import MIN_PART_SIZE, Attributes, CompletedPart
+from zs3.store.names import Names
 
 BIG = b"x" * MIN_PART_SIZE
 
@@ -604,5 +605,5 @@ def test_each_pass_over_a_directory_begins_anew_once_its_version_is_known(
     monkeypatch.setattr(os, "lseek", noting("rewind", os.lseek))
     monkeypatch.setattr(os, "scandir", noting("scan", os.scandir))
     with paths.opened(os.open(data, os.O_RDONLY)) as fd:
-        directory._names(fd, None)
+        directory._read(fd, (), Names(b"", 1 << 20), None, lambda _: None)
     assert seen == ["version", "rewind", "scan", "version"] * 3
