@@ -113,3 +113,24 @@ def test_a_record_describes_one_size_and_time(tmp_path: os.PathLike[str]) -> Non
     assert record.describes(status)
     assert not replace(record, size=record.size + 1).describes(status)
     assert not replace(record, mtime_ns=record.mtime_ns + 1).describes(status)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'{"h":["x"]}',
+        b'{"h":{"expires":5}}',
+        b'{"m":{"a":null}}',
+        b'{"t":5}',
+        b'{"u":[]}',
+        b'{"p":[1,10001]}',
+        b'{"p":[1,1000000000000]}',
+        b'{"p":[1,5000,2,5001]}',
+        b'{"m":' + b"[" * 100_000,
+    ],
+)
+def test_what_others_wrote_is_void_if_it_is_no_record(more: bytes) -> None:
+    """Whoever may write the file may write its attribute, too; that costs neither memory nor an error."""
+    head = metadata.pack(Record(1, 2, b"d" * 16, attributes=Attributes({"content-type": "x/y"})))[: metadata._HEAD.size]
+    assert metadata.unpack(head + b'{"h":{"expires":"x"}}') is not None
+    assert metadata.unpack(head + more) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.signing import ACCESS_KEY, NOW, SECRET, sign_header, wire
+from zs3.auth import usual
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.sigv4 import MAX_SKEW_S, Wire, decode_claim
 from zs3.auth.users import User
@@ -81,6 +83,17 @@ def test_neither_another_key_nor_another_secret_will_do() -> None:
     # Not even the secret that stands for the unknown.
     nobody = USERS.secret_of(None)
     assert short(signed(access_key="SOMEBODYELSE", secret=nobody)) is None
+
+
+def test_nothing_is_remembered_of_more_names_than_headers() -> None:
+    """Whoever asks without a secret must not fill the memory."""
+    before = usual._is_covered.cache_info().currsize
+    request = signed()
+    fields = dict(request.headers)
+    names = b";".join(b"%d" % number for number in range(2000))
+    fields[b"authorization"] = re.sub(rb"SignedHeaders=[^,]*", b"SignedHeaders=" + names, fields[b"authorization"])
+    assert short(Wire(request.method, request.target, tuple(fields.items()))) is None
+    assert usual._is_covered.cache_info().currsize == before
 
 
 NAMES = (b"host", b"x-amz-date", b"x-amz-content-sha256", b"authorization", b"range", b"x-amz-meta-a", b"user-agent")

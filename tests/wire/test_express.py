@@ -1,5 +1,7 @@
 """The short cut of GET and HEAD: it answers what the ordinary way answers, to the letter."""
 
+import json
+import os
 import re
 import time
 from pathlib import Path
@@ -8,6 +10,8 @@ import pytest
 
 from tests.wire.daemon import ADMIN, READER, WRITER, Daemon
 from tests.wire.test_guard import UNKNOWN, WRONG
+from zs3.store import metadata
+from zs3.store.records import ATTRIBUTE
 from zs3.web.accesslog import RequestLog
 from zs3.web.express import Express
 
@@ -278,3 +282,23 @@ def test_pipelined_requests_are_answered_in_order(daemon, bucket, client):
         assert [connection.receive().body[:7] for _ in range(5)] == [
             b"content", bytes(7), b"space", b"content", b"<?xml v",
         ]  # fmt: skip
+
+
+def record_with(daemon, path, more):
+    """What others can do to the record of an object."""
+    file = str(daemon.data) + path
+    head = os.getxattr(file, ATTRIBUTE)[: metadata._HEAD.size]
+    os.setxattr(file, ATTRIBUTE, head + json.dumps(more).encode())
+
+
+@pytest.mark.parametrize("name", ["transfer-encoding", "Content-Length", "connection", "a\r\nb", "a b", "\u00e9", ""])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_record_of_others_does_not_say_where_the_response_ends(daemon, bucket, client, method, name):
+    record_with(daemon, "/photos/typed", {"h": {name: "chunked", "expires": "never"}})
+    target, headers = client.signed(method, "/photos/typed")
+    one, other = ask_twice(daemon, target, headers, method)
+    assert one == other
+    names = [name.lower() for name, _ in one[2]]
+    assert names.count("content-length") == 1
+    assert "expires" in names
+    assert not {name.lower(), "transfer-encoding"} - {"content-length"} & set(names)

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
-from zs3.store.interface import EMPTY, Attributes, ObjectInfo
+from zs3.store.interface import EMPTY, MAX_PARTS, Attributes, ObjectInfo
 
 #: format, flags, size, mtime_ns, ETag digest, ETag suffix (0: none), content type code, checksum code
 _HEAD = struct.Struct("<BBqq16sIBB")
@@ -181,7 +181,7 @@ def unpack(data: bytes) -> Record | None:
     """The record that `data` holds, or None if it holds none: it is then void, whatever the reason."""
     try:
         return _unpack(data)
-    except (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError):
+    except (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -208,9 +208,14 @@ def _unpack(data: bytes) -> Record | None:
     if checksum is not None and flags & _COMPOSITE:
         checksum = replace(checksum, kind=COMPOSITE, parts=more["k"])
     runs = more.get("p", ())
+    if sum(runs[1::2]) > MAX_PARTS:
+        return None
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
-    attributes = Attributes(headers, more.get("m", EMPTY))
-    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, more.get("u", ""))
+    attributes, upload_id = Attributes(headers, more.get("m", EMPTY)), more.get("u", "")
+    # Others can write into the attribute, too.
+    if not all(isinstance(text, str) for text in (*headers.values(), *attributes.metadata.values(), upload_id)):
+        return None
+    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id)
 
 
 def pack_reference(record: Record, name: bytes) -> bytes:

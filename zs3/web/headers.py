@@ -40,6 +40,8 @@ SYSTEM_HEADERS = (
     WEBSITE_REDIRECT,
 )
 
+_STORED = frozenset((*SYSTEM_HEADERS, STORAGE_CLASS))
+
 #: What an object may be labelled with: all classes that S3 reads without a restore.  An object in one of the others
 #: would have to be restored before it is read, and clients refuse to fetch it; that is not to be had here.
 STORAGE_CLASSES = frozenset(
@@ -85,7 +87,7 @@ def parse_attributes(pairs: Sequence[tuple[bytes, bytes]]) -> Attributes:
         name = raw_name.decode("latin-1")
         if name.startswith(META):
             _append(metadata, header_text(raw_name)[len(META) :], header_text(raw_value))
-        elif name in SYSTEM_HEADERS or name == STORAGE_CLASS:
+        elif name in _STORED:
             _append(headers, name, raw_value.decode("latin-1"))
     _check_metadata_size(metadata)
     _drop_transfer_encoding(headers)
@@ -244,6 +246,8 @@ def representation(info: ObjectInfo) -> dict[str, bytes]:
         "content-type": _DEFAULT_CONTENT_TYPE,
     }
     for name, value in info.attributes.headers.items():
+        if name not in _STORED:
+            continue  # nor must it say where the response ends
         if _UNSAFE.search(value):
             # What others wrote into a record on the disk must not split the response either.
             value = _UNSAFE.sub(" ", value)
