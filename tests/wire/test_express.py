@@ -7,13 +7,18 @@ import time
 from pathlib import Path
 
 import pytest
+from twisted.cred.portal import Portal
 
-from tests.wire.daemon import ADMIN, READER, WRITER, Daemon
+from tests.wire.daemon import ADMIN, READER, USERS, WRITER, Daemon
 from tests.wire.test_guard import UNKNOWN, WRONG
+from zs3.auth.credentials import S3LoginFailed, UsersChecker
+from zs3.errors import S3Error
 from zs3.store import metadata
 from zs3.store.records import ATTRIBUTE
 from zs3.web.accesslog import RequestLog
 from zs3.web.express import Express
+from zs3.web.guard import S3Guard
+from zs3.web.resources import Realm
 
 KEYS = {
     "/photos/plain": (b"content", {}),
@@ -302,3 +307,25 @@ def test_a_record_of_others_does_not_say_where_the_response_ends(daemon, bucket,
     assert names.count("content-length") == 1
     assert "expires" in names
     assert not {name.lower(), "transfer-encoding"} - {"content-length"} & set(names)
+
+
+def test_a_checker_that_lets_in_fewer_is_asked(tmp_path):
+    class Picky(UsersChecker):
+        def requestAvatarId(self, credentials):
+            raise S3LoginFailed(S3Error("AccessDenied"))
+
+    daemon = Daemon(tmp_path)
+    try:
+        daemon.client().put("/photos")
+        daemon.client().put("/photos/key", b"content")
+        assert daemon.client()("GET", "/photos/key").status == 200
+        daemon.server.site.resource = S3Guard(
+            Portal(Realm(daemon.store, daemon.users), [Picky(dict(USERS))]),
+            region=None,
+            sigv2=True,
+            domains=(),
+            clock=daemon.server.clock,
+        )
+        assert daemon.client()("GET", "/photos/key").error_code == "AccessDenied"
+    finally:
+        daemon.stop()

@@ -205,7 +205,10 @@ class Channel(http.HTTPChannel):
         self._next()
 
     def turn_of_others(self) -> Deferred[None]:
-        """Fires when the reactor has seen to other connections, if it is not asked while a client keeps up."""
+        """Fires when others may have had their turn.
+
+        What TLS sends goes into the socket at once: to a client that keeps up the reactor would never return otherwise.
+        """
         if self._on_tls and self._socket is not None:
             return deferLater(self.site.reactor, 0)
         return succeed(None)

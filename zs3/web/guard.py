@@ -77,7 +77,12 @@ class S3Guard:
         self._settings = Settings(region, clock)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
         self._express: Express | None = None
-        if isinstance(checker, UsersChecker) and isinstance(realm, Realm):
+        # One that lets in fewer, or gives another avatar, must be asked.
+        if (
+            getattr(type(checker), "requestAvatarId", None) is UsersChecker.requestAvatarId
+            and type(realm) is Realm
+            and isinstance(checker, UsersChecker)
+        ):
             self._express = Express(realm.store, checker, self._settings)
 
     def serve_at_once(self, head: Head, channel: Channel) -> bool:
