@@ -300,13 +300,14 @@ def test_pages_and_windows_of_a_large_directory_join(
 def test_no_more_is_remembered_than_may_be() -> None:
     kept = Memo(10_000)
     for number in range(1000):
-        kept.keep([0], [(number, (b"", 100)), (number, (b"x", 100))])
+        kept.touch([0])
+        kept.keep([(number, (b"", 100)), (number, (b"x", 100))])
         assert kept._used == 100 * len(kept._known) <= 10_000
     assert kept.get(0) == (b"x", 100)
     assert kept.get(1) is None
     assert kept.get(999) is not None
     none = Memo(0)
-    none.keep([], [(1, (b"", 100))])
+    none.keep([(1, (b"", 100))])
     assert none.get(1) is None
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from itertools import islice
 
 from zs3.store import layout, lookup, paths
@@ -113,7 +114,7 @@ class _Page:
                     self._room -= 1
             return False
         finally:
-            self._source.memo.keep((), found)
+            self._source.memo.keep(found)
 
     def _add_known(self, level: Level) -> bool:
         """Add the objects that come next in a directory, as far as it is known what to show of them.
@@ -125,20 +126,21 @@ class _Page:
         fd = level.open()
         if fd is None:
             return False
-        get, show, stat, prefix, order = self._source.memo.get, self._show, os.stat, level.prefix, level.order
-        used = []
+        get, show, prefix, order = self._source.memo.get, self._show, level.prefix, level.order
+        stat = partial(os.stat, dir_fd=fd, follow_symlinks=False)
+        end = min(level.index + self._room + 1, level.end(self._prefix))
+        end = next((at for at in range(level.index, end) if order[at].endswith(b"/")), end)
+        sorts = order[level.index : end]
+        used: list[State] = []
+        # What raises at a name that is gone leaves those before it in `used`.
+        with suppress(OSError):
+            used.extend(map(state, map(stat, sorts)))
         shown = []
-        for sort in order[level.index : min(level.index + self._room + 1, level.end(self._prefix))]:
-            try:
-                now = state(stat(sort, dir_fd=fd, follow_symlinks=False))
-            except OSError:
+        for known, sort in zip(map(get, used), sorts, strict=False):
+            if known is None or known[1] is not show or known[0] != prefix + sort:
                 break
-            known = get(now)
-            if known is None or known[0] != prefix + sort or known[1] is not show:
-                break
-            used.append(now)
             shown.append(known[2])
-        self._source.memo.keep(used, ())
+        self._source.memo.touch(used[: len(shown)])
         level.index += len(shown)
         more = len(shown) > self._room
         if more:

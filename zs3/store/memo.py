@@ -42,7 +42,7 @@ def is_settled(status: os.stat_result, now: int) -> bool:
 class Memo:
     """What was found out, by key; what was used last is kept.
 
-    :ivar get: gives what is known of a key, or None.  Safe in any thread, and cheap: `keep` must be told of it.
+    :ivar get: gives what is known of a key, or None.  Safe in any thread, and cheap: `touch` must be told of it.
     """
 
     def __init__(self, size: int) -> None:
@@ -53,17 +53,24 @@ class Memo:
         self._known: OrderedDict[Hashable, tuple[Any, ...]] = OrderedDict()
         self.get = self._known.get
 
-    def keep(self, used: Iterable[Hashable], found: Iterable[tuple[Hashable, tuple[Any, ...]]]) -> None:
-        """Take note of what was used, and remember what is new.
-
-        :param used: keys of what was of use.
-        :param found: keys, and what was found, with how many bytes both take as the last of it.
-        """
+    def touch(self, used: Iterable[Hashable]) -> None:
+        """Take note of the keys of what was of use."""
+        # As long as there is room, nothing is forgotten.
+        if self._used < self._size // 4 * 3:
+            return
         known = self._known
         with self._lock:
             for key in used:
                 if key in known:
                     known.move_to_end(key)
+
+    def keep(self, found: Iterable[tuple[Hashable, tuple[Any, ...]]]) -> None:
+        """Remember what is new.
+
+        :param found: keys, and what was found, with how many bytes both take as the last of it.
+        """
+        known = self._known
+        with self._lock:
             for key, value in found:
                 self._used += value[-1] - known.pop(key, (0,))[-1]
                 known[key] = value

@@ -249,7 +249,7 @@ class Walk:
                 return
             proof.append((b"/".join(way[:depth]), state(found)))
         group = (base.status.st_dev, base.status.st_ino, between[0].prefix if between else key)
-        self._source.memo.keep((), [(group, (proof, len(group[2]) + PER_VALUE * (1 + len(proof))))])
+        self._source.memo.keep([(group, (proof, len(group[2]) + PER_VALUE * (1 + len(proof))))])
 
     def _known_groups(self, level: Level, most: int) -> list[bytes]:
         """The next entries as far as they are directories, and common prefixes, and known to hold keys."""
@@ -269,7 +269,7 @@ class Walk:
             groups.append(key)
         if groups:
             level.index += len(groups)
-            self._source.memo.keep(used, ())
+            self._source.memo.touch(used)
         return groups
 
 
