@@ -24,7 +24,7 @@ from zs3.store.metadata import Record
 #: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
 #: The most bytes that are read at a time.
-MOST = 256 * 1024
+MOST = 512 * 1024
 #: How often the path of the data directory is looked at: it may be moved, or something mounted over it.
 _LOOK_S = 1.0
 #: The distance of the bytes that are looked at to see whether what is between them is in memory.

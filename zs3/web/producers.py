@@ -18,7 +18,7 @@ from zs3.store.interface import IFileReader, IObjectReader
 from zs3.web.request import Request
 
 #: bytes read and written at a time
-PIECE = 256 * 1024
+PIECE = 512 * 1024
 
 #: what is in memory goes out with the head, in one piece, up to so many bytes
 SMALL = 64 * 1024
