@@ -155,6 +155,8 @@ def _run(given: argparse.Namespace) -> int:
             if large:
                 source = Source(home / "source", given.large * 1024**2)
                 session.measure_large(large, source, limit=True)
+        except KeyboardInterrupt:
+            _tell("interrupted: the report has what was measured so far")
         finally:
             session.stop()
     _write(report, given.output)
