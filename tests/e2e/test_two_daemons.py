@@ -67,18 +67,20 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[str]:
 def test_of_thirty_two_conditional_writes_one_wins(clients: list[Any], bucket: str) -> None:
     clients[0].create_bucket(Bucket=bucket)
     for turn in range(ROUNDS):
-        condition: dict[str, str] = {"IfNoneMatch": "*"}
-        for key in (f"dir/{turn}", f"dir/{turn}"):
+        key, condition = f"dir/{turn}", {"IfNoneMatch": "*"}
+        for how in ("created", "replaced"):
+            # Each another: what is put over its like has the same ETag, and the next one that asks for that wins too.
+            bodies = [f"{how} by {number}".encode() for number in range(RACERS)]
 
-            def put(number: int, key: str = key, condition: dict[str, str] = condition) -> Any:
-                return clients[number % 2].put_object(Bucket=bucket, Key=key, Body=f"{number}", **condition)
+            def put(number: int, bodies: list[bytes] = bodies, condition: dict[str, str] = condition) -> Any:
+                return clients[number % 2].put_object(Bucket=bucket, Key=key, Body=bodies[number], **condition)  # noqa: B023
 
             codes = at_once([lambda number=number: put(number) for number in range(RACERS)])  # type: ignore[misc]
             assert codes.count("") == 1, codes
             assert set(codes) == {"", "PreconditionFailed"}
             for client in clients:
                 found = client.get_object(Bucket=bucket, Key=key)
-                assert found["Body"].read() == str(codes.index("")).encode()
+                assert found["Body"].read() == bodies[codes.index("")]
             # And then over what has won.
             condition = {"IfMatch": found["ETag"]}
 
