@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from zs3.checksums import Checksum
@@ -165,3 +167,13 @@ class Client:
         named = [CompletedPart(part.number, part.etag) for part in parts]
         defaults: dict[str, Any] = {"condition": ALWAYS}
         return fired(self.store.complete_upload("bucket", upload.key, upload.upload_id, named, **(defaults | options)))
+
+
+def open_client(data: Path, **options: Any) -> Client:
+    """A client of a store that is started on `data`, whose hops happen at once.
+
+    :param options: of `FilesystemStore`.
+    """
+    store = FilesystemStore(str(data), execute, Clock(), **options)
+    fired(store.start())
+    return Client(store)

@@ -11,25 +11,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import execute
-from twisted.internet.task import Clock
 
-from tests.contract.support import Client, fired
+from tests.contract.support import Client, fired, open_client
 from zs3.store import dircache, directory, kernel
-from zs3.store.deferred import FilesystemStore
 from zs3.store.dircache import DirectoryCache, grain_ns
 from zs3.store.names import Listing
 
 
-def open_client(data: Path, cache_size: int) -> Client:
-    store = FilesystemStore(str(data), execute, Clock(), sync=False, cache_size=cache_size)
-    fired(store.start())
-    return Client(store)
-
-
 @pytest.fixture
 def client(data: Path) -> Iterator[Client]:
-    client = open_client(data, 1 << 20)
+    client = open_client(data, sync=False, cache_size=1 << 20)
     fired(client.store.create_bucket("bucket"))
     yield client
     fired(client.store.stop())
@@ -87,7 +78,7 @@ def test_every_change_is_seen_at_once(
     age(bucket, monkeypatch)
     client.listed()
     change(client, bucket)
-    plain = open_client(data, 0)
+    plain = open_client(data, sync=False, cache_size=0)
     assert client.listed() == plain.listed()
     fired(plain.store.stop())
 
@@ -104,7 +95,7 @@ def test_every_change_is_seen_at_once(
 def test_with_and_without_the_cache_the_lists_are_the_same(
     client: Client, data: Path, steps: list[tuple[str, str]]
 ) -> None:
-    plain = open_client(data, 0)
+    plain = open_client(data, sync=False, cache_size=0)
     for what, key in steps:
         if what == "put":
             client.put(key)

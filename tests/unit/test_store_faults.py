@@ -14,7 +14,7 @@ import pytest
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
-from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
+from tests.contract.support import ALWAYS, CREATE, Body, Client, fired, open_client
 from zs3.errors import S3Error
 from zs3.store import commit, directory, durability, kernel, locks, paths, uploads
 from zs3.store.deferred import FilesystemStore
@@ -22,12 +22,6 @@ from zs3.store.interface import MIN_PART_SIZE, Attributes, CompletedPart
 from zs3.store.names import Names
 
 BIG = b"x" * MIN_PART_SIZE
-
-
-def open_client(data: Path, **options: Any) -> Client:
-    store = FilesystemStore(str(data), execute, Clock(), **options)
-    fired(store.start())
-    return Client(store)
 
 
 @pytest.fixture

@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import execute
-from twisted.internet.task import Clock
 
-from tests.contract.support import Client, fired
+from tests.contract.support import Client, fired, open_client
 from zs3.errors import S3Error
 from zs3.store import records
-from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import Attributes
 
 
@@ -27,12 +24,6 @@ def client(data: Path) -> Iterator[Client]:
     fired(client.store.create_bucket("bucket"))
     yield client
     fired(client.store.stop())
-
-
-def open_client(data: Path, **options: int) -> Client:
-    store = FilesystemStore(str(data), execute, Clock(), **options)
-    fired(store.start())
-    return Client(store)
 
 
 def bucket_id(data: Path, name: str) -> str:

@@ -11,28 +11,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import execute
-from twisted.internet.task import Clock
 
-from tests.contract.support import Client, fired
+from tests.contract.support import Client, fired, open_client
 from zs3.errors import S3Error
 from zs3.store import hot, kernel, layout
-from zs3.store.deferred import FileReader, FilesystemStore
+from zs3.store.deferred import FileReader
 from zs3.store.hot import HotFiles
 from zs3.store.interface import Attributes
 
 LONG = "l" * 300
 
 
-def open_client(data: Path) -> Client:
-    store = FilesystemStore(str(data), execute, Clock(), sync=False)
-    fired(store.start())
-    return Client(store)
-
-
 @pytest.fixture
 def client(data: Path) -> Iterator[Client]:
-    client = open_client(data)
+    client = open_client(data, sync=False)
     fired(client.store.create_bucket("bucket"))
     yield client
     fired(client.store.stop())
@@ -41,7 +33,7 @@ def client(data: Path) -> Iterator[Client]:
 @pytest.fixture
 def ordinary(data: Path, client: Client) -> Iterator[Client]:
     """The same directory without the short way."""
-    other = open_client(data)
+    other = open_client(data, sync=False)
     other.store._hot.stop()
     yield other
     fired(other.store.stop())

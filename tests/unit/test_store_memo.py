@@ -12,25 +12,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import execute
-from twisted.internet.task import Clock
 
-from tests.contract.support import Client, fired
+from tests.contract.support import Client, fired, open_client
 from zs3.store import directory, listing, memo, records, walk
-from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import Attributes
 from zs3.store.memo import PER_VALUE, Memo, is_settled
 
 
-def open_client(data: Path, cache_size: int) -> Client:
-    store = FilesystemStore(str(data), execute, Clock(), sync=False, cache_size=cache_size)
-    fired(store.start())
-    return Client(store)
-
-
 @pytest.fixture
 def client(data: Path) -> Iterator[Client]:
-    client = open_client(data, 1 << 20)
+    client = open_client(data, sync=False, cache_size=1 << 20)
     fired(client.store.create_bucket("bucket"))
     yield client
     fired(client.store.stop())
@@ -39,7 +30,7 @@ def client(data: Path) -> Iterator[Client]:
 @pytest.fixture
 def plain(client: Client, data: Path) -> Iterator[Client]:
     """The same without any cache."""
-    plain = open_client(data, 0)
+    plain = open_client(data, sync=False, cache_size=0)
     yield plain
     fired(plain.store.stop())
 
@@ -278,7 +269,7 @@ def test_pages_and_windows_of_a_large_directory_join(
         path.parent.mkdir(exist_ok=True)
         path.touch()
         expected.append(key)
-    small = open_client(data, 20_000)
+    small = open_client(data, sync=False, cache_size=20_000)
     scans = []
     real = directory._scan
     inode = bucket.stat().st_ino

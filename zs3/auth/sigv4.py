@@ -157,8 +157,7 @@ def _from_header(
         raise v2.not_supported()
     if scheme != ALGORITHM.encode():
         raise S3Error("InvalidArgument", "Unsupported Authorization Type", ArgumentName="Authorization")
-    names_of, signature = read_authorization(rest, region)
-    scope, signed = names_of
+    (scope, signed), signature = read_authorization(rest, region)
     timestamp, issued = _header_time(wire)
     if abs(now - issued) > MAX_SKEW_S:
         raise S3Error(
