@@ -29,7 +29,8 @@ from zs3.service import (
     reloader,
     require,
 )
-from zs3.store.deferred import FilesystemStore, Hop
+from zs3.store.deferred import FilesystemStore
+from zs3.store.readers import Hop
 from zs3.web.accesslog import AccessLog
 from zs3.web.guard import S3Guard
 from zs3.web.resources import Realm

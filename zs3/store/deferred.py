@@ -31,7 +31,6 @@ from zs3.store.interface import (
     BucketInfo,
     CompletedPart,
     Digests,
-    IFileReader,
     Ingest,
     IObjectReader,
     IStore,
@@ -49,6 +48,7 @@ from zs3.store.interface import (
 )
 from zs3.store.locks import WouldBlock
 from zs3.store.lookup import OpenObject
+from zs3.store.readers import FileReader, Hop, Reader, shielded
 from zs3.store.staged import StagedFile
 
 _P = ParamSpec("_P")
@@ -64,90 +64,9 @@ _PATIENCE_S = 10.0
 _LIST_PATIENCE_S = 1.0
 
 
-#: Runs a function with its arguments in a thread of the pool, e.g. ``partial(deferToThreadPool, reactor, pool)``.
-Hop = Callable[..., Deferred[Any]]
-
-
-def _shielded(work: Deferred[_T]) -> Deferred[_T]:
-    """A Deferred that may be cancelled while the work goes on: a thread cannot be stopped half-way."""
-    outer: Deferred[_T] = Deferred()
-
-    def relay(result: Any) -> None:
-        if not outer.called:
-            outer.callback(result)
-
-    work.addBoth(relay)
-    return outer
-
-
 def _slow_down(failure: Failure) -> NoReturn:
     failure.trap(WouldBlock)
     raise S3Error("SlowDown") from None
-
-
-@implementer(IObjectReader)
-class Reader:
-    """An open object, read in threads."""
-
-    def __init__(self, found: OpenObject, hop: Hop) -> None:
-        self._found = found
-        self._hop = hop
-        self._busy = False
-        self._closed = False
-
-    def info(self) -> ObjectInfo:
-        return self._found.info
-
-    def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        if self._closed or self._busy:
-            return fail(ValueError("the reader is closed, or a call is under way"))
-        self._busy = True
-        work: Deferred[_T] = self._hop(posix.call, function, *args, **kwargs)
-        work.addBoth(self._done)
-        return _shielded(work)
-
-    def _done(self, result: Any) -> Any:
-        self._busy = False
-        if self._closed:
-            self._found.close()
-        return result
-
-    def read(self, offset: int, size: int) -> Deferred[bytes]:
-        return self._call(self._found.read, offset, size)
-
-    def unchanged(self) -> Deferred[bool]:
-        return self._call(self._found.unchanged)
-
-    def close(self) -> None:
-        # A thread that is reading needs its descriptor until it has read.
-        if not self._closed:
-            self._closed = True
-            if not self._busy:
-                self._found.close()
-
-
-@implementer(IFileReader)
-class FileReader(Reader):
-    """An open object whose bytes are read at once where they are in memory."""
-
-    def __init__(self, found: OpenObject, hop: Hop, hot: HotFiles) -> None:
-        super().__init__(found, hop)
-        self._hot = hot
-
-    def read_now(self, offset: int, size: int) -> bytes | None:
-        return None if self._closed or self._busy else self._hot.read(self._found.fd, offset, size)
-
-    def is_warm(self, offset: int, size: int) -> bool:
-        return not self._closed and not self._busy and self._hot.is_warm(self._found.fd, offset, size)
-
-    def warm(self, offset: int, size: int) -> Deferred[bool]:
-        return self._call(self._found.warm, offset, size)
-
-    def unchanged_now(self) -> bool:
-        return not self._closed and self._found.unchanged()
-
-    def fileno(self) -> int:
-        return self._found.fd
 
 
 def _feed(hasher: Callable[[bytes], object], pieces: list[bytes]) -> None:
@@ -180,12 +99,12 @@ class Writer:
         return work
 
     def open(self) -> Deferred[None]:
-        return _shielded(self._step(self._begin))
+        return shielded(self._step(self._begin))
 
     def write(self, data: bytes) -> Deferred[None]:
         self._gathered.append(data)
         self._size += len(data)
-        return succeed(None) if self._size < _GATHER else _shielded(self._turn.run(self._pass_on))
+        return succeed(None) if self._size < _GATHER else shielded(self._turn.run(self._pass_on))
 
     def _pass_on(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._flush())
@@ -209,7 +128,7 @@ class Writer:
         else:
             # A body that was not worth a hop before is written, sealed and published in this one.
             work = self._publish()
-        return _shielded(work.addErrback(self._give_up))
+        return shielded(work.addErrback(self._give_up))
 
     def _publish(self) -> Deferred[Any]:
         work: Deferred[Any] = self._turn.run(self._store.mutate, self._name, self._finish)
@@ -392,13 +311,13 @@ class FilesystemStore:
     def _mutate(
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
-        return _shielded(self.mutate(name, function, *args, **kwargs))
+        return shielded(self.mutate(name, function, *args, **kwargs))
 
     def _mutate_slowly(
         self, name: tuple[str, str], function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> Deferred[_T]:
         """The same for what copies: threads must be left for others."""
-        return _shielded(self._copies.run(lambda: self.mutate(name, function, *args, **kwargs)))
+        return shielded(self._copies.run(lambda: self.mutate(name, function, *args, **kwargs)))
 
     # Buckets
 
@@ -481,7 +400,7 @@ class FilesystemStore:
         condition: WriteCondition,
         checksum_algorithm: str = "",
     ) -> Deferred[ObjectInfo]:
-        return _shielded(
+        return shielded(
             Deferred.fromCoroutine(
                 self._copy_object(
                     (source_bucket, source_key, bucket, key, check, attributes, checksum_algorithm), condition
