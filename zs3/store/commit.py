@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.store import kernel, layout, paths, records
+from zs3.store import layout, paths, records
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import ObjectInfo, WriteCondition
@@ -290,15 +290,9 @@ def _rename(source: bytes, directory: int, name: bytes, *, new: bool) -> None:
     :param new: nothing may stand there: another program might just have made that file, and knows no lock.
     """
     if new:
-        try:
-            kernel.rename_new(source, directory, name)
-            return
-        except OSError as error:
-            # Not link and unlink, which some file systems have instead: after a crash between the two it could not be
-            # told whether the object had been published.  The key's lock excludes all but other programs.
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-    os.rename(source, name, dst_dir_fd=directory)
+        paths.move_new(source, directory, name)
+    else:
+        os.rename(source, name, dst_dir_fd=directory)
 
 
 def _check_bucket(bucket: Bucket) -> None:
