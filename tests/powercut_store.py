@@ -45,7 +45,7 @@ def view(client: Client) -> Any:
         for upload in fired(client.store.list_uploads(bucket.name, **options, limit=10)).uploads:
             work = client.store.list_parts(bucket.name, upload.key, upload.upload_id, after=0, limit=10)
             uploads.append((upload.key, [(part.number, part.etag, part.size) for part in fired(work).parts]))
-        seen[bucket.name] = objects, sorted(uploads)
+        seen[bucket.name] = objects, (sorted(uploads), dict(bucket.configuration))
     return seen
 
 
@@ -78,8 +78,19 @@ def _path(client: Client, key: str) -> Path:
     return Path(os.fsdecode(client.store._posix.buckets.path("bucket"))) / key
 
 
+def _write_plainly(client: Client) -> None:
+    path = _path(client, "key")
+    path.write_bytes(b"plain")
+    # Now and then the clock gives a whole microsecond, which looks rounded.
+    os.utime(path, ns=(path.stat().st_mtime_ns // 1000 * 1000 + 1,) * 2)
+
+
 def _tag(client: Client, _: Any) -> None:
     client.change("key", metadata={}, tags={"k": "v"})
+
+
+def _configure(client: Client) -> None:
+    client.configure(tags="old")
 
 
 def _complete(client: Client, begun: Any) -> None:
@@ -113,7 +124,7 @@ SCENARIOS = (
         (lambda client, _: client.change("key", tags={"k": "v"}),),
         prepare=lambda client: client.put("key", b"old", attributes=LONG),
     ),
-    Scenario("change of a plain file", (_tag,), prepare=lambda client: _path(client, "key").write_bytes(b"plain")),
+    Scenario("change of a plain file", (_tag,), prepare=_write_plainly),
     Scenario(
         "change of one of two names",
         (_tag,),
@@ -136,6 +147,16 @@ SCENARIOS = (
             # What belongs to a bucket is found by its id.
             lambda client, _: client.put("key", b"new", bucket="other", attributes=LONG),
         ),
+    ),
+    Scenario(
+        "create a configured bucket",
+        (lambda client, _: fired(client.store.create_bucket("other", {"owner": "me"})),),
+    ),
+    Scenario("configure", (lambda client, _: client.configure(tags="new"),), prepare=_configure),
+    Scenario("configure no more", (lambda client, _: client.configure(tags=None),), prepare=_configure),
+    Scenario(
+        "configure another's directory",
+        (lambda client, _: client.configure("theirs", tags="new"),),
     ),
     Scenario(
         "delete bucket",
@@ -257,7 +278,7 @@ def _check(scenario: Scenario, data: Path, allowed: list[Any], after: Any, prepa
         if scenario.again:
             if scenario.halfway and found == _objects(after):
                 client.put("key", b"newer")
-                after = view(client) | {"bucket": (view(client)["bucket"][0], [])}
+                after = view(client) | {"bucket": (view(client)["bucket"][0], ([], {}))}
             for step in scenario.steps:
                 with suppress(S3Error):
                     step(client, prepared)

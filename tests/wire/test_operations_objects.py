@@ -116,7 +116,8 @@ def test_a_put_replaces_everything(client, bucket):
         ({"x-amz-expected-bucket-owner": "123456789012"}, 403, "AccessDenied"),
         ({"If-None-Match": "*"}, 412, "PreconditionFailed"),
         ({"If-Match": '"x"'}, 412, "PreconditionFailed"),
-        ({"If-None-Match": '"x"'}, 501, "NotImplemented"),
+        ({"If-None-Match": '"149603e6c03516362a8da23f624db945"'}, 412, "PreconditionFailed"),
+        ({"If-None-Match": '"x", "y"'}, 501, "NotImplemented"),
         ({"If-Unmodified-Since": "Sun, 06 Nov 2044 08:49:37 GMT"}, 501, "NotImplemented"),
     ],
 )

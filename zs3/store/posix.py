@@ -18,15 +18,28 @@ from typing import ParamSpec, Protocol, TypeVar
 from zs3 import checksums
 from zs3.checksums import FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import changes, commit, completion, layout, listing, lookup, paths, records, uploads
+from zs3.store import (
+    changes,
+    commit,
+    completion,
+    configuration,
+    layout,
+    listing,
+    lookup,
+    paths,
+    records,
+    uploads,
+)
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
 from zs3.store.interface import (
     Attributes,
+    AttributesChange,
     BucketInfo,
-    Change,
     CompletedPart,
+    Configuration,
+    ConfigurationChange,
     Digests,
     ListPage,
     ListQuery,
@@ -152,8 +165,16 @@ class PosixStore:
     def list_buckets(self) -> list[BucketInfo]:
         return self.buckets.list(self._report_once)
 
-    def create_bucket(self, name: str) -> BucketInfo:
-        return self.buckets.create(name, time.time_ns())
+    def create_bucket(self, name: str, configured: Configuration) -> BucketInfo:
+        return self.buckets.create(name, time.time_ns(), configured)
+
+    def get_configuration(self, name: str) -> Configuration:
+        with self.buckets.opened(name) as bucket:
+            return configuration.read(bucket)
+
+    def change_configuration(self, name: str, change: ConfigurationChange) -> Configuration:
+        with self.buckets.opened(name, claim=True) as bucket:
+            return configuration.change(bucket, change, self.buckets.internals)
 
     def get_bucket(self, name: str) -> BucketInfo:
         return self.buckets.info(name)
@@ -214,7 +235,7 @@ class PosixStore:
                 return False
             return commit.remove(opened, key, condition, self.durability)
 
-    def change_object(self, bucket: str, key: str, change: Change) -> ObjectInfo:
+    def change_object(self, bucket: str, key: str, change: AttributesChange) -> ObjectInfo:
         """Change an object's record; see `changes.change`."""
         with self.buckets.opened(bucket, claim=True) as opened:
             return changes.change(opened, key, change, self.stage, self.durability)

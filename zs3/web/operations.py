@@ -139,7 +139,7 @@ OPERATIONS: tuple[Operation, ...] = (
 _OTHERS = _names(
     "abac analytics annotation append attributes encryption intelligent-tiering inventory metadataConfiguration"
     " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject restore select select-type"
-    " session torrent"
+    " session"
 )
 SUBRESOURCES = _OTHERS | {operation.query for operation in OPERATIONS if operation.query}
 

@@ -134,9 +134,13 @@ OBJECT = {
     "tagging": Untouched(
         "GetObjectTagging", "GetObjectTagging", _no_tags, "DeleteObjectTagging", "DeleteObjectTagging"
     ),
+    "torrent": Untouched("GetObjectTorrent", "GetObjectTorrent", "NoSuchKey"),
 }
 
-_MESSAGES = {"InvalidRequest": "Bucket is missing Object Lock Configuration"}
+_MESSAGES = {
+    "InvalidRequest": "Bucket is missing Object Lock Configuration",
+    "NoSuchKey": "There is no torrent of this object: objects are not distributed by BitTorrent.",
+}
 
 
 async def _check_it_exists(call: Call) -> None:
