@@ -170,6 +170,12 @@ async def remove(call: Call) -> None:
     send_empty(call.request, 204)
 
 
+async def restore(call: Call) -> None:
+    """RestoreObject, of an object that is in no archive: none is, in any storage class there is here."""
+    await _check_it_exists(call)
+    raise S3Error("InvalidObjectState", "Restore is not allowed for the object's current storage class")
+
+
 async def put_acl(call: Call) -> None:
     """PutBucketAcl, PutObjectAcl: an ACL that says what is the case is accepted, any other refused.
 
