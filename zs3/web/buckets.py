@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from zs3.errors import S3Error
 from zs3.web import documents, names
-from zs3.web.bodies import CONFIGURATION_SIZE, parse_location
+from zs3.web.bodies import parse_new_bucket
 from zs3.web.call import Call
 from zs3.web.documents import DEFAULT_REGION
 from zs3.web.headers import check_bucket_owner, check_new_bucket
 from zs3.web.parameters import bounded_number, decode_token, encode_token
 from zs3.web.responses import send_empty, send_xml
+from zs3.web.tagging import configured
+from zs3.web.tags import SIZE
 
 MAX_BUCKETS = 10_000
 
@@ -47,7 +49,7 @@ async def create_bucket(call: Call) -> None:
     if not names.is_new_bucket_name(call.bucket):
         raise S3Error("InvalidBucketName", BucketName=call.bucket)
     check_new_bucket(call.header)
-    location = parse_location(await call.read_document(CONFIGURATION_SIZE))
+    location, tags = parse_new_bucket(await call.read_document(SIZE))
     region = call.settings.region
     if location and region and location != region:
         raise S3Error(
@@ -56,9 +58,9 @@ async def create_bucket(call: Call) -> None:
             " sent to.",
         )
     try:
-        await call.store.create_bucket(call.bucket)
+        await call.store.create_bucket(call.bucket, configured(tags))
     except S3Error as error:
-        if error.code != "BucketAlreadyOwnedByYou" or call.settings.region_name != DEFAULT_REGION:
+        if tags or error.code != "BucketAlreadyOwnedByYou" or call.settings.region_name != DEFAULT_REGION:
             raise
     send_empty(call.request, 200, {"Location": "/" + call.bucket})
 
