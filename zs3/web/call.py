@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII).fullmatch
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
 
-#: What belongs to the signature in the query, and is no header in another place.
-_SIGNATURE_PARAMETERS = frozenset(
+#: What belongs to the signature in the query or a form, and is no header in another place.
+SIGNATURE_PARAMETERS = frozenset(
     "x-amz-" + name
     for name in ("algorithm", "credential", "date", "expires", "signedheaders", "signature", "security-token")
 ) | {"x-amz-content-sha256"}
@@ -42,19 +42,27 @@ def effective_wire(wire: Wire, claim: Claim, pairs: Sequence[tuple[str, str]]) -
     :param pairs: the query, decoded.
     :raises S3Error: InvalidArgument for what could not have come in a header.
     """
-    if not pairs or claim.kind == "query-v2":
+    if not pairs or claim.kind not in ("header", "query"):
         return wire
     present = {name for name, _ in wire.headers}
     moved = []
     for name, value in pairs:
         header = name.lower()
-        if header.startswith("x-amz-") and header not in _SIGNATURE_PARAMETERS:
-            if not _TOKEN(header) or _CONTROL(value):
-                raise S3Error("InvalidArgument", ArgumentName=name, ArgumentValue=value)
-            encoded = header.encode("ascii")
-            if encoded not in present:
-                moved.append((encoded, value.encode("utf-8")))
+        if header.startswith("x-amz-") and header not in SIGNATURE_PARAMETERS:
+            pair = header_pair(header, value)
+            if pair[0] not in present:
+                moved.append(pair)
     return Wire(wire.method, wire.target, (*wire.headers, *moved)) if moved else wire
+
+
+def header_pair(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header that came in another place, as a `Wire` has it; `name` in lower case.
+
+    :raises S3Error: InvalidArgument for what could not have come in a header.
+    """
+    if not _TOKEN(name) or _CONTROL(value):
+        raise S3Error("InvalidArgument", ArgumentName=name, ArgumentValue=value)
+    return name.encode("ascii"), value.encode("utf-8")
 
 
 #: What the frames of aws-chunked may add to a document, beside a sixteenth of its size.
@@ -125,12 +133,18 @@ class Call:
         """The bucket or object as error documents name it."""
         return f"/{self.bucket}/{self.key}" if self.key else f"/{self.bucket}"
 
+    def url(self, path: str) -> str:
+        """The URL of a path of this server as this client reaches it."""
+        scheme = "https" if self.request.isSecure() else "http"
+        return f"{scheme}://{self.request.header('host') or ''}{path}"
+
     def payload(self, *, default_algorithm: str = "", checksum_headers: bool = True) -> Payload:
         """What decodes and verifies the body; see `zs3.auth.payload.make_payload`."""
         return make_payload(
             self.wire,
             self.signer,
-            content_length=self.request.content_length,
+            # The file in a form is not all of the body.
+            content_length=self.request.content_length if self.request.form is None else None,
             payload_hash=self.claim.payload_hash,
             default_algorithm=default_algorithm,
             checksum_headers=checksum_headers,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import buckets, copies, deletes, listings, objects, untouched, uploads
+from zs3.web import buckets, copies, deletes, listings, objects, posts, untouched, uploads
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -94,6 +94,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListObjectVersions", "GET", BUCKET, READ, "s3:ListBucketVersions", listings.list_object_versions, "versions",
         parameters=_LIST,
     ),
+    Operation("PostObject", "POST", BUCKET, WRITE, "s3:PutObject", posts.post_object),
     Operation("DeleteObjects", "POST", BUCKET, WRITE, "s3:DeleteObject", deletes.delete_objects, "delete"),
     Operation(
         "ListMultipartUploads", "GET", BUCKET, READ, "s3:ListBucketMultipartUploads", uploads.list_multipart_uploads,
@@ -183,8 +184,6 @@ def find(level: str, method: str, pairs: Sequence[tuple[str, str]], header: Call
 def _missing(level: str, method: str, query: str) -> S3Error:
     if query:
         return S3Error("NotImplemented", f"{method} of the sub-resource {query} is not implemented.", Header=query)
-    if (level, method) == (BUCKET, "POST"):
-        return S3Error("NotImplemented", "Uploads by an HTML form are not implemented.")
     return S3Error(
         "MethodNotAllowed",
         headers={"Allow": ", ".join(_METHODS[level])},

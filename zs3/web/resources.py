@@ -77,6 +77,8 @@ class _S3Resource(Resource):
         itself then, and what the store has begun comes to its end.
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
+        if request.form is not None:
+            self._key = request.form.key
         request.log.bucket, request.log.key = self._bucket, self._key
         begin(self._serve(request))
         return NOT_DONE_YET
