@@ -29,6 +29,14 @@ def post(daemon, fields, content=b"content", *, path="/photos", headers=None, co
     return connection.request("POST", path, headers, form(fields, content, **options))
 
 
+def head(*lines, length=None):
+    """The head of a form's request, for bodies that are told byte by byte."""
+    lines = ("POST /photos HTTP/1.1", "Host: s3.test", f"Content-Type: {CONTENT_TYPE}", *lines)
+    if length is not None:
+        lines += (f"Content-Length: {length}",)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
 def stored(daemon, bucket="photos"):
     """The names of the files in a bucket."""
     return sorted(str(path.relative_to(daemon.data / bucket)) for path in (daemon.data / bucket).rglob("*"))
@@ -102,10 +110,7 @@ def test_a_form_replaces_what_is_there(client, daemon):
 def test_a_form_without_a_length_is_taken_as_a_put_is(daemon):
     body = form(allowed({"key": "k"}))
     connection = daemon.server.connect(segment=10)
-    head = (
-        f"POST /photos HTTP/1.1\r\nHost: s3.test\r\nContent-Type: {CONTENT_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
-    connection.send(head.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+    connection.send(head("Transfer-Encoding: chunked") + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
     assert connection.receive().status == 204
     assert (daemon.data / "photos" / "k").read_bytes() == b"content"
 
@@ -400,10 +405,7 @@ def test_what_is_too_large_is_answered_before_it_has_come(daemon):
     fields = allowed({"key": "k"}, ["content-length-range", 0, MIB])
     body = form(fields, b"x" * 3 * MIB)
     connection = daemon.server.connect()
-    head = (
-        f"POST /photos HTTP/1.1\r\nHost: s3.test\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {100 * MIB}\r\n\r\n"
-    )
-    connection.send(head.encode() + body[: MIB + MIB // 2])
+    connection.send(head(length=100 * MIB) + body[: MIB + MIB // 2])
     response = connection.receive()
     assert (response.status, response.error_code) == (400, "EntityTooLarge")
     assert response.headers["connection"] == "close"
@@ -417,10 +419,7 @@ def test_nothing_is_written_for_who_may_not_write_however_much_comes(daemon, mon
     monkeypatch.setattr(daemon.store, "put_object", never)
     connection = daemon.server.connect()
     fields = allowed({"key": "k"}, user=WRONG)
-    head = (
-        f"POST /photos HTTP/1.1\r\nHost: s3.test\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {100 * MIB}\r\n\r\n"
-    )
-    connection.send(head.encode() + form(fields, b"x" * MIB)[:MIB])
+    connection.send(head(length=100 * MIB) + form(fields, b"x" * MIB)[:MIB])
     response = connection.receive()
     assert (response.status, response.error_code) == (403, "SignatureDoesNotMatch")
     assert response.headers["connection"] == "close"
@@ -430,6 +429,35 @@ def test_too_many_fields_are_not_read(daemon):
     response = post(daemon, allowed({"key": "k"}) | {"x-ignore-a": "b" * 20_000})
     assert (response.status, response.error_code) == (400, "MaxPostPreDataLengthExceededError")
     assert stored(daemon) == []
+
+
+def test_the_fields_must_come_in_time(daemon):
+    """A byte now and then does not hold the connection of somebody who has not logged in."""
+    body = form(allowed({"key": "k"}))
+    connection = daemon.server.connect()
+    connection.send(head(length=100 * MIB))
+    for second in range(59):
+        connection.send(body[second : second + 1])
+        daemon.server.clock.advance(1)
+    assert connection.received() == b""
+    connection.send(body[59:60])
+    daemon.server.clock.advance(1)
+    response = connection.receive()
+    assert (response.status, response.error_code) == (400, "RequestTimeout")
+    assert response.headers["connection"] == "close"
+    daemon.server.clock.advance(3)
+    assert not connection.open
+
+
+def test_the_file_may_take_its_time(daemon):
+    body = form(allowed({"key": "k"}), b"x" * 300)
+    start = body.index(b"x" * 300)
+    connection = daemon.server.connect()
+    connection.send(head(length=len(body)) + body[:start])
+    for at in range(start, len(body)):
+        daemon.server.clock.advance(1)
+        connection.send(body[at : at + 1])
+    assert connection.receive().status == 204
 
 
 def test_a_small_rest_is_drained_and_the_connection_stays(daemon):
@@ -458,30 +486,22 @@ def test_a_client_that_goes_leaves_nothing(client, daemon, sent):
     client.put("/photos/k", b"before")
     body = form(allowed({"key": "k"}), b"x" * 100_000)
     connection = daemon.server.connect()
-    head = (
-        f"POST /photos HTTP/1.1\r\nHost: s3.test\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    connection.send(head.encode() + body[:sent])
+    connection.send(head(length=len(body)) + body[:sent])
     connection.hang_up()
     assert (daemon.data / "photos" / "k").read_bytes() == b"before"
 
 
 def test_a_form_without_a_boundary_is_refused_before_its_body(daemon):
     connection = daemon.server.connect()
-    connection.send(
-        b"POST /photos HTTP/1.1\r\nHost: s3.test\r\nContent-Type: multipart/form-data\r\nContent-Length: 1000\r\n"
-        b"Expect: 100-continue\r\n\r\n"
-    )
+    lines = head("Expect: 100-continue", length=1000).replace(CONTENT_TYPE.encode(), b"multipart/form-data")
+    connection.send(lines)
     assert connection.receive().error_code == "MalformedPOSTRequest"
 
 
 def test_a_client_that_waits_is_told_to_go_on(daemon):
     body = form(allowed({"key": "k"}))
     connection = daemon.server.connect()
-    connection.send(
-        f"POST /photos HTTP/1.1\r\nHost: s3.test\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        "Expect: 100-continue\r\n\r\n".encode()
-    )
+    connection.send(head("Expect: 100-continue", length=len(body)))
     connection.skip(b"HTTP/1.1 100 Continue\r\n\r\n")
     connection.send(body)
     assert connection.receive().status == 204

@@ -37,11 +37,13 @@ def decode_form(fields: Mapping[str, str], *, now: float, region: str | None, si
         raise S3Error("InvalidArgument", "Only one auth mechanism allowed", ArgumentName="X-Amz-Algorithm")
     if has_v4:
         return _decode_v4(fields, now, region)
-    if has_v2 or "policy" in fields:
+    if has_v2:
         if not sigv2:
             raise v2.not_supported()
         access_key, signature, policy = _required(fields, *_FIELDS_V2, "Policy")
         return _V2FormClaim(access_key, signature, policy)
+    if "policy" in fields:
+        raise missing_field(_FIELDS_V4[0])
     return None
 
 

@@ -37,12 +37,12 @@ def effective_wire(wire: Wire, claim: Claim, pairs: Sequence[tuple[str, str]]) -
     """`wire` with the ``x-amz-*`` parameters of the query among its headers.
 
     S3 takes them from either place, and SDKs put them into the URL when they sign one beforehand.  A header that
-    is there stands.  SigV2 does not cover them in the query: there they mean nothing.
+    is there stands.  SigV2 and forms do not cover them in the query: there they mean nothing.
 
     :param pairs: the query, decoded.
     :raises S3Error: InvalidArgument for what could not have come in a header.
     """
-    if not pairs or claim.kind not in ("header", "query"):
+    if not pairs or claim.kind in ("query-v2", "form"):
         return wire
     present = {name for name, _ in wire.headers}
     moved = []

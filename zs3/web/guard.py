@@ -130,8 +130,12 @@ class S3Guard:
         return _now_or_later(self._log_in(request, claim, host_bucket))
 
     async def _log_in_by_form(self, request: Request, host_bucket: str | None) -> IResource:
+        """Log in with what the fields say.  The file is left for the resource to read."""
         form = Form(request.header("content-type") or "", request.body)
-        await form.read_fields()
+        # Once for all the fields: nobody has proved anything yet, and a byte now and then would hold the connection.
+        await Deferred.fromCoroutine(form.read_fields()).addTimeout(
+            request.site.limits.body, self._settings.clock, _too_slow
+        )
         request.form = form
         claim = decode_form(
             form.fields, now=self._settings.clock.seconds(), region=self._settings.region, sigv2=self._sigv2
@@ -160,6 +164,10 @@ class S3Guard:
         if isinstance(failure.value, LoginFailed):
             raise S3Error("AccessDenied")
         return failure
+
+
+def _too_slow(*_: object) -> Failure:
+    return Failure(S3Error("RequestTimeout"))
 
 
 def _is_form(request: Request) -> bool:

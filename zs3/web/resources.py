@@ -77,8 +77,6 @@ class _S3Resource(Resource):
         itself then, and what the store has begun comes to its end.
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
-        if request.form is not None:
-            self._key = request.form.key
         request.log.bucket, request.log.key = self._bucket, self._key
         begin(self._serve(request))
         return NOT_DONE_YET
@@ -138,6 +136,13 @@ class BucketResource(_S3Resource):
     """``/bucket`` and ``/bucket/``; all below is one object."""
 
     level = operations.BUCKET
+
+    def render(self, request: IRequest) -> int:
+        """As for every resource; but a form names its key itself."""
+        assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
+        if request.form is not None:
+            self._key = request.form.key
+        return super().render(request)
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         if not path and not request.postpath:
