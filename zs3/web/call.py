@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII).fullmatch
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
 
-#: What belongs to the signature in the query or a form, and is no header in another place.
-SIGNATURE_PARAMETERS = frozenset(
+#: What belongs to the signature in the query, and is no header in another place.
+_SIGNATURE_PARAMETERS = frozenset(
     "x-amz-" + name
     for name in ("algorithm", "credential", "date", "expires", "signedheaders", "signature", "security-token")
 ) | {"x-amz-content-sha256"}
@@ -37,18 +37,18 @@ def effective_wire(wire: Wire, claim: Claim, pairs: Sequence[tuple[str, str]]) -
     """`wire` with the ``x-amz-*`` parameters of the query among its headers.
 
     S3 takes them from either place, and SDKs put them into the URL when they sign one beforehand.  A header that
-    is there stands.  SigV2 and forms do not cover them in the query: there they mean nothing.
+    is there stands.  SigV2 does not cover them in the query: there they mean nothing.
 
     :param pairs: the query, decoded.
     :raises S3Error: InvalidArgument for what could not have come in a header.
     """
-    if not pairs or claim.kind in ("query-v2", "form"):
+    if not pairs or claim.kind == "query-v2":
         return wire
     present = {name for name, _ in wire.headers}
     moved = []
     for name, value in pairs:
         header = name.lower()
-        if header.startswith("x-amz-") and header not in SIGNATURE_PARAMETERS:
+        if header.startswith("x-amz-") and header not in _SIGNATURE_PARAMETERS:
             pair = header_pair(header, value)
             if pair[0] not in present:
                 moved.append(pair)

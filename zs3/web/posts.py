@@ -17,7 +17,7 @@ from zs3.auth.wire import Wire
 from zs3.errors import S3Error
 from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.web import documents, headers
-from zs3.web.call import SIGNATURE_PARAMETERS, Call, header_pair
+from zs3.web.call import Call, header_pair
 from zs3.web.documents import quoted
 from zs3.web.forms import Form, is_form
 from zs3.web.objects import checksum_headers, receive
@@ -98,7 +98,7 @@ def _as_headers(fields: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(
         header_pair(_HEADERS.get(name, name), value.strip(" \t"))
         for name, value in fields.items()
-        if name in _HEADERS or (name.startswith("x-amz-") and name not in SIGNATURE_PARAMETERS)
+        if name in _HEADERS or name.startswith("x-amz-")
     )
 
 
@@ -128,5 +128,5 @@ def _redirect(call: Call, fields: Mapping[str, str], etag: str) -> str | None:
             return None
     except ValueError:
         return None
-    told = urlencode({"bucket": call.bucket, "key": call.key, "etag": etag}, quote_via=quote, safe="")
+    told = urlencode({"bucket": call.bucket, "key": call.key, "etag": etag}, quote_via=quote)
     return parts._replace(query=f"{parts.query}&{told}" if parts.query else told).geturl()
