@@ -49,7 +49,11 @@ class Operations(Directive):
         path = {"service": "/", "bucket": "/bucket", "object": "/bucket/key"}[self.arguments[0]]
         rows: list[list[nodes.Node]] = []
         for each in OPERATIONS:
-            if each.level != self.arguments[0] or (each.name in configuration) != ("untouched" in self.options):
+            if (
+                each.level != self.arguments[0]
+                or each.refusal
+                or (each.name in configuration) != ("untouched" in self.options)
+            ):
                 continue
             request = f"{each.method} {path}{'?' + each.query if each.query else ''}"
             details = _literal(request)
@@ -79,11 +83,14 @@ class Compatibility(Directive):
 def _outcome(name: str, method: str, uri: str) -> str:
     from urllib.parse import parse_qsl
 
-    from zs3.errors import S3Error
+    from zs3.errors import ERRORS, S3Error
     from zs3.web import untouched
     from zs3.web.operations import BUCKET, OBJECT, OPERATIONS, SERVICE, find
 
-    if name in {each.name for each in OPERATIONS}:
+    known = {each.name: each for each in OPERATIONS}
+    if name in known:
+        if refusal := known[name].refusal:
+            return f"refused: {refusal} ({ERRORS[refusal][0]})"
         entries = [*untouched.BUCKET.values(), *untouched.OBJECT.values()]
         if any(name in (entry.read, entry.remove) for entry in entries):
             return "partial: as of a bucket or object where nothing is configured"

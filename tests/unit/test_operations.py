@@ -25,6 +25,7 @@ def name_of(level, method, *pairs, **headers):
         (BUCKET, "GET", ["versions", ("max-keys", "5")], "ListObjectVersions"),
         (BUCKET, "GET", ["uploads"], "ListMultipartUploads"),
         (BUCKET, "POST", ["delete"], "DeleteObjects"),
+        (BUCKET, "POST", [], "PostObject"),
         (BUCKET, "GET", ["versioning"], "GetBucketVersioning"),
         (BUCKET, "GET", ["acl"], "GetBucketAcl"),
         (BUCKET, "DELETE", ["policy"], "DeleteBucketPolicy"),
@@ -94,7 +95,7 @@ def test_two_subresources_conflict():
         (OBJECT, "POST", "MethodNotAllowed"),
         (OBJECT, "PATCH", "MethodNotAllowed"),
         (OBJECT, "get", "MethodNotAllowed"),
-        (BUCKET, "POST", "NotImplemented"),
+        (SERVICE, "POST", "MethodNotAllowed"),
     ],
 )
 def test_a_method_that_is_not_there_is_refused(level, method, code):

@@ -13,6 +13,7 @@ _TIMESTAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0
 _HTTP_DATE = re.compile(
     r"(?:[A-Z][a-z]{2}, )?([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) (?:GMT|UTC|[+-]0000)"
 )
+_ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -30,6 +31,16 @@ def parse_http_date(text: str) -> float | None:
         return None
     day, month, year, hour, minute, second = found.groups()
     return _epoch(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
+
+
+def parse_iso(text: str) -> float | None:
+    """The time of ``YYYY-MM-DDTHH:MM:SS[.fraction]Z``, or None for anything else."""
+    found = _ISO.fullmatch(text)
+    if found is None:
+        return None
+    *parts, fraction = found.groups()
+    whole = _epoch(*map(int, parts))
+    return None if whole is None else whole + float(f"0.{fraction or 0}")
 
 
 def timestamp(seconds: float) -> str:

@@ -101,7 +101,7 @@ class V4Claim(Claim):
 
     def __init__(
         self,
-        scope: _Scope,
+        scope: Scope,
         *,
         kind: str,
         payload: str,
@@ -135,7 +135,7 @@ class V4Claim(Claim):
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class Scope:
     """A Credential, taken apart.
 
     :ivar text: all behind the access key.
@@ -194,19 +194,11 @@ def _from_query(wire: Wire, path: bytes, query: canonical.Query, now: float, reg
         raise S3Error("NotImplemented", f"{_ECDSA} is not implemented. Please use {ALGORITHM}.")
     if parts[b"X-Amz-Algorithm"] != ALGORITHM:
         raise _query_malformed(f'X-Amz-Algorithm only supports "{ALGORITHM}"')
-    scope = _scope(parts[b"X-Amz-Credential"], region, _credential_malformed)
+    scope = read_scope(parts[b"X-Amz-Credential"], region, credential_malformed)
     timestamp = parts[b"X-Amz-Date"]
-    issued = dates.parse_timestamp(timestamp)
-    if issued is None:
-        raise _query_malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
-    if not timestamp.startswith(scope.date):
-        raise _query_malformed(
-            f'Invalid credential date "{scope.date}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
-        )
+    issued = read_time(timestamp, scope)
     lifetime = _lifetime(parts[b"X-Amz-Expires"])
-    if issued > now + MAX_SKEW_S:
-        times = {"X-Amz-Date": timestamp, "ServerTime": dates.iso(now)}
-        raise S3Error("AccessDenied", "Request is not valid yet", headers=None, **times)
+    check_begun(timestamp, issued, now)
     if issued + lifetime < now:
         times = {"X-Amz-Expires": str(lifetime), "Expires": dates.iso(issued + lifetime), "ServerTime": dates.iso(now)}
         raise S3Error("AccessDenied", "Request has expired", headers=None, **times)
@@ -269,10 +261,10 @@ def _check_all_signed(wire: Wire, signed: Iterable[bytes], exempt: frozenset[byt
 #: By region, as it is held against that.
 _MAX_HEADERS = 1024
 _MAX_REMEMBERED = 512
-_headers: dict[tuple[bytes, str | None], tuple[_Scope, tuple[bytes, ...]]] = {}
+_headers: dict[tuple[bytes, str | None], tuple[Scope, tuple[bytes, ...]]] = {}
 
 
-def read_authorization(text: bytes, region: str | None) -> tuple[tuple[_Scope, tuple[bytes, ...]], str]:
+def read_authorization(text: bytes, region: str | None) -> tuple[tuple[Scope, tuple[bytes, ...]], str]:
     """The credential and the signed headers that an Authorization header names, and its signature."""
     before, _, signature = text.rpartition(b"Signature=")
     # The last component, and hex digits alone: then `before` decides whether the whole is well-formed.
@@ -284,7 +276,7 @@ def read_authorization(text: bytes, region: str | None) -> tuple[tuple[_Scope, t
         if known is not None:
             return known, signature.decode("ascii")
     parts = _components(text)
-    scope = _scope(parts["Credential"], region, _header_malformed)
+    scope = read_scope(parts["Credential"], region, _header_malformed)
     known = scope, tuple(parts["SignedHeaders"].encode("ascii").split(b";"))
     if cacheable:
         if len(_headers) >= _MAX_HEADERS:
@@ -325,7 +317,8 @@ def _query_parameters(query: canonical.Query) -> dict[bytes, str]:
     return parts
 
 
-def _scope(credential: str, region: str | None, malformed: _Malformed) -> _Scope:
+def read_scope(credential: str, region: str | None, malformed: _Malformed) -> Scope:
+    """A Credential, for our service and, unless it is None, for `region`; else the error that `malformed` makes."""
     fields = credential.rsplit("/", 4)
     if len(fields) != 5 or not fields[0]:
         raise malformed(_EXPECTED)
@@ -343,7 +336,7 @@ def _scope(credential: str, region: str | None, malformed: _Malformed) -> _Scope
         raise malformed(f'incorrect service "{service}". This endpoint belongs to "{_SERVICE}".')
     if terminator != _TERMINATOR:
         raise malformed(f'incorrect terminal "{terminator}". This endpoint uses "{_TERMINATOR}".')
-    return _Scope(access_key, date, scope_region, f"{date}/{scope_region}/{_SERVICE}/{_TERMINATOR}")
+    return Scope(access_key, date, scope_region, f"{date}/{scope_region}/{_SERVICE}/{_TERMINATOR}")
 
 
 def _header_time(wire: Wire) -> tuple[str, float]:
@@ -359,6 +352,25 @@ def _header_time(wire: Wire) -> tuple[str, float]:
             raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
         text = dates.timestamp(issued)
     return text, issued
+
+
+def read_time(timestamp: str, scope: Scope) -> float:
+    """The time of an X-Amz-Date, which must be of the scope's day, in seconds since the epoch."""
+    issued = dates.parse_timestamp(timestamp)
+    if issued is None:
+        raise _query_malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+    if not timestamp.startswith(scope.date):
+        raise _query_malformed(
+            f'Invalid credential date "{scope.date}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
+        )
+    return issued
+
+
+def check_begun(timestamp: str, issued: float, now: float) -> None:
+    """AccessDenied for what was signed in the future."""
+    if issued > now + MAX_SKEW_S:
+        times = {"X-Amz-Date": timestamp, "ServerTime": dates.iso(now)}
+        raise S3Error("AccessDenied", "Request is not valid yet", headers=None, **times)
 
 
 def _lifetime(text: str) -> int:
@@ -387,7 +399,8 @@ def _query_malformed(reason: str, **fields: str) -> S3Error:
     return S3Error("AuthorizationQueryParametersError", reason, headers=None, **fields)
 
 
-def _credential_malformed(reason: str, **fields: str) -> S3Error:
+def credential_malformed(reason: str, **fields: str) -> S3Error:
+    """What is wrong with a Credential that is no header's."""
     return _query_malformed(f"Error parsing the X-Amz-Credential parameter; {reason}", **fields)
 
 

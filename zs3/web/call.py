@@ -49,12 +49,20 @@ def effective_wire(wire: Wire, claim: Claim, pairs: Sequence[tuple[str, str]]) -
     for name, value in pairs:
         header = name.lower()
         if header.startswith("x-amz-") and header not in _SIGNATURE_PARAMETERS:
-            if not _TOKEN(header) or _CONTROL(value):
-                raise S3Error("InvalidArgument", ArgumentName=name, ArgumentValue=value)
-            encoded = header.encode("ascii")
-            if encoded not in present:
-                moved.append((encoded, value.encode("utf-8")))
+            pair = header_pair(header, value)
+            if pair[0] not in present:
+                moved.append(pair)
     return Wire(wire.method, wire.target, (*wire.headers, *moved)) if moved else wire
+
+
+def header_pair(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header that came in another place, as a `Wire` has it; `name` in lower case.
+
+    :raises S3Error: InvalidArgument for what could not have come in a header.
+    """
+    if not _TOKEN(name) or _CONTROL(value):
+        raise S3Error("InvalidArgument", ArgumentName=name, ArgumentValue=value)
+    return name.encode("ascii"), value.encode("utf-8")
 
 
 #: What the frames of aws-chunked may add to a document, beside a sixteenth of its size.
@@ -125,12 +133,18 @@ class Call:
         """The bucket or object as error documents name it."""
         return f"/{self.bucket}/{self.key}" if self.key else f"/{self.bucket}"
 
+    def url(self, path: str) -> str:
+        """The URL of a path of this server as this client reaches it."""
+        scheme = "https" if self.request.isSecure() else "http"
+        return f"{scheme}://{self.request.header('host') or ''}{path}"
+
     def payload(self, *, default_algorithm: str = "", checksum_headers: bool = True) -> Payload:
         """What decodes and verifies the body; see `zs3.auth.payload.make_payload`."""
         return make_payload(
             self.wire,
             self.signer,
-            content_length=self.request.content_length,
+            # The file in a form is not all of the body.
+            content_length=self.request.content_length if self.request.form is None else None,
             payload_hash=self.claim.payload_hash,
             default_algorithm=default_algorithm,
             checksum_headers=checksum_headers,

@@ -102,6 +102,14 @@ def access_control_policy(owner: Owner) -> bytes:
     return root.document()
 
 
+def post_response(location: str, bucket: str, key: str, etag: str) -> bytes:
+    """What a form asks for with ``success_action_status=201``; `etag` with its quotes."""
+    root = xml.root("PostResponse", namespace="")
+    for name, text in (("Location", location), ("Bucket", bucket), ("Key", key), ("ETag", etag)):
+        root.add(name, text)
+    return root.document()
+
+
 # Listings of objects --------------------------------------------------------------------------------------------------
 
 

@@ -21,12 +21,16 @@ from twisted.web.util import DeferredResource
 from zope.interface import implementer
 
 from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UsersChecker
+from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim
+from zs3.auth.wire import Claim
 from zs3.errors import S3Error
 from zs3.web.call import Settings
 from zs3.web.channel import Channel
 from zs3.web.express import Express
+from zs3.web.forms import Form, is_form
 from zs3.web.http1 import Head, header_text
+from zs3.web.operations import SUBRESOURCES
 from zs3.web.request import Request
 from zs3.web.resources import Realm, Session
 
@@ -58,7 +62,7 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
 class S3Guard:
     """Lets signed requests pass to the avatar of who signed them, and refuses all others.
 
-    Everything is decided from the head of the request.
+    Everything is decided from the head of the request, but for a browser's form: its fields are read first.
 
     :param portal: its realm is a `zs3.web.resources.Realm`.
     :param region: the only region that requests may be signed for; None for any.
@@ -121,15 +125,31 @@ class S3Guard:
             sigv2=self._sigv2,
             bucket_from_host=host_bucket,
         )
+        if claim is None and _is_form(request):
+            return DeferredResource(Deferred.fromCoroutine(self._log_in_by_form(request, host_bucket)))
+        return _now_or_later(self._log_in(request, claim, host_bucket))
+
+    async def _log_in_by_form(self, request: Request, host_bucket: str | None) -> IResource:
+        """Log in with what the fields say.  The file is left for the resource to read."""
+        form = Form(request.header("content-type") or "", request.body)
+        # Once for all the fields: nobody has proved anything yet, and a byte now and then would hold the connection.
+        await Deferred.fromCoroutine(form.read_fields()).addTimeout(
+            request.site.limits.body, self._settings.clock, _too_slow
+        )
+        request.form = form
+        claim = decode_form(
+            form.fields, now=self._settings.clock.seconds(), region=self._settings.region, sigv2=self._sigv2
+        )
+        return await self._log_in(request, claim, host_bucket)
+
+    def _log_in(self, request: Request, claim: Claim | None, host_bucket: str | None) -> Deferred[IResource]:
         if claim is None:
             raise S3Error("AccessDenied")
         request.log.access_key = claim.access_key
         credentials = SignedRequest(claim)
         session = Session(credentials, self._settings, host_bucket)
-        return _now_or_later(
-            self._portal.login(credentials, session, IResource).addCallbacks(
-                self._logged_in, self._refused, callbackArgs=(request,)
-            )
+        return self._portal.login(credentials, session, IResource).addCallbacks(
+            self._logged_in, self._refused, callbackArgs=(request,)
         )
 
     def _logged_in(self, result: tuple[object, IResource, Any], request: Request) -> IResource:
@@ -144,6 +164,19 @@ class S3Guard:
         if isinstance(failure.value, LoginFailed):
             raise S3Error("AccessDenied")
         return failure
+
+
+def _too_slow(*_: object) -> Failure:
+    return Failure(S3Error("RequestTimeout"))
+
+
+def _is_form(request: Request) -> bool:
+    """Whether the credential may be in a form: not where another operation is asked for by a sub-resource."""
+    return (
+        request.method == b"POST"
+        and is_form(request.header("content-type"))
+        and SUBRESOURCES.isdisjoint(name for name, _ in request.query.pairs)
+    )
 
 
 def _now_or_later(login: Deferred[IResource]) -> IResource:

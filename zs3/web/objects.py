@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from zs3.auth.payload import Payload
@@ -54,19 +55,23 @@ def is_null_version(version: str) -> bool:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-async def receive(call: Call, writer: Any, length: int | None) -> Any:
+async def receive(
+    call: Call, writer: Any, length: int | None, read: Callable[[], Awaitable[bytes]] | None = None
+) -> Any:
     """Pass the body on to an `IWriter` and commit it; fires with what that fires with.
 
     When anything fails, the client's going included, nothing stays of it.
 
     :param length: of the object, if it is known.
+    :param read: gives the next piece, ``b""`` at the end; by default that of the request's body.
     """
+    read = read or call.request.body.read
     received = 0
     try:
         if length is None or length > _SMALL or call.header("expect") is not None:
             # What must be refused is refused before the client sends it.
             await writer.open()
-        while data := await call.request.body.read():
+        while data := await read():
             received += len(data)
             if length is None and received > MAX_PUT_SIZE:
                 raise _too_large(received)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import buckets, copies, deletes, listings, objects, tagging, untouched, uploads
+from zs3.web import buckets, copies, deletes, listings, objects, posts, tagging, untouched, uploads
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -31,6 +31,7 @@ class Operation:
     :ivar query: the sub-resource, a query parameter that is there only for this; "" for none.
     :ivar header: a request header that must be there; "" for none.
     :ivar parameters: the other query parameters it knows.
+    :ivar refusal: the code of the error that it always ends with; "" for one that does something.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Operation:
     query: str = ""
     header: str = ""
     parameters: frozenset[str] = frozenset()
+    refusal: str = ""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -94,6 +96,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListObjectVersions", "GET", BUCKET, READ, "s3:ListBucketVersions", listings.list_object_versions, "versions",
         parameters=_LIST,
     ),
+    Operation("PostObject", "POST", BUCKET, WRITE, "s3:PutObject", posts.post_object),
     Operation("DeleteObjects", "POST", BUCKET, WRITE, "s3:DeleteObject", deletes.delete_objects, "delete"),
     Operation(
         "ListMultipartUploads", "GET", BUCKET, READ, "s3:ListBucketMultipartUploads", uploads.list_multipart_uploads,
@@ -149,7 +152,8 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=_names("max-parts part-number-marker encoding-type"),
     ),
     Operation(
-        "RestoreObject", "POST", OBJECT, WRITE, "s3:RestoreObject", untouched.restore, "restore", parameters=_VERSION
+        "RestoreObject", "POST", OBJECT, WRITE, "s3:RestoreObject", untouched.restore, "restore",
+        parameters=_VERSION, refusal="InvalidObjectState",
     ),
     *_of_untouched(),
 )  # fmt: skip
@@ -203,8 +207,6 @@ def find(level: str, method: str, pairs: Sequence[tuple[str, str]], header: Call
 def _missing(level: str, method: str, query: str) -> S3Error:
     if query:
         return S3Error("NotImplemented", f"{method} of the sub-resource {query} is not implemented.", Header=query)
-    if (level, method) == (BUCKET, "POST"):
-        return S3Error("NotImplemented", "Uploads by an HTML form are not implemented.")
     return S3Error(
         "MethodNotAllowed",
         headers={"Allow": ", ".join(_METHODS[level])},

@@ -32,6 +32,7 @@ from zs3.web.query import Query
 from zs3.web.responses import send_error
 
 if TYPE_CHECKING:
+    from zs3.web.forms import Form
     from zs3.web.site import Site
 
 
@@ -57,6 +58,7 @@ class Request(server.Request):
     :ivar content_length: the declared length of the body in bytes; None without one.
     :ivar has_body: whether there is a body of at least one byte, or a chunked one.
     :ivar body: the body.
+    :ivar form: the browser's form that the body is, its fields read; None for any other.
     :ivar request_id: unique; ``x-amz-request-id`` of the answer.
     :ivar received_s: when the head was complete, in seconds since the epoch.
     :ivar log: what the access log shall say.
@@ -74,6 +76,7 @@ class Request(server.Request):
         self.request_id = new_request_id()
         self.received_s: float = self.site.reactor.seconds()
         self.log = RequestLog()
+        self.form: Form | None = None
         self.gone = False
 
     def receive(self, head: Head, body: Body) -> None:

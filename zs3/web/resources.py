@@ -137,6 +137,13 @@ class BucketResource(_S3Resource):
 
     level = operations.BUCKET
 
+    def render(self, request: IRequest) -> int:
+        """As for every resource; but a form names its key itself."""
+        assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
+        if request.form is not None:
+            self._key = request.form.key
+        return super().render(request)
+
     def getChild(self, path: bytes, request: Request) -> Resource:
         if not path and not request.postpath:
             return self

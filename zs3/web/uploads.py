@@ -147,9 +147,8 @@ def _stated_size(call: Call) -> int | None:
 
 def _location(call: Call) -> str:
     """The URL of the object as this client reaches it (git-annex reads it)."""
-    scheme = "https" if call.request.isSecure() else "http"
     # The path as sent is right whatever the style of host.
-    return f"{scheme}://{call.header('host') or ''}{call.request.raw_path.decode('ascii')}"
+    return call.url(call.request.raw_path.decode("ascii"))
 
 
 async def abort_multipart_upload(call: Call) -> None:
