@@ -292,7 +292,7 @@ def test_pipelined_requests_are_answered_in_order(daemon, bucket, client):
 def record_with(daemon, path, more):
     """What others can do to the record of an object."""
     file = str(daemon.data) + path
-    head = os.getxattr(file, ATTRIBUTE)[: metadata._HEAD.size]
+    head = os.getxattr(file, ATTRIBUTE)[: metadata._HEAD.size + ALGORITHMS[DEFAULT]]
     os.setxattr(file, ATTRIBUTE, head + json.dumps(more).encode())
 
 

@@ -9,6 +9,7 @@ that it was written for, and is void for any other.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import mimetypes
@@ -20,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
-from zs3.store.interface import EMPTY, MAX_PARTS, Attributes, ObjectInfo
+from zs3.store.interface import EMPTY, MAX_PARTS, NO_PART_CHECKSUMS, Attributes, ObjectInfo, PartChecksums
 
 #: format, flags, size, mtime_ns, ETag digest, ETag suffix (0: none), content type code, checksum code
 _HEAD = struct.Struct("<BBqq16sIBB")
@@ -63,6 +64,8 @@ _TYPES: tuple[str, ...] = (
 _CODES = {name: code for code, name in enumerate(_TYPES)}
 _OF_TYPE = tuple(Attributes(MappingProxyType({"content-type": name} if name else {})) for name in _TYPES)
 _OTHER = 255
+_PARTS_FILE = "S"
+_PARTS_FILE_MARK = b'"S":"'
 _ALGORITHMS = ("", *ALGORITHMS)
 
 #: The types of files that a compressor made, whatever is inside.
@@ -81,6 +84,7 @@ class Record:
 
     :ivar digest: 16 bytes: the MD5 of the content, or of the parts' MD5s, or for a copy of unknown content, anything.
     :ivar suffix: what stands behind the ``-`` of the ETag, 0 for a plain MD5.
+    :ivar second: of a part only: a checksum beside the one that it was sent with.
     """
 
     size: int
@@ -91,6 +95,8 @@ class Record:
     checksum: Checksum | None = None
     part_sizes: tuple[int, ...] = ()
     upload_id: str = ""
+    second: Checksum | None = None
+    part_checksums: PartChecksums = NO_PART_CHECKSUMS
 
     @property
     def etag(self) -> str:
@@ -109,7 +115,16 @@ class Record:
         if "content-type" not in attributes.headers:
             attributes = Attributes({"content-type": DEFAULT_TYPE, **attributes.headers}, attributes.metadata)
         return ObjectInfo(
-            key, self.size, self.mtime_ns, self.etag, attributes, self.checksum, self.part_sizes, self.upload_id
+            key,
+            self.size,
+            self.mtime_ns,
+            self.etag,
+            attributes,
+            self.checksum,
+            self.part_sizes,
+            self.upload_id,
+            self.second,
+            self.part_checksums,
         )
 
 
@@ -145,6 +160,10 @@ def _runs(sizes: Sequence[int]) -> list[int]:
     return out
 
 
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
 def pack(record: Record) -> bytes:
     """The bytes of a record."""
     headers = dict(record.attributes.headers)
@@ -155,6 +174,9 @@ def pack(record: Record) -> bytes:
         "m": dict(record.attributes.metadata),
         "p": _runs(record.part_sizes),
         "u": record.upload_id,
+        "c": [record.second.algorithm, _text(record.second.value)] if record.second else None,
+        "s": _text(record.part_checksums.values),
+        _PARTS_FILE: record.part_checksums.file.hex(),
     }
     checksum = record.checksum
     flags = 0
@@ -212,10 +234,27 @@ def _unpack(data: bytes) -> Record | None:
         return None
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
     attributes, upload_id = Attributes(headers, more.get("m", EMPTY)), more.get("u", "")
+    second = None
+    if "c" in more:
+        name, text = more["c"]
+        second = Checksum(name, base64.b64decode(text, validate=True))
+        if len(second.value) != ALGORITHMS[name]:
+            return None
+    parts = NO_PART_CHECKSUMS
+    if "s" in more or _PARTS_FILE in more:
+        parts = PartChecksums(
+            base64.b64decode(more.get("s", ""), validate=True), bytes.fromhex(more.get(_PARTS_FILE, ""))
+        )
     # Others can write into the attribute, too.
     if not all(isinstance(text, str) for text in (*headers.values(), *attributes.metadata.values(), upload_id)):
         return None
-    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id)
+    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id, second, parts)
+
+
+def part_checksums_file(data: bytes) -> bytes:
+    """The 16 bytes that name the file with the checksums of the parts, or nothing if there is none."""
+    record = unpack(data) if _PARTS_FILE_MARK in data else None
+    return record.part_checksums.file if record else b""
 
 
 def pack_reference(record: Record, name: bytes) -> bytes:

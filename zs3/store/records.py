@@ -16,11 +16,12 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 
 from zs3.store import kernel, metadata
 from zs3.store.calls import WAITING, Calls, Status
-from zs3.store.interface import ObjectInfo
+from zs3.store.interface import ObjectInfo, PartChecksums
 from zs3.store.internals import Internals
 from zs3.store.metadata import Record
 
@@ -97,14 +98,24 @@ class Records:
         if len(data) <= _LONGEST and self._set(fd, device, data):
             return
         name = secrets.token_bytes(16)
+        if record.part_checksums.values:
+            # Few who read the object ask for these: the rest stays where it is read at once.
+            short = metadata.pack(replace(record, part_checksums=PartChecksums(file=name)))
+            if len(short) <= _LONGEST and self._set(fd, device, short):
+                self._write_sidecar(self._any, name, record.part_checksums.values)
+                return
         if self._set(fd, device, metadata.pack_reference(record, name)):
-            self._write_sidecar(os.path.join(self.directory, b"any"), name, data)
+            self._write_sidecar(self._any, name, data)
         else:
             self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), data)
 
     def has_sidecars(self, calls: Calls) -> bool:
         """Whether there may be any.  In most buckets there never was one."""
         return calls.exists(self.directory)
+
+    @property
+    def _any(self) -> bytes:
+        return os.path.join(self.directory, b"any")
 
     @property
     def _by_key(self) -> bytes:
@@ -136,8 +147,24 @@ class Records:
         self._internals.write_file(path, data)
 
     def read(self, fd: int, status: os.stat_result, key: str) -> Record | None:
-        """The valid record of an open file, or None."""
-        return self._read(fd, status, key)[0]
+        """The valid record of an open file with all that belongs to it, or None."""
+        record = self._read(fd, status, key)[0]
+        if record is not None and record.part_checksums.file:
+            record = replace(record, part_checksums=PartChecksums(self._part_checksums(record.part_checksums)))
+        return record
+
+    def _part_checksums(self, parts: PartChecksums) -> bytes:
+        if not parts.file:
+            return parts.values
+        return _read_file(_sidecar(self._any, parts.file)) or b""
+
+    def part_checksums(self, info: ObjectInfo) -> list[bytes]:
+        """The checksums of an object's parts; none if they are not known any more."""
+        values = self._part_checksums(info.part_checksums) if info.checksum else b""
+        size = len(info.checksum.value) if info.checksum else 0
+        if len(values) != size * len(info.part_sizes):
+            return []
+        return [values[at : at + size] for at in range(0, len(values), size)]
 
     def _read(self, fd: int, status: os.stat_result, key: str) -> tuple[Record | None, bool]:
         """The same, and whether that is all in the file itself."""
@@ -155,7 +182,7 @@ class Records:
         else:
             name = metadata.unpack_reference(data)
             inside = name is None
-            record = metadata.unpack(data) if name is None else _read_sidecar(self._any(name))
+            record = metadata.unpack(data) if name is None else _read_sidecar(_sidecar(self._any, name))
         if record is None or not record.describes(status):
             return None, inside
         # Where times are rounded, a file changed twice in a tick looks the same: a young record proves nothing.
@@ -163,16 +190,14 @@ class Records:
             return None, False
         return record, inside
 
-    def _any(self, name: bytes) -> bytes:
-        return _sidecar(os.path.join(self.directory, b"any"), name)
-
     def sidecars(self, fd: int, status: os.stat_result, key: str) -> list[bytes]:
         """The paths of the sidecars that are rubbish once this open file is replaced or deleted."""
         try:
-            name = metadata.unpack_reference(os.getxattr(fd, ATTRIBUTE))
+            data = os.getxattr(fd, ATTRIBUTE)
         except OSError:
             return [_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))]
-        return [] if name is None else [self._any(name)]
+        name = metadata.unpack_reference(data) or metadata.part_checksums_file(data)
+        return [_sidecar(self._any, name)] if name else []
 
     def info(self, fd: int, status: os.stat_result, key: str) -> ObjectInfo:
         """What there is to tell of an open file: its record, or what can be seen from outside."""
@@ -209,12 +234,17 @@ def _sidecar(base: bytes, name: bytes) -> bytes:
     return os.path.join(base, text[:2], text)
 
 
-def _read_sidecar(path: bytes) -> Record | None:
+def _read_file(path: bytes) -> bytes | None:
     try:
         with open(path, "rb") as file:
-            return metadata.unpack(file.read())
+            return file.read()
     except FileNotFoundError:
         return None
+
+
+def _read_sidecar(path: bytes) -> Record | None:
+    data = _read_file(path)
+    return None if data is None else metadata.unpack(data)
 
 
 def _name(key: str, size: int, mtime_ns: int) -> bytes:

@@ -125,7 +125,9 @@ class Call:
         """The bucket or object as error documents name it."""
         return f"/{self.bucket}/{self.key}" if self.key else f"/{self.bucket}"
 
-    def payload(self, *, default_algorithm: str = "", checksum_headers: bool = True) -> Payload:
+    def payload(
+        self, *, default_algorithm: str = "", second_algorithm: str = "", checksum_headers: bool = True
+    ) -> Payload:
         """What decodes and verifies the body; see `zs3.auth.payload.make_payload`."""
         return make_payload(
             self.wire,
@@ -133,6 +135,7 @@ class Call:
             content_length=self.request.content_length,
             payload_hash=self.claim.payload_hash,
             default_algorithm=default_algorithm,
+            second_algorithm=second_algorithm,
             checksum_headers=checksum_headers,
         )
 
