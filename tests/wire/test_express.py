@@ -12,6 +12,7 @@ from twisted.cred.portal import Portal
 from tests.wire.daemon import ADMIN, READER, USERS, WRITER, Daemon
 from tests.wire.test_guard import UNKNOWN, WRONG
 from zs3.auth.credentials import S3LoginFailed, UsersChecker
+from zs3.checksums import ALGORITHMS, DEFAULT
 from zs3.errors import S3Error
 from zs3.store import metadata
 from zs3.store.records import ATTRIBUTE
