@@ -9,7 +9,6 @@ that it was written for, and is void for any other.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import mimetypes
@@ -28,6 +27,9 @@ _HEAD = struct.Struct("<BBqq16sIBB")
 _FORMAT = 1
 _SIDECAR = 0x01
 _COMPOSITE = 0x02
+#: the checksums of the parts follow that of the object: raw, as they are many and seldom wanted
+_PARTS = 0x04
+_LENGTH = struct.Struct("<I")
 
 DEFAULT_TYPE = "binary/octet-stream"
 #: Content types by code; append only.  0 is none given, `_OTHER` is spelled out.
@@ -160,10 +162,6 @@ def _runs(sizes: Sequence[int]) -> list[int]:
     return out
 
 
-def _text(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")
-
-
 def pack(record: Record) -> bytes:
     """The bytes of a record."""
     headers = dict(record.attributes.headers)
@@ -174,14 +172,16 @@ def pack(record: Record) -> bytes:
         "m": dict(record.attributes.metadata),
         "p": _runs(record.part_sizes),
         "u": record.upload_id,
-        "c": [record.second.algorithm, _text(record.second.value)] if record.second else None,
-        "s": _text(record.part_checksums.values),
+        "c": [record.second.algorithm, record.second.value.hex()] if record.second else None,
         _PARTS_FILE: record.part_checksums.file.hex(),
     }
     checksum = record.checksum
     flags = 0
     if checksum is not None and checksum.kind == COMPOSITE:
         flags, more["k"] = _COMPOSITE, checksum.parts
+    values = record.part_checksums.values
+    if values:
+        flags |= _PARTS
     more = {name: value for name, value in more.items() if value}
     return (
         _HEAD.pack(
@@ -195,6 +195,7 @@ def pack(record: Record) -> bytes:
             _ALGORITHMS.index(checksum.algorithm) if checksum else 0,
         )
         + (checksum.value if checksum else b"")
+        + (_LENGTH.pack(len(values)) + values if values else b"")
         + (json.dumps(more, ensure_ascii=False, separators=(",", ":")).encode() if more else b"")
     )
 
@@ -219,7 +220,14 @@ def _unpack(data: bytes) -> Record | None:
         if len(data) < at:
             return None
         checksum = Checksum(name, data[start:at], FULL_OBJECT, 0)
-    if len(data) == at and kind != _OTHER and not flags & _COMPOSITE:
+    values = b""
+    if flags & _PARTS:
+        start = at + _LENGTH.size
+        at = start + _LENGTH.unpack_from(data, at)[0]
+        values = data[start:at]
+        if len(data) < at:
+            return None
+    if len(data) == at and kind != _OTHER and not flags & (_COMPOSITE | _PARTS):
         # All there is, of most objects.
         return Record(size, mtime_ns, digest, suffix, _OF_TYPE[kind], checksum)
     more: dict[str, Any] = json.loads(data[at:]) if len(data) > at else {}
@@ -237,14 +245,12 @@ def _unpack(data: bytes) -> Record | None:
     second = None
     if "c" in more:
         name, text = more["c"]
-        second = Checksum(name, base64.b64decode(text, validate=True))
+        second = Checksum(name, bytes.fromhex(text))
         if len(second.value) != ALGORITHMS[name]:
             return None
     parts = NO_PART_CHECKSUMS
-    if "s" in more or _PARTS_FILE in more:
-        parts = PartChecksums(
-            base64.b64decode(more.get("s", ""), validate=True), bytes.fromhex(more.get(_PARTS_FILE, ""))
-        )
+    if values or _PARTS_FILE in more:
+        parts = PartChecksums(values, bytes.fromhex(more.get(_PARTS_FILE, "")))
     # Others can write into the attribute, too.
     if not all(isinstance(text, str) for text in (*headers.values(), *attributes.metadata.values(), upload_id)):
         return None
