@@ -45,7 +45,7 @@ def view(client: Client) -> Any:
         for upload in fired(client.store.list_uploads(bucket.name, **options, limit=10)).uploads:
             work = client.store.list_parts(bucket.name, upload.key, upload.upload_id, after=0, limit=10)
             uploads.append((upload.key, [(part.number, part.etag, part.size) for part in fired(work).parts]))
-        seen[bucket.name] = objects, sorted(uploads)
+        seen[bucket.name] = objects, (sorted(uploads), dict(bucket.configuration))
     return seen
 
 
@@ -72,6 +72,10 @@ def _begun(*pieces: bytes) -> Callable[[Client], Any]:
         return upload, [client.part(upload, number, piece) for number, piece in enumerate(pieces, 1)]
 
     return prepare
+
+
+def _configure(client: Client) -> None:
+    client.configure(tags="old")
 
 
 def _complete(client: Client, begun: Any) -> None:
@@ -114,6 +118,16 @@ SCENARIOS = (
             # What belongs to a bucket is found by its id.
             lambda client, _: client.put("key", b"new", bucket="other", attributes=LONG),
         ),
+    ),
+    Scenario(
+        "create a configured bucket",
+        (lambda client, _: fired(client.store.create_bucket("other", {"owner": "me"})),),
+    ),
+    Scenario("configure", (lambda client, _: client.configure(tags="new"),), prepare=_configure),
+    Scenario("configure no more", (lambda client, _: client.configure(tags=None),), prepare=_configure),
+    Scenario(
+        "configure another's directory",
+        (lambda client, _: client.configure("theirs", tags="new"),),
     ),
     Scenario(
         "delete bucket",
@@ -233,7 +247,7 @@ def _check(scenario: Scenario, data: Path, allowed: list[Any], after: Any, prepa
         if scenario.again:
             if scenario.halfway and found == _objects(after):
                 client.put("key", b"newer")
-                after = view(client) | {"bucket": (view(client)["bucket"][0], [])}
+                after = view(client) | {"bucket": (view(client)["bucket"][0], ([], {}))}
             for step in scenario.steps:
                 with suppress(S3Error):
                     step(client, prepared)

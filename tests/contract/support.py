@@ -28,7 +28,7 @@ from zs3.store.interface import (
 T = TypeVar("T")
 
 ALWAYS = WriteCondition()
-CREATE = WriteCondition(if_none_match=True)
+CREATE = WriteCondition(if_none_match="*")
 
 
 def fired(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> T:
@@ -147,6 +147,16 @@ class Client:
                 return keys, prefixes
             assert page.last > after or not after
             after = page.last
+
+    def configure(self, bucket: str = "bucket", **values: Any) -> dict[str, Any]:
+        """Configure a bucket; None takes a value away."""
+
+        def change(configured: dict[str, Any]) -> None:
+            configured.update(values)
+            for name in [name for name, value in configured.items() if value is None]:
+                del configured[name]
+
+        return dict(fired(self.store.change_configuration(bucket, change)))
 
     def copy(self, source: str, key: str, **options: Any) -> ObjectInfo:
         defaults: dict[str, Any] = {"check": lambda _: None, "attributes": None, "condition": ALWAYS}

@@ -193,7 +193,7 @@ def test_a_copy_goes_on_where_the_kernel_says_there_is_no_more(client: Client, m
 def test_create_only_works_where_the_file_system_cannot_rename_so(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit.kernel, "rename_new", failing(22, kernel.rename_new))
+    monkeypatch.setattr(kernel, "rename_new", failing(22, kernel.rename_new))
     client.put("key", b"first", condition=CREATE)
     with pytest.raises(S3Error, match="PreconditionFailed"):
         client.put("key", b"second", condition=CREATE)
@@ -205,7 +205,7 @@ def test_another_programs_file_is_not_overwritten_by_create_only(
 ) -> None:
     """It comes between the look and the rename, and knows no lock."""
     act = before_once(kernel.rename_new, lambda: (data / "bucket/key").write_text("theirs"))
-    monkeypatch.setattr(commit.kernel, "rename_new", act)
+    monkeypatch.setattr(kernel, "rename_new", act)
     with pytest.raises(S3Error, match="PreconditionFailed"):
         client.put("key", b"ours", condition=CREATE)
     assert client.get("key") == b"theirs"

@@ -14,11 +14,11 @@ from tests.powercut_store import SCENARIOS, Scenario, run
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 #: They write no file that anybody relies on.
-WITHOUT_FILES = ("delete beside", "abort", "delete bucket")
+WITHOUT_FILES = ("delete beside", "abort", "delete bucket", "configure no more")
 #: Of these each single fsync is needed.
 LEAN = (
     *("put", "put over", "put deep", "put beside", "put a long key", "create only", "displace", "put with a sidecar"),
-    *("copy", "copy deep", "delete", "delete and prune", "create upload", "part", "part over"),
+    *("copy", "copy deep", "delete", "delete and prune", "create upload", "part", "part over", "configure"),
 )
 
 

@@ -21,10 +21,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from zs3.errors import S3Error
-from zs3.store import directory, kernel, layout, locks, paths, records
+from zs3.store import configuration, directory, kernel, layout, locks, paths, records
 from zs3.store.calls import AT_ONCE, WAITING, Calls, Status, is_local
 from zs3.store.durability import Durability
-from zs3.store.interface import BucketInfo
+from zs3.store.interface import NOT_CONFIGURED, BucketInfo, Configuration
 from zs3.store.internals import Internals, Staging, remove_tree
 from zs3.store.records import Records
 
@@ -359,7 +359,7 @@ class Buckets:
             if _NAME.fullmatch(name):
                 try:
                     found.append(self.info(name))
-                except (S3Error, OSError) as error:
+                except (S3Error, OSError, configuration.DamagedError) as error:
                     report(f"the bucket {name!r} cannot be listed: {error}")
         return sorted(found, key=lambda bucket: bucket.name)
 
@@ -367,27 +367,52 @@ class Buckets:
         with self.opened(name) as bucket:
             record = self._read_record(bucket.id) if bucket.id else None
             created = record["created_ns"] if record else os.fstat(bucket.fd).st_mtime_ns
-            return BucketInfo(name, int(created))
+            return BucketInfo(name, int(created), configuration.read(bucket))
 
-    def create(self, name: str, now_ns: int) -> BucketInfo:
+    def create(self, name: str, now_ns: int, configured: Configuration = NOT_CONFIGURED) -> BucketInfo:
         """Make a bucket.
 
+        :param configured: what is configured of it from the first moment on.
         :raises S3Error: BucketAlreadyOwnedByYou, InvalidBucketName.
         """
         if not _NAME.fullmatch(name):
             raise S3Error("InvalidBucketName", BucketName=name)
         with self.naming():
+            path = self.path(name)
+            if os.path.lexists(path):
+                raise _taken(name, path)
+            # Made elsewhere and moved into place, so that nobody finds it without what is configured.
+            place = self.shared.path() if configured else path
             try:
-                os.mkdir(self.path(name), 0o700)
+                os.mkdir(place, 0o700)
             except FileExistsError:
-                taken = "BucketAlreadyOwnedByYou" if os.path.isdir(self.path(name)) else "BucketAlreadyExists"
-                raise S3Error(taken, BucketName=name) from None
-            with paths.opened(os.open(self.path(name), paths.DIRECTORY | os.O_CLOEXEC)) as fd:
+                raise _taken(name, path) from None
+            with paths.opened(os.open(place, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
                 # A data directory whose group is inherited makes such directories.
                 os.fchmod(fd, self._directory_mode | os.fstat(fd).st_mode & stat.S_ISGID)
-                self._claim(fd, name, now_ns)
+                identifier = self._claim(fd, name, now_ns)
+            if configured:
+                self._publish(name, place, identifier, configured)
             self._durability.flush_path(self._data)
         return self.info(name)
+
+    def _publish(self, name: str, place: bytes, identifier: str, configured: Configuration) -> None:
+        """Give a directory the name of a bucket that nobody has seen yet."""
+        home = self.home(identifier)
+        try:
+            self.internals.write_file(os.path.join(home, configuration.NAME), configuration.render(configured))
+            with paths.opened(os.open(self._data, paths.DIRECTORY | os.O_CLOEXEC)) as data:
+                paths.move_new(place, data, name.encode())
+        except BaseException as error:
+            remove_tree(home)
+            remove_tree(place)
+            if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise _taken(name, self.path(name)) from None
+            raise
+
+    def recognises(self, identifier: str, status: os.stat_result, name: str) -> bool:
+        """Whether an id is known to be that directory's own, without looking."""
+        return (identifier, status.st_dev, status.st_ino, name) in self._recognised
 
     def remove(self, bucket: Bucket) -> None:
         """Remove the directory of a bucket without objects, and its internals.  The caller holds the bucket's lock.
@@ -416,6 +441,10 @@ class Buckets:
                 raise S3Error("BucketNotEmpty", BucketName=bucket.name) from None
             raise
         self._durability.flush_path(self._data)
+
+
+def _taken(name: str, path: bytes) -> S3Error:
+    return S3Error("BucketAlreadyOwnedByYou" if os.path.isdir(path) else "BucketAlreadyExists", BucketName=name)
 
 
 def _read_id(fd: int, calls: Calls = WAITING) -> str:

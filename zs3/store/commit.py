@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.store import kernel, layout, paths, records
+from zs3.store import layout, paths, records
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import ObjectInfo, WriteCondition
@@ -182,16 +182,17 @@ def _check_current(bucket: Bucket, place: Place, key: str, condition: WriteCondi
 def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
     """Whether a mutation may happen.
 
-    Source: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes".
+    Sources: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes" and "How to perform
+    conditional deletes"; API Reference, DeleteObject for size and time, which what does not exist is not held against.
 
     :raises S3Error: PreconditionFailed, NoSuchKey.
     """
-    if condition.if_none_match and current is not None:
-        raise S3Error("PreconditionFailed", Condition="If-None-Match")
-    if condition == ALWAYS or condition.if_none_match:
-        return
     if current is None:
-        raise S3Error("NoSuchKey")
+        if condition.if_match is not None:
+            raise S3Error("NoSuchKey")
+        return
+    if condition.if_none_match in ("*", current.etag):
+        raise S3Error("PreconditionFailed", Condition="If-None-Match")
     if condition.if_match not in (None, "*", current.etag):
         raise S3Error("PreconditionFailed", Condition="If-Match")
     if condition.size not in (None, current.size):
@@ -270,7 +271,7 @@ def _publish_locked(
     with _place(parent, path, make=None if use_natural else mode) as place:
         directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
         try:
-            _rename(staged.path, directory, name, new=condition.if_none_match)
+            _rename(staged.path, directory, name, new=condition.if_none_match == "*")
         except OSError as error:
             if error.errno == errno.EXDEV:
                 raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error
@@ -290,15 +291,9 @@ def _rename(source: bytes, directory: int, name: bytes, *, new: bool) -> None:
     :param new: nothing may stand there: another program might just have made that file, and knows no lock.
     """
     if new:
-        try:
-            kernel.rename_new(source, directory, name)
-            return
-        except OSError as error:
-            # Not link and unlink, which some file systems have instead: after a crash between the two it could not be
-            # told whether the object had been published.  The key's lock excludes all but other programs.
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-    os.rename(source, name, dst_dir_fd=directory)
+        paths.move_new(source, directory, name)
+    else:
+        os.rename(source, name, dst_dir_fd=directory)
 
 
 def _check_bucket(bucket: Bucket) -> None:

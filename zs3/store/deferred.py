@@ -27,9 +27,12 @@ from zs3.store import posix
 from zs3.store.buckets import Bucket
 from zs3.store.hot import HotFiles
 from zs3.store.interface import (
+    NOT_CONFIGURED,
     Attributes,
     BucketInfo,
     CompletedPart,
+    Configuration,
+    ConfigurationChange,
     Digests,
     Ingest,
     IObjectReader,
@@ -324,11 +327,21 @@ class FilesystemStore:
     def list_buckets(self) -> Deferred[list[BucketInfo]]:
         return self.call(self._posix.list_buckets)
 
-    def create_bucket(self, name: str) -> Deferred[BucketInfo]:
-        return self._mutate((name, ""), self._posix.create_bucket, name)
+    def create_bucket(self, name: str, configuration: Configuration = NOT_CONFIGURED) -> Deferred[BucketInfo]:
+        return self._mutate((name, ""), self._posix.create_bucket, name, configuration)
 
     def get_bucket(self, name: str) -> Deferred[BucketInfo]:
         return self.call(self._posix.get_bucket, name)
+
+    def get_configuration(self, name: str) -> Deferred[Configuration]:
+        found = self.configuration_now(name)
+        return self.call(self._posix.get_configuration, name) if found is None else succeed(found)
+
+    def configuration_now(self, name: str) -> Configuration | None:
+        return self._hot.configuration(name, self._posix.buckets)
+
+    def change_configuration(self, name: str, change: ConfigurationChange) -> Deferred[Configuration]:
+        return self._mutate((name, ""), self._posix.change_configuration, name, change)
 
     def delete_bucket(self, name: str) -> Deferred[None]:
         return self._mutate((name, ""), self._posix.delete_bucket, name)

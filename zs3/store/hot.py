@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 
 from zs3.errors import S3Error
-from zs3.store import buckets, kernel, layout, metadata, paths, records
-from zs3.store.interface import ObjectInfo
+from zs3.store import buckets, configuration, kernel, layout, metadata, paths, records
+from zs3.store.buckets import Buckets
+from zs3.store.interface import NOT_CONFIGURED, Configuration, ObjectInfo
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
 
@@ -158,6 +159,31 @@ class HotFiles:
                 # A rounded time may hide a change: `records` knows what to make of it.
                 return info if status.st_mtime_ns % 1000 else None
         return metadata.plain_info(key, status, inode=records.has_stable_inodes(fd, status.st_dev))
+
+    def configuration(self, bucket: str, known: Buckets) -> Configuration | None:
+        """What is configured of a bucket; None where its file must be looked for.
+
+        :param known: knows whose ids are whose.
+        """
+        if not self._is_there() or not _BUCKET(bucket):
+            return None
+        directory = _open_bucket(self._fd, bucket.encode())
+        if directory < 0:
+            return None
+        with paths.opened(directory):
+            try:
+                identifier = buckets.parse_id(os.getxattr(directory, buckets.ATTRIBUTE))
+            except OSError as error:
+                never_written = error.errno == errno.ENODATA and _is_absent(directory, b"%b/id" % layout.INTERNAL)
+                return NOT_CONFIGURED if never_written else None
+            if not known.recognises(identifier, os.fstat(directory), bucket):
+                return None
+        fd = _open_file(self._fd, b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME))
+        if fd < 0:
+            return NOT_CONFIGURED if fd == -errno.ENOENT else None
+        with paths.opened(fd):
+            data = self.read(fd, 0, os.fstat(fd).st_size)
+        return None if data is None else configuration.parse(data)
 
     def _may_have_sidecars(self, bucket: str) -> bool:
         """Whether the bucket has records in files that are named by key, as far as the kernel knows at once."""

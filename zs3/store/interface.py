@@ -22,16 +22,25 @@ from zs3.checksums import Checksum
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
+#: What is configured of a bucket: JSON values by name, not to be changed in place.  The store knows no meaning of them.
+Configuration = Mapping[str, Any]
+NOT_CONFIGURED: Configuration = MappingProxyType({})
+
 MAX_PARTS = 10_000
 MIN_PART_SIZE = 5 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class BucketInfo:
-    """A bucket: its name and when it was created (for a directory made by hand, when that last changed)."""
+    """A bucket.
+
+    :ivar created_ns: when it was created; for a directory made by hand, when that last changed.
+    :ivar configuration: what is configured of it.
+    """
 
     name: str
     created_ns: int
+    configuration: Configuration = field(default_factory=lambda: NOT_CONFIGURED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +134,13 @@ class WriteCondition:
 
     :ivar if_match: an ETag without quotes, or ``*`` (something must exist).  Without an object: NoSuchKey.
         Another ETag: PreconditionFailed.
-    :ivar if_none_match: True for ``If-None-Match: *``: nothing may exist, else PreconditionFailed.
-    :ivar size: the current size must be this (DeleteObject).
-    :ivar mtime_s: the current last-modified time in whole seconds must be this (DeleteObject).
+    :ivar if_none_match: ``*``: nothing may exist; or an ETag that what exists must not have.  Else PreconditionFailed.
+    :ivar size: the size of what exists must be this (DeleteObject).
+    :ivar mtime_s: the last-modified time of what exists must be this, in whole seconds (DeleteObject).
     """
 
     if_match: str | None = None
-    if_none_match: bool = False
+    if_none_match: str | None = None
     size: int | None = None
     mtime_s: int | None = None
 
@@ -220,6 +229,9 @@ class UploadsPage:
     next_upload_id: str = ""
 
 
+#: Changes a copy of what is configured of a bucket, in place; raises `S3Error` to leave everything as it is.
+ConfigurationChange = Callable[[dict[str, Any]], None]
+
 #: Called with the source of a copy as it is; raises `S3Error` if it may not be copied.
 SourceCheck = Callable[[ObjectInfo], None]
 
@@ -294,11 +306,26 @@ class IStore(Interface):
     def list_buckets() -> Deferred[list[BucketInfo]]:
         """Fires with all buckets in byte order of their names."""
 
-    def create_bucket(name: str) -> Deferred[BucketInfo]:
-        """Make an empty bucket, durably.  BucketAlreadyOwnedByYou if there is one; InvalidBucketName."""
+    def create_bucket(name: str, configuration: Configuration = NOT_CONFIGURED) -> Deferred[BucketInfo]:
+        """Make an empty bucket, durably; it is never seen without what is configured of it.
+
+        BucketAlreadyOwnedByYou if there is one, whosever it is; InvalidBucketName.
+        """
 
     def get_bucket(name: str) -> Deferred[BucketInfo]:
         """Fires with the bucket, or fails with NoSuchBucket."""
+
+    def get_configuration(name: str) -> Deferred[Configuration]:
+        """Fires with what is configured of a bucket, as of now."""
+
+    def configuration_now(name: str) -> Configuration | None:
+        """As `get_configuration`, at once and without waiting; None where only that can tell."""
+
+    def change_configuration(name: str, change: ConfigurationChange) -> Deferred[Configuration]:
+        """Change what is configured of a bucket, durably and as one step; fires with all that is configured then.
+
+        :param change: may be called more than once.
+        """
 
     def delete_bucket(name: str) -> Deferred[None]:
         """Remove an empty bucket and all that belongs to it.  BucketNotEmpty."""

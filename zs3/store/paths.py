@@ -153,3 +153,20 @@ def _regular(fd: int) -> tuple[int, os.stat_result] | None:
         os.close(fd)
         return None
     return fd, status
+
+
+def move_new(source: bytes, directory: int, name: bytes) -> None:
+    """Rename to a name in a directory that must not exist yet, as far as the file system can tell.
+
+    The caller holds the lock that excludes all but other programs.
+
+    :raises OSError: EEXIST, or where the file system cannot, what rename says.
+    """
+    try:
+        kernel.rename_new(source, directory, name)
+    except OSError as error:
+        # Not link and unlink, which some file systems have instead: after a crash between the two it could not be
+        # told whether an object had been published.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        os.rename(source, name, dst_dir_fd=directory)

@@ -18,7 +18,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import commit, completion, layout, listing, lookup, paths, records, uploads
+from zs3.store import commit, completion, configuration, layout, listing, lookup, paths, records, uploads
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
@@ -26,6 +26,8 @@ from zs3.store.interface import (
     Attributes,
     BucketInfo,
     CompletedPart,
+    Configuration,
+    ConfigurationChange,
     Digests,
     ListPage,
     ListQuery,
@@ -151,8 +153,16 @@ class PosixStore:
     def list_buckets(self) -> list[BucketInfo]:
         return self.buckets.list(self._report_once)
 
-    def create_bucket(self, name: str) -> BucketInfo:
-        return self.buckets.create(name, time.time_ns())
+    def create_bucket(self, name: str, configured: Configuration) -> BucketInfo:
+        return self.buckets.create(name, time.time_ns(), configured)
+
+    def get_configuration(self, name: str) -> Configuration:
+        with self.buckets.opened(name) as bucket:
+            return configuration.read(bucket)
+
+    def change_configuration(self, name: str, change: ConfigurationChange) -> Configuration:
+        with self.buckets.opened(name, claim=True) as bucket:
+            return configuration.change(bucket, change, self.buckets.internals)
 
     def get_bucket(self, name: str) -> BucketInfo:
         return self.buckets.info(name)

@@ -1,0 +1,113 @@
+"""The file of a bucket's configuration: whose it is, and what becomes of one that is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.support import Client, fired, open_client
+from zs3.errors import S3Error
+from zs3.store import kernel
+from zs3.store.configuration import DamagedError
+
+
+@pytest.fixture
+def client(data: Path) -> Iterator[Client]:
+    client = open_client(data)
+    fired(client.store.create_bucket("bucket"))
+    yield client
+    fired(client.store.stop())
+
+
+def config_file(data: Path) -> Path:
+    (path,) = data.glob(".zs3/buckets/*/config")
+    return path
+
+
+def test_a_renamed_bucket_keeps_it_and_a_copy_or_a_new_one_gets_none(client: Client, data: Path) -> None:
+    client.configure(tags=["mine"])
+    (data / "bucket").rename(data / "renamed")
+    (data / "bucket").mkdir()
+    assert dict(fired(client.store.get_configuration("renamed"))) == {"tags": ["mine"]}
+    assert dict(fired(client.store.get_configuration("bucket"))) == {}
+    assert client.store.configuration_now("bucket") in (None, {})
+
+
+def test_another_process_s_change_is_seen_at_once(client: Client, data: Path) -> None:
+    other = open_client(data)
+    for value in range(5):
+        other.configure(tags=value)
+        assert dict(fired(client.store.get_configuration("bucket"))) == {"tags": value}
+        assert client.store.configuration_now("bucket") in (None, {"tags": value})
+    fired(other.store.stop())
+
+
+def test_it_is_told_without_waiting_once_it_is_in_memory(client: Client) -> None:
+    if client.store._hot._fd < 0:
+        pytest.skip("the temporary directory is on no file system that this works on")
+    assert client.store.configuration_now("missing") is None
+    for value in (1, 2):
+        client.configure(tags=value)
+        fired(client.store.get_configuration("bucket"))
+        assert client.store.configuration_now("bucket") == {"tags": value}
+    client.configure(tags=None)
+    fired(client.store.get_configuration("bucket"))
+    assert client.store.configuration_now("bucket") == {}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_one_is_not_taken_for_none(client: Client, data: Path, damage: bytes) -> None:
+    client.configure(tags=["mine"])
+    config_file(data).write_bytes(damage)
+    for ask in (
+        lambda: fired(client.store.get_configuration("bucket")),
+        lambda: fired(client.store.get_bucket("bucket")),
+        lambda: client.configure(tags=["new"]),
+    ):
+        with pytest.raises(DamagedError):
+            ask()
+    assert fired(client.store.list_buckets()) == []
+    assert config_file(data).read_bytes() == damage
+
+
+def test_a_failed_change_leaves_the_old_and_no_rubbish(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.configure(tags=["old"])
+    home = config_file(data).parent
+    before = sorted(home.iterdir())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.rename", full)
+        with pytest.raises(S3Error, match="StorageFull"):
+            client.configure(tags=["new"])
+    assert sorted(home.iterdir()) == before
+    assert dict(fired(client.store.get_configuration("bucket"))) == {"tags": ["old"]}
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_a_bucket_that_cannot_be_created_leaves_nothing(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, supported: bool
+) -> None:
+    """Another program makes a directory of that name at the last moment."""
+    real = kernel.rename_new
+
+    def late(source: bytes, directory: int, name: bytes) -> None:
+        (data / "other").mkdir()
+        (data / "other" / "file").touch()
+        if not supported:
+            raise OSError(22, "Invalid argument")
+        real(source, directory, name)
+
+    homes = sorted(data.glob(".zs3/buckets/*"))
+    monkeypatch.setattr(kernel, "rename_new", late)
+    with pytest.raises(S3Error, match="BucketAlreadyOwnedByYou"):
+        fired(client.store.create_bucket("other", {"owner": "me"}))
+    assert sorted(data.glob(".zs3/buckets/*")) == homes
+    assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
+    assert dict(fired(client.store.get_configuration("other"))) == {}

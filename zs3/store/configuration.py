@@ -1,0 +1,93 @@
+"""What is configured of a bucket: named JSON values, kept in the file ``config`` of its internals.
+
+Blocking.  The store keeps them and knows no meaning of theirs.  The file is
+replaced whole, so that a reader finds one state or the next; none means that
+nothing is configured.  It is small and read each time it is asked for: what is
+remembered is only what its bytes mean.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from zs3.errors import S3Error
+from zs3.store.interface import NOT_CONFIGURED, Configuration, ConfigurationChange
+from zs3.store.internals import Internals
+
+if TYPE_CHECKING:
+    from zs3.store.buckets import Bucket
+
+NAME = b"config"
+#: No key has a NUL, so this is the lock of none.
+_LOCK = "\0config"
+
+
+class DamagedError(ValueError):
+    """The file of a bucket's configuration is not what was written: nothing may be concluded from it."""
+
+
+@functools.lru_cache(maxsize=128)
+def parse(data: bytes) -> Configuration:
+    """What the bytes of the file say.  Pure, so it may be remembered.
+
+    :raises DamagedError: it cannot be read; that is not the same as nothing configured, which may allow more.
+    """
+    try:
+        values = json.loads(data)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise DamagedError("a bucket's configuration is damaged")
+    return MappingProxyType(values)
+
+
+def render(values: Configuration) -> bytes:
+    """The bytes of the file that says this."""
+    return json.dumps(dict(values), separators=(",", ":")).encode("ascii")
+
+
+def read(bucket: Bucket) -> Configuration:
+    """What is configured of an open bucket.
+
+    :raises DamagedError: it cannot be known.
+    """
+    path = os.path.join(bucket.home, NAME)
+    if not bucket.id or not bucket.calls.exists(path):
+        return NOT_CONFIGURED
+    try:
+        with open(path, "rb") as file:
+            return parse(file.read())
+    except FileNotFoundError:
+        return NOT_CONFIGURED
+
+
+def change(bucket: Bucket, change: ConfigurationChange, internals: Internals) -> Configuration:
+    """Change what is configured, durably; as one step for all who read or change it.
+
+    :param bucket: opened for writing.
+    :param change: raises `S3Error` to leave everything as it is.
+    :returns: what is configured then.
+    :raises WouldBlock: another changes it just now.
+    """
+    path = os.path.join(bucket.home, NAME)
+    with bucket.locked(_LOCK):
+        if bucket.is_gone():
+            raise S3Error("NoSuchBucket", BucketName=bucket.name)
+        before = read(bucket)
+        # Not a copy of the outermost mapping alone: what is remembered is never written to.
+        values = json.loads(render(before))
+        change(values)
+        if values == before:
+            return before
+        if values:
+            internals.write_file(path, render(values))
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            internals.durability.flush_path(bucket.home)
+        return MappingProxyType(values)
