@@ -239,6 +239,19 @@ def test_the_checksums_of_many_parts_are_not_in_the_way(
     assert files() == []
 
 
+def test_a_completion_that_fails_late_leaves_no_checksums_behind(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise S3Error("PreconditionFailed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("zs3.store.commit.publish", refuse)
+        with pytest.raises(S3Error, match="PreconditionFailed"):
+            with_many_parts(client, monkeypatch, "key")
+    assert list((data / ".zs3/buckets").glob("*/records/any/*/*")) == []
+
+
 def test_with_all_else_the_checksums_of_many_parts_are_in_one_sidecar(
     client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_record_describes_one_size_and_time(tmp_path: os.PathLike[str]) -> Non
         b'{"c":[["CRC32"],"00000000"]}',
         b'{"c":7}',
         b'{"S":"../../etc"}',
+        b'{"S":"00ff"}',
         b'{"S":5}',
         b'{"m":' + b"[" * 100_000,
     ],

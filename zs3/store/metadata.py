@@ -251,6 +251,8 @@ def _unpack(data: bytes) -> Record | None:
     parts = NO_PART_CHECKSUMS
     if values or _PARTS_FILE in more:
         parts = PartChecksums(values, bytes.fromhex(more.get(_PARTS_FILE, "")))
+        if len(parts.file) not in (0, 16):
+            return None
     # Others can write into the attribute, too.
     if not all(isinstance(text, str) for text in (*headers.values(), *attributes.metadata.values(), upload_id)):
         return None

@@ -415,6 +415,8 @@ class PosixStore:
             self._seal_whole(bucket, staged, intent.record, key)
             info = commit.publish(bucket, key, staged, condition, self.durability, self.directory_mode)
         except S3Error:
+            if staged.fd >= 0:
+                staged.forget_sidecar()
             upload.restore(upload.intent() or intent)
             raise
         finally:
