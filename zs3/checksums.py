@@ -53,7 +53,7 @@ class Hasher(Protocol):
 def _crt() -> Any:
     """awscrt's checksums.
 
-    Imported where the first byte is hashed, in a thread: it takes a tenth of a second and 7 MiB of memory, which a
+    Imported where the first byte is hashed, in a thread: it takes a tenth of a second and 5 MiB of memory, which a
     daemon that only reads has no need of.
     """
     from awscrt import checksums
