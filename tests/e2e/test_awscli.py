@@ -7,9 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Run
 from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, Endpoint, running
 from tests.e2e.plainhttp import fetch
+from zs3 import checksums
 
 Aws = Callable[..., str]
 
@@ -63,6 +66,26 @@ def test_a_day_with_aws_s3(run: Run, daemon: Daemon, bucket: str, large_file: Pa
     assert [line.split()[-1] for line in aws("s3", "ls", url).splitlines()] == ["copy", "large", "moved.txt"]
     aws("s3", "rb", "--force", url)
     assert bucket not in aws("s3", "ls")
+
+
+@pytest.mark.parametrize("algorithm", [name for name in checksums.ALGORITHMS if name != "MD5"])
+def test_a_checksum_is_chosen(
+    run: Run, daemon: Daemon, bucket: str, large_file: Path, tmp_path: Path, algorithm: str
+) -> None:
+    """All that this client computes, for one body and for parts."""
+    aws = command(run, daemon.plain)
+    aws("s3", "mb", f"s3://{bucket}")
+    (tmp_path / "small").write_text("small")
+    for key, file in (("small", tmp_path / "small"), ("large", large_file)):
+        aws("s3", "cp", "--checksum-algorithm", algorithm, file, f"s3://{bucket}/{key}")
+        aws("s3", "cp", "--checksum-mode", "ENABLED", f"s3://{bucket}/{key}", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == file.read_bytes()
+        options = ("--bucket", bucket, "--key", key, "--object-attributes", "Checksum", "ObjectParts")
+        told = json.loads(aws("s3api", "get-object-attributes", *options))
+        assert f"Checksum{algorithm}" in told["Checksum"]
+        assert [f"Checksum{algorithm}" in part for part in told.get("ObjectParts", {}).get("Parts", [])] == (
+            [True] * 8 if key == "large" else []
+        )
 
 
 def test_files_go_up_and_down_over_tls(run: Run, daemon: Daemon, bucket: str, large_file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, Endpoint
 from tests.e2e.plainhttp import fetch
+from zs3 import checksums
 
 Connect = Callable[..., Any]
 
@@ -185,13 +188,69 @@ def test_a_presigned_upload_may_say_what_it_will_be(
     assert s3.head_object(**target)["ContentType"] == "text/css"
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+@pytest.mark.parametrize("algorithm", checksums.ALGORITHMS)
 def test_every_checksum_is_verified_and_given_back(s3: Any, bucket: str, algorithm: str) -> None:
     s3.create_bucket(Bucket=bucket)
-    put = s3.put_object(Bucket=bucket, Key="k", Body=b"summed", ChecksumAlgorithm=algorithm)
+    put = s3.put_object(Bucket=bucket, Key="k", Body=b"summed", **chosen(algorithm, b"summed"))
     got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
     assert got[f"Checksum{algorithm}"] == put[f"Checksum{algorithm}"]
     assert got["Body"].read() == b"summed"  # botocore compares while it reads
+
+
+def chosen(algorithm: str, body: bytes) -> dict[str, str]:
+    """The arguments that choose a checksum: botocore computes all but MD5, which it takes as it is given."""
+    if algorithm == "MD5":
+        return {"ChecksumMD5": base64.b64encode(hashlib.md5(body).digest()).decode()}
+    return {"ChecksumAlgorithm": algorithm}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind"), [(name, kind) for name in checksums.ALGORITHMS for kind in checksums.types(name)]
+)
+def test_parts_keep_their_checksums(s3: Any, bucket: str, algorithm: str, kind: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    element = f"Checksum{algorithm}"
+    begun = s3.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm=algorithm, ChecksumType=kind)
+    upload = {"Bucket": bucket, "Key": "k", "UploadId": begun["UploadId"]}
+    bodies = [b"first" * (1 << 20), b"last"]
+    parts = []
+    for number, body in enumerate(bodies, 1):
+        sent = s3.upload_part(**upload, PartNumber=number, Body=body, **chosen(algorithm, body))
+        parts.append({"PartNumber": number, "ETag": sent["ETag"], element: sent[element]})
+    done = s3.complete_multipart_upload(**upload, ChecksumType=kind, MultipartUpload={"Parts": parts})
+    assert done["ChecksumType"] == kind
+
+    every = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+    told = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=every)
+    assert told["Checksum"] == {element: done[element], "ChecksumType": kind}
+    assert (f'"{told["ETag"]}"', told["ObjectSize"], told["StorageClass"]) == (
+        done["ETag"],
+        sum(map(len, bodies)),
+        "STANDARD",
+    )
+    assert told["ObjectParts"]["TotalPartsCount"] == 2
+    assert told["ObjectParts"]["Parts"] == [
+        {"PartNumber": part["PartNumber"], "Size": len(body), element: part[element]}
+        for part, body in zip(parts, bodies, strict=True)
+    ]
+    page = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts"], MaxParts=1)
+    assert (page["ObjectParts"]["IsTruncated"], page["ObjectParts"]["NextPartNumberMarker"]) == (True, 1)
+
+    for part, body in zip(parts, bodies, strict=True):
+        got = s3.get_object(Bucket=bucket, Key="k", PartNumber=part["PartNumber"])
+        assert (got[element], got["ChecksumType"], got["PartsCount"]) == (part[element], kind, 2)
+        assert got["Body"].read() == body  # compared with it
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"".join(bodies)
+
+
+def test_without_a_checksum_of_the_client_there_is_one(connect: Connect, endpoint: Endpoint, bucket: str) -> None:
+    s3 = connect(endpoint, config=Config(request_checksum_calculation="when_required"))
+    s3.create_bucket(Bucket=bucket)
+    put = s3.put_object(Bucket=bucket, Key="k", Body=b"123456789")
+    # The value that the catalogue of CRCs has for these nine bytes.
+    assert (put["ChecksumCRC64NVME"], put["ChecksumType"]) == ("rosUhgp5mIg=", "FULL_OBJECT")
+    got = s3.get_object(Bucket=bucket, Key="k")
+    assert (got["ChecksumCRC64NVME"], got["Body"].read()) == ("rosUhgp5mIg=", b"123456789")
 
 
 def test_delete_objects_deletes_many_at_once(s3: Any, bucket: str) -> None:

@@ -14,13 +14,20 @@ from hypothesis import strategies as st
 from zs3 import checksums
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 
-#: of b"123456789"; the CRCs are the "check" values of the catalogue of parametrised CRC algorithms
+#: of b"123456789"; the CRCs are the "check" values of the catalogue of parametrised CRC algorithms, the xxHashes what
+#: the reference implementation prints
 CHECK = {
     "CRC32": "cbf43926",
     "CRC32C": "e3069283",
     "CRC64NVME": "ae8b14860a799888",
     "SHA1": "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
     "SHA256": "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+    "SHA512": "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a"
+    "d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
+    "MD5": "25f9e794323b453885f5181f1b624d0b",
+    "XXHASH64": "8cb841db40e6ae83",
+    "XXHASH3": "72dcb18b67a17dff",
+    "XXHASH128": "33119477ede5dcd5e9716427681d5860",
 }
 
 
@@ -69,17 +76,27 @@ def test_names_and_text() -> None:
     assert (whole.kind, whole.header, whole.element) == (FULL_OBJECT, "x-amz-checksum-crc64nvme", "ChecksumCRC64NVME")
     assert whole.text == base64.b64encode(bytes(8)).decode()
     assert Checksum("SHA1", bytes(20), COMPOSITE, 3).text.endswith("=-3")
+    assert Checksum("SHA1", bytes(20), COMPOSITE).text.endswith("=")  # that of a part
     assert checksums.HEADERS[whole.header] == whole.algorithm
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
 def test_crcs_of_the_parts_make_that_of_the_whole(parts: list[bytes]) -> None:
     for algorithm in checksums.ALGORITHMS:
-        if checksums.can_combine(algorithm):
+        if FULL_OBJECT in checksums.types(algorithm):
             whole = value_of(algorithm, b"".join(parts))
             combined = checksums.combine(algorithm, [(value_of(algorithm, part), len(part)) for part in parts])
             assert combined == Checksum(algorithm, whole)
-    assert [name for name in checksums.ALGORITHMS if not checksums.can_combine(name)] == ["SHA1", "SHA256"]
+
+
+def test_types_of_an_object_made_of_parts() -> None:
+    assert [name for name in checksums.ALGORITHMS if FULL_OBJECT in checksums.types(name)] == [
+        "CRC32",
+        "CRC32C",
+        "CRC64NVME",
+    ]
+    assert [name for name in checksums.ALGORITHMS if COMPOSITE not in checksums.types(name)] == ["CRC64NVME"]
+    assert [name for name in checksums.ALGORITHMS if checksums.types(name)[0] != COMPOSITE] == ["CRC64NVME"]
 
 
 def test_composite_is_the_checksum_of_the_checksums() -> None:

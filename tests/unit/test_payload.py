@@ -145,7 +145,7 @@ def test_checksum_in_a_header_is_verified_and_returned(algorithm: str, payload_h
 
 
 @pytest.mark.parametrize("algorithm", checksums.ALGORITHMS)
-@pytest.mark.parametrize("value", ["", "x", "AAAA", "AAAAAAAAAAAAAA==", "AAAA AA=", b64(bytes(64))])
+@pytest.mark.parametrize("value", ["", "x", "AAAA", "AAAAAAAAAAAAAA==", "AAAA AA=", b64(bytes(65))])
 def test_checksum_of_another_form_is_refused(algorithm: str, value: str) -> None:
     error = refused_before({f"x-amz-checksum-{algorithm.lower()}": value})
     assert error.code == "InvalidRequest"
@@ -164,7 +164,7 @@ def test_several_checksums_are_refused(headers: list[tuple[str, str]]) -> None:
 
 
 def test_checksum_of_an_unknown_algorithm_is_refused() -> None:
-    error = refused_before({"x-amz-checksum-md5": b64(bytes(16))})
+    error = refused_before({"x-amz-checksum-sha3": b64(bytes(16))})
     assert error.code == "InvalidRequest"
     assert error.message == "The algorithm type you specified in x-amz-checksum- header is invalid."
 
@@ -182,7 +182,7 @@ def test_headers_that_only_share_the_prefix_are_no_checksums() -> None:
     ("headers", "reason"),
     [
         ([("x-amz-sdk-checksum-algorithm", "CRC32")], "no corresponding x-amz-checksum-*"),
-        ([("x-amz-sdk-checksum-algorithm", "MD5"), CRC], "is unsupported"),
+        ([("x-amz-sdk-checksum-algorithm", "MD4"), CRC], "is unsupported"),
         ([("x-amz-sdk-checksum-algorithm", ""), CRC], "is unsupported"),
         ([("x-amz-sdk-checksum-algorithm", "SHA1"), CRC], "Value for x-amz-sdk-checksum-algorithm header is invalid."),
     ],
@@ -202,6 +202,17 @@ def test_default_algorithm_is_computed_where_none_is_sent() -> None:
     assert take(make(default_algorithm="SHA1"), DATA)[1].checksum == Checksum("SHA1", hashlib.sha1(DATA).digest())
     headers = {"x-amz-checksum-crc32": b64(value_of("CRC32"))}
     assert take(make(headers, default_algorithm="SHA1"), DATA)[1].checksum == Checksum("CRC32", value_of("CRC32"))
+
+
+@pytest.mark.parametrize("claimed", ["", *checksums.ALGORITHMS])
+def test_a_second_checksum_is_computed_beside_the_one_that_is_sent(claimed: str) -> None:
+    headers = {f"x-amz-checksum-{claimed.lower()}": b64(value_of(claimed))} if claimed else {}
+    digests = take(make(headers, default_algorithm="CRC64NVME", second_algorithm="CRC64NVME"), b"hello ", b"world")[1]
+    default = Checksum("CRC64NVME", value_of("CRC64NVME"))
+    if claimed in ("", "CRC64NVME"):
+        assert (digests.checksum, digests.second) == (default, None)
+    else:
+        assert (digests.checksum, digests.second) == (Checksum(claimed, value_of(claimed)), default)
 
 
 def test_checksum_headers_about_something_else_are_left_alone() -> None:
@@ -323,7 +334,7 @@ def test_trailer_without_a_place_for_it_is_refused(payload_hash: str) -> None:
     assert "x-amz-trailer" in error.message
 
 
-@pytest.mark.parametrize("value", ["", "x-amz-meta-a", "x-amz-checksum-crc32,", "x-amz-checksum-md5", "content-md5"])
+@pytest.mark.parametrize("value", ["", "x-amz-meta-a", "x-amz-checksum-crc32,", "x-amz-checksum-md4", "content-md5"])
 def test_trailer_that_is_no_checksum_is_refused(value: str) -> None:
     error = refused_before(streaming(x_amz_trailer=value), UNSIGNED_TRAILER)
     assert error.code == "InvalidRequest"

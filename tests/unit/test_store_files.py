@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.support import Client, fired, open_client
+from tests.unit.test_checksums import value_of
+from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store import records
 from zs3.store.interface import Attributes
@@ -185,6 +187,81 @@ def test_a_large_record_has_a_sidecar_that_goes_with_it(client: Client, data: Pa
     client.put("moved", attributes=large)
     client.delete("moved")
     assert sidecars() == []
+
+
+def with_many_parts(client: Client, monkeypatch: pytest.MonkeyPatch, key: str, count: int = 300) -> list[bytes]:
+    """Make an object of parts with checksums; the checksums."""
+    monkeypatch.setattr("zs3.store.completion.MIN_PART_SIZE", 1)
+    upload = client.begin(key)
+    values = [value_of("CRC64NVME", b"%d" % number) for number in range(count)]
+    parts = [
+        client.part(upload, number, b"%d" % (number - 1), Checksum("CRC64NVME", values[number - 1]))
+        for number in range(1, count + 1)
+    ]
+    client.complete(upload, parts)
+    return values
+
+
+def test_the_checksums_of_many_parts_are_not_in_the_way(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have a file of their own, which nobody reads to read the object, and which goes with it."""
+
+    def files() -> list[Path]:
+        return list((data / ".zs3/buckets").glob("*/records/any/*/*"))
+
+    def found(key: str) -> list[bytes]:
+        return list(fired(client.store.get_part_checksums("bucket", client.info(key))))
+
+    few = with_many_parts(client, monkeypatch, "few", 20)
+    assert (found("few"), files()) == (few, [])
+    many = with_many_parts(client, monkeypatch, "many")
+    content = b"".join(b"%d" % number for number in range(300))
+    assert found("many") == many
+    assert [file.stat().st_size for file in files()] == [8 * 300]
+    info = client.info("many")
+    assert info.checksum == Checksum("CRC64NVME", value_of("CRC64NVME", content))
+    assert len(info.part_sizes) == 300
+    assert len(os.getxattr(data / "bucket/many", records.ATTRIBUTE)) < 500
+
+    os.rename(data / "bucket/many", data / "bucket/moved")
+    assert found("moved") == many
+    again = with_many_parts(client, monkeypatch, "moved", 280)
+    assert found("moved") == again
+    assert [file.stat().st_size for file in files()] == [8 * 280]
+    # Asked for again with what was known of the one before.
+    assert fired(client.store.get_part_checksums("bucket", info)) == []
+    files()[0].unlink()
+    assert found("moved") == []
+    assert client.info("moved").checksum is not None
+    with_many_parts(client, monkeypatch, "moved")
+    client.delete("moved")
+    assert files() == []
+
+
+def test_a_completion_that_fails_late_leaves_no_checksums_behind(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise S3Error("PreconditionFailed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("zs3.store.commit.publish", refuse)
+        with pytest.raises(S3Error, match="PreconditionFailed"):
+            with_many_parts(client, monkeypatch, "key")
+    assert list((data / ".zs3/buckets").glob("*/records/any/*/*")) == []
+
+
+def test_with_all_else_the_checksums_of_many_parts_are_in_one_sidecar(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is too long even without them, or has no attribute to be in."""
+    monkeypatch.setattr(records, "_LONGEST", 60)
+    many = with_many_parts(client, monkeypatch, "key")
+    assert fired(client.store.get_part_checksums("bucket", client.info("key"))) == many
+    assert len(list((data / ".zs3/buckets").glob("*/records/any/*/*"))) == 1
+    client.delete("key")
+    assert list((data / ".zs3/buckets").glob("*/records/any/*/*")) == []
 
 
 def test_links_and_special_files_are_neither_listed_nor_opened(client: Client, data: Path, tmp_path: Path) -> None:

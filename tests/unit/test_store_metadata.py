@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
 from zs3.store import metadata
-from zs3.store.interface import Attributes
+from zs3.store.interface import Attributes, PartChecksums
 from zs3.store.metadata import Record
 
 names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12)
@@ -40,6 +40,8 @@ records = st.builds(
     checksums(),
     st.lists(st.integers(1, 2**40), max_size=5).map(tuple),
     st.text("0123456789abcdef", max_size=48),
+    checksums().map(lambda checksum: checksum and Checksum(checksum.algorithm, checksum.value)),
+    st.builds(PartChecksums, st.binary(max_size=50), st.sampled_from([b"", b"0123456789abcdef"])),
 )
 
 
@@ -149,6 +151,13 @@ def test_a_record_describes_one_size_and_time(tmp_path: os.PathLike[str]) -> Non
         b'{"p":[1,10001]}',
         b'{"p":[1,1000000000000]}',
         b'{"p":[1,5000,2,5001]}',
+        b'{"c":["CRC32","000000"]}',
+        b'{"c":["CRC7","00000000"]}',
+        b'{"c":[["CRC32"],"00000000"]}',
+        b'{"c":7}',
+        b'{"S":"../../etc"}',
+        b'{"S":"00ff"}',
+        b'{"S":5}',
         b'{"m":' + b"[" * 100_000,
     ],
 )

@@ -12,6 +12,7 @@ from twisted.cred.portal import Portal
 from tests.wire.daemon import ADMIN, READER, USERS, WRITER, Daemon
 from tests.wire.test_guard import UNKNOWN, WRONG
 from zs3.auth.credentials import S3LoginFailed, UsersChecker
+from zs3.checksums import ALGORITHMS, DEFAULT
 from zs3.errors import S3Error
 from zs3.store import metadata
 from zs3.store.records import ATTRIBUTE
@@ -292,7 +293,7 @@ def test_pipelined_requests_are_answered_in_order(daemon, bucket, client):
 def record_with(daemon, path, more):
     """What others can do to the record of an object."""
     file = str(daemon.data) + path
-    head = os.getxattr(file, ATTRIBUTE)[: metadata._HEAD.size]
+    head = os.getxattr(file, ATTRIBUTE)[: metadata._HEAD.size + ALGORITHMS[DEFAULT]]
     os.setxattr(file, ATTRIBUTE, head + json.dumps(more).encode())
 
 

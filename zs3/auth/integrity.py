@@ -113,7 +113,7 @@ def _check_algorithm(wire: Wire, algorithm: str) -> None:
         raise S3Error(
             "InvalidRequest",
             "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
-            f"[{', '.join(checksums.ALGORITHMS)}]",
+            f"[{', '.join(sorted(checksums.ALGORITHMS))}]",
         )
     if not algorithm:
         raise S3Error(

@@ -41,11 +41,13 @@ class Digests:
     :ivar md5: the raw MD5 of the object's bytes.
     :ivar size: their number.
     :ivar checksum: the additional checksum that the client claimed or the server wanted, or None.
+    :ivar second: the one that the server wanted beside that, or None.
     """
 
     md5: bytes
     size: int
     checksum: Checksum | None = None
+    second: Checksum | None = None
 
 
 class Payload:
@@ -63,6 +65,7 @@ class Payload:
         decoder: ChunkedDecoder | None,
         integrity: Integrity,
         algorithm: str,
+        second: str,
     ) -> None:
         self.decoded_length = decoded_length
         self._content_length = content_length
@@ -75,15 +78,23 @@ class Payload:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._hashers: list[checksums.Hasher] = [self._md5]
         self._sha: checksums.Hasher | None = None
-        self._checksum: checksums.Hasher | None = None
         if sha256:
             self._sha = hashlib.sha256()
             self._hashers.append(self._sha)
+        self._checksum = self._hasher(algorithm)
+        self._second = (second, self._hasher(second)) if second != algorithm else ("", None)
+
+    def _hasher(self, algorithm: str) -> checksums.Hasher | None:
+        """What computes a checksum: one that runs already, if there is."""
+        if algorithm == "MD5":
+            return self._md5
         if algorithm == "SHA256" and self._sha:
-            self._checksum = self._sha
-        elif algorithm:
-            self._checksum = checksums.new(algorithm)
-            self._hashers.append(self._checksum)
+            return self._sha
+        if not algorithm:
+            return None
+        hasher = checksums.new(algorithm)
+        self._hashers.append(hasher)
+        return hasher
 
     def split(self) -> Callable[[bytes], object] | None:
         """Leave the slowest hash to who calls, before the first byte: what is returned must be fed as `feed` is.
@@ -140,7 +151,9 @@ class Payload:
                 ExpectedDigest=base64.b64encode(self._integrity.md5 or b"").decode("ascii"),
                 CalculatedDigest=base64.b64encode(md5).decode("ascii"),
             )
-        return Digests(md5, self._size, self._check_checksum(trailers))
+        checksum = self._check_checksum(trailers)
+        algorithm, hasher = self._second
+        return Digests(md5, self._size, checksum, Checksum(algorithm, hasher.digest()) if hasher else None)
 
     def _check_checksum(self, trailers: dict[str, str]) -> Checksum | None:
         if self._checksum is None:
@@ -163,6 +176,7 @@ def make_payload(
     content_length: int | None,
     payload_hash: str,
     default_algorithm: str = "",
+    second_algorithm: str = "",
     checksum_headers: bool = True,
 ) -> Payload:
     """What takes the body of a request, from its headers alone.
@@ -171,6 +185,7 @@ def make_payload(
     :param content_length: None where the length is not known beforehand (Transfer-Encoding: chunked).
     :param payload_hash: of the claim; ``UNSIGNED-PAYLOAD`` for an anonymous request.
     :param default_algorithm: the checksum to compute where the client sends none, or "".
+    :param second_algorithm: the one to compute in any case, or "".
     :param checksum_headers: False where x-amz-checksum-* is not about this body: CompleteMultipartUpload has there
         the checksum of the object.
     :raises S3Error: InvalidDigest, InvalidArgument, InvalidRequest, MissingContentLength, AccessDenied.
@@ -201,6 +216,7 @@ def make_payload(
         decoder=decoder,
         integrity=integrity,
         algorithm=integrity.algorithm or default_algorithm,
+        second=second_algorithm,
     )
 
 

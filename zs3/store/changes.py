@@ -54,8 +54,8 @@ def change(
         with paths.opened(found.fd):
             if records.is_young(found.status):
                 raise WouldBlock
-            info = kept.info(found.fd, found.status, key)
-            record = Record.of(replace(info, attributes=how(info)))
+            record = kept.whole(found.fd, found.status, key)
+            record = replace(record, attributes=how(record.info(key)))
             _keep(found, record, kept, key, lambda: stage(bucket), durability)
     # Of the object, too: who made it may not have come to that.
     commit.settle(bucket, key, durability)

@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 
 from zs3 import checksums
-from zs3.checksums import FULL_OBJECT, Checksum
+from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import MAX_PARTS, MIN_PART_SIZE, CompletedPart, PartInfo, UploadInfo
+from zs3.store.interface import MAX_PARTS, MIN_PART_SIZE, CompletedPart, PartChecksums, PartInfo, UploadInfo
 from zs3.store.metadata import Record
 from zs3.store.uploads import Intent, Upload, invalid_part
 
@@ -40,19 +40,24 @@ def plan(upload: Upload, parts: Sequence[CompletedPart], checksum: Checksum | No
                 PartNumber=str(part.number),
                 ETag=part.etag,
             )
+    if upload.info.checksum_algorithm and numbers != list(range(1, len(parts) + 1)):
+        # Source: API Reference, CompletedPart, of parts with additional checksums.
+        raise S3Error("InvalidPartOrder", UploadId=upload.info.upload_id)
     sizes = tuple(part.size for part in known)
     if size is not None and size != sum(sizes):
         raise S3Error("InvalidRequest", "The provided 'x-amz-mp-object-size' does not match what was uploaded.")
     digests = b"".join(bytes.fromhex(part.etag.partition("-")[0]) for part in known)
+    whole, values = _whole_checksum(upload.info, known, checksum)
     record = Record(
         size=sum(sizes),
         mtime_ns=0,
         digest=hashlib.md5(digests, usedforsecurity=False).digest(),
         suffix=len(known),
         attributes=upload.info.attributes,
-        checksum=_whole_checksum(upload.info, known, checksum),
+        checksum=whole,
         part_sizes=sizes,
         upload_id=upload.info.upload_id,
+        part_checksums=PartChecksums(values),
     )
     return Intent(record, tuple((part.number, part.etag) for part in known))
 
@@ -78,21 +83,27 @@ def _checked(upload: Upload, wanted: CompletedPart, *, only: bool) -> PartInfo:
     return part
 
 
-def _whole_checksum(info: UploadInfo, parts: Sequence[PartInfo], stated: Checksum | None) -> Checksum | None:
-    """The object's checksum from its parts', compared with what the client states."""
-    algorithm = info.checksum_algorithm
-    values = [part.checksum.value for part in parts if part.checksum and part.checksum.algorithm == algorithm]
-    found = None
-    if algorithm and len(values) == len(parts):
-        if info.checksum_type == FULL_OBJECT:
+def _whole_checksum(
+    info: UploadInfo, parts: Sequence[PartInfo], stated: Checksum | None
+) -> tuple[Checksum | None, bytes]:
+    """The object's checksum from its parts', compared with what the client states; and those, one behind the other."""
+    algorithm, kind = info.checksum_algorithm or DEFAULT, info.checksum_type or FULL_OBJECT
+    values = [found.value for part in parts if (found := _of(algorithm, part)) is not None]
+    whole = None
+    if len(values) == len(parts):
+        if kind == FULL_OBJECT:
             sizes = [part.size for part in parts]
-            found = checksums.combine(algorithm, list(zip(values, sizes, strict=True)))
+            whole = checksums.combine(algorithm, list(zip(values, sizes, strict=True)))
         else:
-            found = checksums.composite(algorithm, values)
-    if stated is None:
-        return found
-    if found is None or stated.algorithm != found.algorithm:
-        raise S3Error("InvalidRequest", "The checksum type or algorithm is not that of the upload.")
-    if stated.value != found.value:
-        raise S3Error("BadDigest", f"The {stated.algorithm} you specified did not match the calculated checksum.")
-    return found
+            whole = checksums.composite(algorithm, values)
+    if stated is not None:
+        if whole is None or stated.algorithm != whole.algorithm:
+            raise S3Error("InvalidRequest", "The checksum type or algorithm is not that of the upload.")
+        if stated.value != whole.value:
+            raise S3Error("BadDigest", f"The {stated.algorithm} you specified did not match the calculated checksum.")
+    return whole, b"".join(values) if whole else b""
+
+
+def _of(algorithm: str, part: PartInfo) -> Checksum | None:
+    """The checksum that a part has in an algorithm, or None."""
+    return next((found for found in (part.checksum, part.second) if found and found.algorithm == algorithm), None)

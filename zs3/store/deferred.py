@@ -389,6 +389,9 @@ class FilesystemStore:
             return succeed(found.info)
         return self.call(self._posix.get_object_info, bucket, key)
 
+    def get_part_checksums(self, bucket: str, info: ObjectInfo) -> Deferred[Sequence[bytes]]:
+        return self.call(self._posix.get_part_checksums, bucket, info)
+
     def put_object(
         self,
         bucket: str,

@@ -58,12 +58,29 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
+class PartChecksums:
+    """The checksums of the parts of an object: few are here, many in a file of their own.
+
+    :ivar values: one behind the other, in the order of the parts, in the algorithm of the object's checksum.
+    :ivar file: what names that file, if they are not here.
+    """
+
+    values: bytes = b""
+    file: bytes = b""
+
+
+NO_PART_CHECKSUMS = PartChecksums()
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """An object as it is now.
 
     :ivar etag: without the quotes.
     :ivar part_sizes: the sizes of the parts of a multipart upload in order, else empty.
     :ivar upload_id: the multipart upload that made it, else "".
+    :ivar second: of a part only: a checksum beside the one that it was sent with.
+    :ivar part_checksums: where those of its parts are, for `IStore.get_part_checksums` only.
     """
 
     key: str
@@ -74,15 +91,22 @@ class ObjectInfo:
     checksum: Checksum | None = None
     part_sizes: tuple[int, ...] = ()
     upload_id: str = ""
+    second: Checksum | None = None
+    part_checksums: PartChecksums = NO_PART_CHECKSUMS
 
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """What an `Ingest` knows once its last byte was accepted."""
+    """What an `Ingest` knows once its last byte was accepted.
+
+    :ivar checksum: the additional checksum that the client sent, or that was wanted.
+    :ivar second: the one that was wanted beside it.
+    """
 
     md5: bytes
     size: int
     checksum: Checksum | None = None
+    second: Checksum | None = None
 
 
 class Ingest(Protocol):
@@ -177,6 +201,7 @@ class PartInfo:
     mtime_ns: int
     etag: str
     checksum: Checksum | None = None
+    second: Checksum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +340,12 @@ class IStore(Interface):
 
     def get_object_info(bucket: str, key: str) -> Deferred[ObjectInfo]:
         """Fires with what is known of an object, without reading it.  NoSuchKey."""
+
+    def get_part_checksums(bucket: str, info: ObjectInfo) -> Deferred[Sequence[bytes]]:
+        """Fires with the checksums of an object's parts, in the algorithm of its own, as far as they are known.
+
+        :param info: of the object, as it was told; nothing is known of its parts once it was replaced.
+        """
 
     def open_now(bucket: str, key: str) -> IFileReader | None:
         """As `open_object`, at once and without waiting; None where only `open_object` can tell.  NoSuchKey."""

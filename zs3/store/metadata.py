@@ -20,13 +20,16 @@ from types import MappingProxyType
 from typing import Any
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
-from zs3.store.interface import EMPTY, MAX_PARTS, Attributes, ObjectInfo
+from zs3.store.interface import EMPTY, MAX_PARTS, NO_PART_CHECKSUMS, Attributes, ObjectInfo, PartChecksums
 
 #: format, flags, size, mtime_ns, ETag digest, ETag suffix (0: none), content type code, checksum code
 _HEAD = struct.Struct("<BBqq16sIBB")
 _FORMAT = 1
 _SIDECAR = 0x01
 _COMPOSITE = 0x02
+#: the checksums of the parts follow that of the object: raw, as they are many and seldom wanted
+_PARTS = 0x04
+_LENGTH = struct.Struct("<I")
 
 DEFAULT_TYPE = "binary/octet-stream"
 #: Content types by code; append only.  0 is none given, `_OTHER` is spelled out.
@@ -63,6 +66,8 @@ _TYPES: tuple[str, ...] = (
 _CODES = {name: code for code, name in enumerate(_TYPES)}
 _OF_TYPE = tuple(Attributes(MappingProxyType({"content-type": name} if name else {})) for name in _TYPES)
 _OTHER = 255
+_PARTS_FILE = "S"
+_PARTS_FILE_MARK = b'"S":"'
 _ALGORITHMS = ("", *ALGORITHMS)
 
 #: The types of files that a compressor made, whatever is inside.
@@ -81,6 +86,7 @@ class Record:
 
     :ivar digest: 16 bytes: the MD5 of the content, or of the parts' MD5s, or for a copy of unknown content, anything.
     :ivar suffix: what stands behind the ``-`` of the ETag, 0 for a plain MD5.
+    :ivar second: of a part only: a checksum beside the one that it was sent with.
     """
 
     size: int
@@ -91,6 +97,8 @@ class Record:
     checksum: Checksum | None = None
     part_sizes: tuple[int, ...] = ()
     upload_id: str = ""
+    second: Checksum | None = None
+    part_checksums: PartChecksums = NO_PART_CHECKSUMS
 
     @classmethod
     def of(cls, info: ObjectInfo) -> Record:
@@ -103,6 +111,8 @@ class Record:
             info.checksum,
             info.part_sizes,
             info.upload_id,
+            info.second,
+            info.part_checksums,
         )
 
     @property
@@ -123,7 +133,16 @@ class Record:
             headers = {"content-type": DEFAULT_TYPE, **attributes.headers}
             attributes = Attributes(headers, attributes.metadata, attributes.tags)
         return ObjectInfo(
-            key, self.size, self.mtime_ns, self.etag, attributes, self.checksum, self.part_sizes, self.upload_id
+            key,
+            self.size,
+            self.mtime_ns,
+            self.etag,
+            attributes,
+            self.checksum,
+            self.part_sizes,
+            self.upload_id,
+            self.second,
+            self.part_checksums,
         )
 
 
@@ -176,11 +195,16 @@ def pack(record: Record) -> bytes:
         "g": dict(record.attributes.tags),
         "p": _runs(record.part_sizes),
         "u": record.upload_id,
+        "c": [record.second.algorithm, record.second.value.hex()] if record.second else None,
+        _PARTS_FILE: record.part_checksums.file.hex(),
     }
     checksum = record.checksum
     flags = 0
     if checksum is not None and checksum.kind == COMPOSITE:
         flags, more["k"] = _COMPOSITE, checksum.parts
+    values = record.part_checksums.values
+    if values:
+        flags |= _PARTS
     more = {name: value for name, value in more.items() if value}
     return (
         _HEAD.pack(
@@ -194,6 +218,7 @@ def pack(record: Record) -> bytes:
             _ALGORITHMS.index(checksum.algorithm) if checksum else 0,
         )
         + (checksum.value if checksum else b"")
+        + (_LENGTH.pack(len(values)) + values if values else b"")
         + (json.dumps(more, ensure_ascii=False, separators=(",", ":")).encode() if more else b"")
     )
 
@@ -218,7 +243,14 @@ def _unpack(data: bytes) -> Record | None:
         if len(data) < at:
             return None
         checksum = Checksum(name, data[start:at], FULL_OBJECT, 0)
-    if len(data) == at and kind != _OTHER and not flags & _COMPOSITE:
+    values = b""
+    if flags & _PARTS:
+        start = at + _LENGTH.size
+        at = start + _LENGTH.unpack_from(data, at)[0]
+        values = data[start:at]
+        if len(data) < at:
+            return None
+    if len(data) == at and kind != _OTHER and not flags & (_COMPOSITE | _PARTS):
         # All there is, of most objects.
         return Record(size, mtime_ns, digest, suffix, _OF_TYPE[kind], checksum)
     more: dict[str, Any] = json.loads(data[at:]) if len(data) > at else {}
@@ -233,11 +265,29 @@ def _unpack(data: bytes) -> Record | None:
         return None
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
     metadata, tags, upload_id = more.get("m", EMPTY), more.get("g", EMPTY), more.get("u", "")
+    second = None
+    if "c" in more:
+        name, text = more["c"]
+        second = Checksum(name, bytes.fromhex(text))
+        if len(second.value) != ALGORITHMS[name]:
+            return None
+    parts = NO_PART_CHECKSUMS
+    if values or _PARTS_FILE in more:
+        parts = PartChecksums(values, bytes.fromhex(more.get(_PARTS_FILE, "")))
+        if len(parts.file) not in (0, 16):
+            return None
     # Others can write into the attribute, too.
     texts = (*headers.values(), *metadata.values(), *tags.values(), upload_id)
     if not all(isinstance(text, str) for text in texts):
         return None
-    return Record(size, mtime_ns, digest, suffix, Attributes(headers, metadata, tags), checksum, sizes, upload_id)
+    attributes = Attributes(headers, metadata, tags)
+    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id, second, parts)
+
+
+def part_checksums_file(data: bytes) -> bytes:
+    """The 16 bytes that name the file with the checksums of the parts, or nothing if there is none."""
+    record = unpack(data) if _PARTS_FILE_MARK in data else None
+    return record.part_checksums.file if record else b""
 
 
 def pack_reference(record: Record, name: bytes) -> bytes:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import ParamSpec, Protocol, TypeVar
 
 from zs3 import checksums
-from zs3.checksums import FULL_OBJECT, Checksum
+from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
 from zs3.store import (
     changes,
@@ -211,6 +211,10 @@ class PosixStore:
             raise S3Error("NoSuchKey", Key=key)
         return found
 
+    def get_part_checksums(self, bucket: str, info: ObjectInfo) -> Sequence[bytes]:
+        with self.buckets.opened(bucket) as opened:
+            return opened.records().part_checksums(info)
+
     def list_objects(self, bucket: str, query: ListQuery, show: Show, exclusive: bool) -> ListPage:
         """:param exclusive: take the bucket's lock for a directory that does not hold still; it may block."""
         with self.buckets.opened(bucket) as opened:
@@ -346,7 +350,9 @@ class PosixStore:
                 named = f"{source.etag} {span}".encode()
                 digest = bytes.fromhex(source.etag) if whole else hashlib.blake2b(named, digest_size=16).digest()
                 algorithm = upload.info.checksum_algorithm
-                checksum = _checksum(staged, algorithm) if algorithm else None
+                checksum = source.checksum if staged.size == source.size else None
+                if checksum is None or (checksum.algorithm, checksum.kind) != (algorithm or DEFAULT, FULL_OBJECT):
+                    checksum = _checksum(staged, algorithm) if algorithm else None
                 staged.seal(Record(staged.size, 0, digest, checksum=checksum), upload.records(), str(number))
                 return upload.put(number, staged)
             finally:
@@ -426,6 +432,8 @@ class PosixStore:
             self._seal_whole(bucket, staged, intent.record, key)
             info = commit.publish(bucket, key, staged, condition, self.durability, self.directory_mode)
         except S3Error:
+            if staged.fd >= 0:
+                staged.forget_sidecar()
             upload.restore(upload.intent() or intent)
             raise
         finally:
@@ -508,7 +516,7 @@ class PartTarget:
         return self._store.stage(bucket, self._length)
 
     def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
-        record = Record(digests.size, 0, digests.md5, checksum=digests.checksum)
+        record = Record(digests.size, 0, digests.md5, checksum=digests.checksum, second=digests.second)
         staged.seal(record, self._upload(bucket).records(), str(self._number))
 
     def publish(self, bucket: Bucket, staged: StagedFile) -> PartInfo:

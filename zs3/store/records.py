@@ -16,12 +16,13 @@ import secrets
 import stat
 import struct
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 
 from zs3.store import kernel, metadata
 from zs3.store.calls import WAITING, Calls, Status
-from zs3.store.interface import ObjectInfo
+from zs3.store.interface import ObjectInfo, PartChecksums
 from zs3.store.internals import Internals
 from zs3.store.metadata import Record
 
@@ -97,14 +98,8 @@ class Records:
         return record
 
     def _keep(self, fd: int, device: int, record: Record, key: str) -> None:
-        data = metadata.pack(record)
-        if len(data) <= _LONGEST and self._set(fd, device, data):
-            return
-        name = secrets.token_bytes(16)
-        if self._set(fd, device, metadata.pack_reference(record, name)):
-            self._write_sidecar(os.path.join(self.directory, b"any"), name, data)
-        else:
-            self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), data)
+        if not self._attach(fd, device, record):
+            self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), metadata.pack(record))
 
     def attach(self, fd: int, record: Record) -> bool:
         """Keep another record with an open file, in its attribute or in a sidecar that this names.
@@ -117,18 +112,24 @@ class Records:
         """
         if _attribute(fd) in _NO_ATTRIBUTES:
             return False
-        data, device = metadata.pack(record), os.fstat(fd).st_dev
-        if len(data) <= _LONGEST and self._set(fd, device, data, passing=_FORBIDDEN):
-            return True
-        name = secrets.token_bytes(16)
-        done = False
-        try:
-            self._write_sidecar(os.path.join(self.directory, b"any"), name, data)
-            done = self._set(fd, device, metadata.pack_reference(record, name), passing=_FORBIDDEN)
-        finally:
-            if not done:
-                remove_sidecars([self._any(name)])
-        return done
+        return self._attach(fd, os.fstat(fd).st_dev, record, passing=_FORBIDDEN)
+
+    def _attach(self, fd: int, device: int, record: Record, *, passing: Collection[int] = ()) -> bool:
+        for data, name, rest in _ways(record):
+            if not name:
+                if self._set(fd, device, data, passing=passing):
+                    return True
+                continue
+            done = False
+            try:
+                self._write_sidecar(self._any, name, rest)
+                done = self._set(fd, device, data, passing=passing)
+            finally:
+                if not done:
+                    remove_sidecars([_sidecar(self._any, name)])
+            if done:
+                return True
+        return False
 
     def keep_by_key(self, fd: int, record: Record, key: str) -> None:
         """The same where `attach` could not.  Durable when this returns.
@@ -145,6 +146,10 @@ class Records:
     def has_sidecars(self, calls: Calls) -> bool:
         """Whether there may be any.  In most buckets there never was one."""
         return calls.exists(self.directory)
+
+    @property
+    def _any(self) -> bytes:
+        return os.path.join(self.directory, b"any")
 
     @property
     def _by_key(self) -> bytes:
@@ -179,8 +184,28 @@ class Records:
         self._internals.write_file(path, data)
 
     def read(self, fd: int, status: os.stat_result, key: str) -> Record | None:
-        """The valid record of an open file, or None."""
-        return self._read(fd, status, key)[0]
+        """The valid record of an open file with all that belongs to it, or None."""
+        record = self._read(fd, status, key)[0]
+        if record is not None and record.part_checksums.file:
+            record = replace(record, part_checksums=PartChecksums(self._part_checksums(record.part_checksums)))
+        return record
+
+    def whole(self, fd: int, status: os.stat_result, key: str) -> Record:
+        """The same; of a file without a valid record one that says what can be seen from outside."""
+        return self.read(fd, status, key) or Record.of(self.info(fd, status, key))
+
+    def _part_checksums(self, parts: PartChecksums) -> bytes:
+        if not parts.file:
+            return parts.values
+        return _read_file(_sidecar(self._any, parts.file)) or b""
+
+    def part_checksums(self, info: ObjectInfo) -> list[bytes]:
+        """The checksums of an object's parts; none if they are not known any more."""
+        values = self._part_checksums(info.part_checksums) if info.checksum else b""
+        size = len(info.checksum.value) if info.checksum else 0
+        if len(values) != size * len(info.part_sizes):
+            return []
+        return [values[at : at + size] for at in range(0, len(values), size)]
 
     def _read(
         self, fd: int, status: os.stat_result, key: str, seen: bytes | int | None = None
@@ -205,7 +230,7 @@ class Records:
         else:
             name = metadata.unpack_reference(attribute)
             inside = name is None
-            record = metadata.unpack(attribute) if name is None else _read_sidecar(self._any(name))
+            record = metadata.unpack(attribute) if name is None else _read_sidecar(_sidecar(self._any, name))
         if record is None and not inside and attribute != seen:
             # The record may just have been changed.
             return self._read(fd, status, key, attribute)
@@ -215,9 +240,6 @@ class Records:
             return None, False
         return record, inside
 
-    def _any(self, name: bytes) -> bytes:
-        return _sidecar(os.path.join(self.directory, b"any"), name)
-
     def sidecars(self, fd: int, status: os.stat_result, key: str) -> list[bytes]:
         """The paths of the sidecars that are rubbish once this open file has another record, is replaced or deleted.
 
@@ -226,8 +248,8 @@ class Records:
         data = _attribute(fd)
         if isinstance(data, int):
             return [_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))]
-        name = metadata.unpack_reference(data)
-        return [] if name is None or status.st_nlink > 1 else [self._any(name)]
+        name = metadata.unpack_reference(data) or metadata.part_checksums_file(data)
+        return [_sidecar(self._any, name)] if name and status.st_nlink == 1 else []
 
     def info(self, fd: int, status: os.stat_result, key: str) -> ObjectInfo:
         """What there is to tell of an open file: its record, or what can be seen from outside."""
@@ -244,6 +266,20 @@ class Records:
 def is_young(status: os.stat_result) -> bool:
     """Whether a record proves nothing yet: where times are rounded, a file changed twice in a tick looks the same."""
     return status.st_mtime_ns % 1000 == 0 and time.time_ns() - status.st_mtime_ns < _COARSE_NS
+
+
+def _ways(record: Record) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """How a record can be kept, the best way first: the attribute, and the name and content of a sidecar, if any."""
+    data = metadata.pack(record)
+    if len(data) <= _LONGEST:
+        yield data, b"", b""
+    name = secrets.token_bytes(16)
+    if record.part_checksums.values:
+        # Few who read the object ask for these: the rest stays where it is read at once.
+        short = metadata.pack(replace(record, part_checksums=PartChecksums(file=name)))
+        if len(short) <= _LONGEST:
+            yield short, name, record.part_checksums.values
+    yield metadata.pack_reference(record, name), name, data
 
 
 def has_stable_inodes(fd: int, device: int) -> bool:
@@ -279,12 +315,17 @@ def _sidecar(base: bytes, name: bytes) -> bytes:
     return os.path.join(base, text[:2], text)
 
 
-def _read_sidecar(path: bytes) -> Record | None:
+def _read_file(path: bytes) -> bytes | None:
     try:
         with open(path, "rb") as file:
-            return metadata.unpack(file.read())
+            return file.read()
     except FileNotFoundError:
         return None
+
+
+def _read_sidecar(path: bytes) -> Record | None:
+    data = _read_file(path)
+    return None if data is None else metadata.unpack(data)
 
 
 def _name(key: str, size: int, mtime_ns: int) -> bytes:

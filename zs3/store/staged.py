@@ -106,12 +106,13 @@ class StagedFile:
 
     def seal(self, record: Record, kept: Records, key: str, *, differ_from: int | None = None) -> None:
         """Set its time, keep its record and make it durable.  Again where it must differ from what it replaces."""
-        self._forget_sidecar()
+        self.forget_sidecar()
         self._records, self._key = kept, key
         self._record = kept.write(self.fd, record, key, differ_from=differ_from, calls=self._calls)
         self._durability.flush(self.fd)
 
-    def _forget_sidecar(self) -> None:
+    def forget_sidecar(self) -> None:
+        """Remove what was kept of it elsewhere, as it will not be visible, or be sealed again."""
         if self._records is not None:
             records.remove_sidecars(self._records.sidecars(self.fd, os.fstat(self.fd), self._key))
 
@@ -134,7 +135,7 @@ class StagedFile:
         """Throw it away, unless it is visible already."""
         if self.fd >= 0:
             if not self._visible:
-                self._forget_sidecar()
+                self.forget_sidecar()
                 with suppress(FileNotFoundError):
                     os.unlink(self.path)
             self.close()

@@ -25,6 +25,7 @@ from zs3.store.buckets import Bucket, Buckets
 from zs3.store.interface import (
     EMPTY,
     Attributes,
+    ObjectInfo,
     PartInfo,
     PartsPage,
     UploadInfo,
@@ -104,7 +105,7 @@ class Upload:
         fd, status = found
         try:
             info = self.records().info(fd, status, str(number))
-            return fd, PartInfo(number, status.st_size, status.st_mtime_ns, info.etag, info.checksum)
+            return fd, _part_info(number, status, info)
         except BaseException:
             os.close(fd)
             raise
@@ -128,7 +129,7 @@ class Upload:
         except FileNotFoundError:
             raise _no_such(self.info.upload_id) from None
         record = staged.record
-        return PartInfo(number, record.size, record.mtime_ns, record.etag, record.checksum)
+        return PartInfo(number, record.size, record.mtime_ns, record.etag, record.checksum, record.second)
 
     def intent(self) -> Intent | None:
         """What an earlier completion meant to make, if it came so far."""
@@ -219,7 +220,7 @@ class Upload:
             kept = self.records()
             # A part's record is bound to its number as an object's is to its key.
             info, record = kept.info(fd, status, str(number)), kept.read(fd, status, str(number))
-        return PartInfo(number, status.st_size, status.st_mtime_ns, info.etag, info.checksum), record
+        return _part_info(number, status, info), record
 
     def finish(self) -> None:
         """Forget an upload whose object is published and durable: that it must not be published again, first."""
@@ -230,6 +231,10 @@ class Upload:
     def discard(self) -> None:
         """Forget an upload and its parts."""
         self._staging.discard(self.path)
+
+
+def _part_info(number: int, status: os.stat_result, info: ObjectInfo) -> PartInfo:
+    return PartInfo(number, status.st_size, status.st_mtime_ns, info.etag, info.checksum, info.second)
 
 
 def invalid_part(number: int) -> S3Error:

@@ -138,7 +138,9 @@ class Call:
         scheme = "https" if self.request.isSecure() else "http"
         return f"{scheme}://{self.request.header('host') or ''}{path}"
 
-    def payload(self, *, default_algorithm: str = "", checksum_headers: bool = True) -> Payload:
+    def payload(
+        self, *, default_algorithm: str = "", second_algorithm: str = "", checksum_headers: bool = True
+    ) -> Payload:
         """What decodes and verifies the body; see `zs3.auth.payload.make_payload`."""
         return make_payload(
             self.wire,
@@ -147,6 +149,7 @@ class Call:
             content_length=self.request.content_length if self.request.form is None else None,
             payload_hash=self.claim.payload_hash,
             default_algorithm=default_algorithm,
+            second_algorithm=second_algorithm,
             checksum_headers=checksum_headers,
         )
 

@@ -63,7 +63,8 @@ def quoted(etag: str) -> str:
     return f'"{etag}"'
 
 
-def _add_checksum(parent: Element, checksum: Checksum | None, *, with_type: bool = False) -> None:
+def add_checksum(parent: Element, checksum: Checksum | None, *, with_type: bool = False) -> None:
+    """Add the element of a checksum, if there is one, and that of its type, if wanted."""
     if checksum is not None:
         parent.add(checksum.element, checksum.text)
         if with_type:
@@ -241,7 +242,7 @@ def copy_result(info: ObjectInfo) -> Element:
     root = xml.root("CopyObjectResult")
     root.add("LastModified", iso_date(info.mtime_ns))
     root.add("ETag", quoted(info.etag))
-    _add_checksum(root, info.checksum, with_type=True)
+    add_checksum(root, info.checksum, with_type=True)
     return root
 
 
@@ -249,7 +250,7 @@ def copy_part_result(part: PartInfo) -> Element:
     root = xml.root("CopyPartResult")
     root.add("LastModified", iso_date(part.mtime_ns))
     root.add("ETag", quoted(part.etag))
-    _add_checksum(root, part.checksum)
+    add_checksum(root, part.checksum)
     return root
 
 
@@ -287,7 +288,7 @@ def completed(bucket: str, info: ObjectInfo, *, location: str) -> Element:
     root.add("Bucket", bucket)
     root.add("Key", info.key)
     root.add("ETag", quoted(info.etag))
-    _add_checksum(root, info.checksum, with_type=True)
+    add_checksum(root, info.checksum, with_type=True)
     return root
 
 
@@ -311,7 +312,7 @@ def parts(page: PartsPage, *, owner: Owner, marker: int, limit: int, encoding_ty
         part.add("LastModified", iso_date(each.mtime_ns))
         part.add("ETag", quoted(each.etag))
         part.add("Size", each.size)
-        _add_checksum(part, each.checksum)
+        add_checksum(part, each.checksum)
     return root.document()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from zs3 import checksums
 from zs3.auth.payload import Payload
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
@@ -111,7 +112,7 @@ async def put_object(call: Call) -> None:
     headers.check_new_object(call.header)
     attributes = headers.parse_attributes(call.wire.headers)
     condition = write_condition(call.header)
-    payload = call.payload()
+    payload = call.payload(default_algorithm=checksums.DEFAULT)
     length = body_length(call, payload)
     writer = call.store.put_object(
         call.bucket, call.key, payload, attributes=attributes, condition=condition, length=length
@@ -135,21 +136,27 @@ async def delete_object(call: Call) -> None:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-def add_checksum(answer: dict[str, bytes], checksum: Checksum | None, mode: str | None) -> None:
-    """Add the headers of a checksum, if the header `x-amz-checksum-mode` asks for them."""
-    if mode is not None and mode.upper() == "ENABLED":
-        for name, value in checksum_headers(checksum).items():
-            answer[name] = value.encode("ascii")
+def wants_checksum(header: headers.Header) -> bool:
+    """Whether the header `x-amz-checksum-mode` asks for the checksum."""
+    return (header("x-amz-checksum-mode") or "").upper() == "ENABLED"
+
+
+def part_checksum(info: ObjectInfo, values: Sequence[bytes], number: int) -> Checksum | None:
+    """The checksum of part `number` of an object, if it is among those of all its parts."""
+    if info.checksum is None or number > len(values):
+        return None
+    return Checksum(info.checksum.algorithm, values[number - 1], info.checksum.kind)
 
 
 class Answer:
     """What GET and HEAD say of an object, and which of its bytes they mean.
 
+    :param part: the checksum of the part that is asked for, if it is known.
     :ivar status: 200, 206 or 304.
     :ivar headers: all of them, Content-Length among them.
     """
 
-    def __init__(self, header: headers.Header, query: Query, info: ObjectInfo) -> None:
+    def __init__(self, header: headers.Header, query: Query, info: ObjectInfo, part: Checksum | None = None) -> None:
         """:raises S3Error: PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidRequest, InvalidArgument."""
         self.status = 200
         self.span = Span(0, info.size)
@@ -159,34 +166,50 @@ class Answer:
             return
         self.headers = headers.representation(info)
         self.headers.update(overrides)
-        self._select(header, query, info)
+        checksum = self._select(header, query, info, part)
         self.headers["content-length"] = b"%d" % self.span.size
-        if self.status == 200:
-            # Of the whole object only: a client would hold it against the part that it gets.
-            add_checksum(self.headers, info.checksum, header("x-amz-checksum-mode"))
+        if checksum is not None and wants_checksum(header):
+            for name, value in checksum_headers(checksum).items():
+                self.headers[name] = value.encode("ascii")
 
-    def _select(self, header: headers.Header, query: Query, info: ObjectInfo) -> None:
-        wanted, part = header("range"), query.get("partNumber")
-        if part is not None:
+    def _select(self, header: headers.Header, query: Query, info: ObjectInfo, part: Checksum | None) -> Checksum | None:
+        """Find the bytes; the checksum of just these, if it is known: a client holds it against what it gets."""
+        wanted, number = header("range"), query.get("partNumber")
+        checksum = None
+        if number is not None:
             if wanted is not None:
                 raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-            self.span = part_span(parse_part_number(part), info.part_sizes, info.size)
+            self.span = part_span(parse_part_number(number), info.part_sizes, info.size)
+            checksum = part if info.part_sizes else info.checksum
             if info.part_sizes:
                 self.headers["x-amz-mp-parts-count"] = b"%d" % len(info.part_sizes)
         elif wanted is not None and range_applies(header, info):
             span = resolve_range(wanted, info.size)
             if span is None:
-                return
+                return info.checksum
             self.span = span
         else:
-            return
+            return info.checksum
         # Of no byte there is no Content-Range.
         if self.span.size:
             self.status = 206
             self.headers["content-range"] = self.span.content_range(info.size).encode("ascii")
+        return checksum
 
 
-def _check_read(call: Call) -> None:
+async def _requested_part(call: Call, info: ObjectInfo) -> Checksum | None:
+    """The checksum of the part that is asked for, if it is, and is known.  InvalidArgument."""
+    number = call.parameter("partNumber")
+    if number is None or not info.part_sizes or not wants_checksum(call.header):
+        return None
+    return part_checksum(info, await call.store.get_part_checksums(call.bucket, info), parse_part_number(number))
+
+
+def check_read(call: Call) -> None:
+    """Refuse what no read of an object may ask for.
+
+    :raises S3Error: AccessDenied, InvalidRequest, NoSuchVersion, InvalidArgument.
+    """
     headers.check_bucket_owner(call.header, call.owner.id)
     headers.check_read(call.header)
     check_version(call)
@@ -194,10 +217,11 @@ def _check_read(call: Call) -> None:
 
 async def get_object(call: Call) -> None:
     """GetObject."""
-    _check_read(call)
+    check_read(call)
     reader = await call.store.open_object(call.bucket, call.key)
     try:
-        answer = Answer(call.header, call.request.query, reader.info())
+        info = reader.info()
+        answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
     except Exception:
         reader.close()
         raise
@@ -211,7 +235,7 @@ async def get_object(call: Call) -> None:
 
 async def head_object(call: Call) -> None:
     """HeadObject."""
-    _check_read(call)
+    check_read(call)
     info = await call.store.get_object_info(call.bucket, call.key)
-    answer = Answer(call.header, call.request.query, info)
+    answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
     send_empty(call.request, answer.status, answer.headers)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import buckets, copies, deletes, listings, objects, posts, tagging, untouched, uploads
+from zs3.web import attributes, buckets, copies, deletes, listings, objects, posts, tagging, untouched, uploads
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -113,6 +113,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GetObject", "GET", OBJECT, READ, "s3:GetObject", objects.get_object, parameters=_READ_OBJECT),
     Operation("HeadObject", "HEAD", OBJECT, READ, "s3:GetObject", objects.head_object, parameters=_READ_OBJECT),
     Operation(
+        "GetObjectAttributes", "GET", OBJECT, READ, "s3:GetObjectAttributes", attributes.get_object_attributes,
+        "attributes", parameters=_VERSION,
+    ),
+    Operation(
         "DeleteObject", "DELETE", OBJECT, WRITE, "s3:DeleteObject", objects.delete_object, parameters=_VERSION
     ),
     Operation(
@@ -161,7 +165,7 @@ OPERATIONS: tuple[Operation, ...] = (
 #: The sub-resources that S3 has beside those of the table, at whatever level: where one is asked for, nothing else is
 #: meant.
 _OTHERS = _names(
-    "abac analytics annotation append attributes encryption intelligent-tiering inventory metadataConfiguration"
+    "abac analytics annotation append encryption intelligent-tiering inventory metadataConfiguration"
     " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject select"
     " session"
 )

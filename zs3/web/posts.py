@@ -57,7 +57,7 @@ async def post_object(call: Call) -> None:
         attributes = replace(attributes, tags=parse_tagging(form.fields["tagging"].encode("utf-8")))
     # How long the file is, is not known before its end.
     writer = call.store.put_object(
-        call.bucket, call.key, as_put.payload(), attributes=attributes, condition=WriteCondition(), length=None
+        call.bucket, call.key, as_put.payload(default_algorithm=DEFAULT), attributes=attributes, condition=WriteCondition(), length=None
     )
     size = 0
 

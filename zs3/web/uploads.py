@@ -27,16 +27,6 @@ MAX_LISTED = 1000
 _SIZE = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _PART_COUNT = re.compile(r"(.*?)-([0-9]{1,5})", re.ASCII).fullmatch
 
-#: What each algorithm can be of an object made of parts, the default first.
-#: Source: User Guide, "Checking object integrity", table of full object and composite checksum types.
-_TYPES = {
-    "CRC32": (COMPOSITE, FULL_OBJECT),
-    "CRC32C": (COMPOSITE, FULL_OBJECT),
-    "CRC64NVME": (FULL_OBJECT,),
-    "SHA1": (COMPOSITE,),
-    "SHA256": (COMPOSITE,),
-}
-
 
 def _upload_id(call: Call) -> str:
     return call.parameter("uploadId") or ""
@@ -58,21 +48,30 @@ async def create_multipart_upload(call: Call) -> None:
 def _checksum_choice(call: Call) -> tuple[str, str]:
     """The algorithm and type of checksum that the upload is to have, or twice "".  InvalidRequest."""
     algorithm = (call.header("x-amz-checksum-algorithm") or "").upper()
-    kind = (call.header("x-amz-checksum-type") or "").upper()
+    kind = _checksum_type(call)
     if not algorithm:
         if kind:
             raise S3Error(
                 "InvalidRequest", "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm"
             )
         return "", ""
-    if algorithm not in _TYPES:
+    if algorithm not in checksums.ALGORITHMS:
         raise S3Error("InvalidRequest", "Checksum algorithm provided is unsupported.")
-    if kind and kind not in _TYPES[algorithm]:
+    types = checksums.types(algorithm)
+    if kind and kind not in types:
         raise S3Error(
             "InvalidRequest",
             f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
         )
-    return algorithm, kind or _TYPES[algorithm][0]
+    return algorithm, kind or types[0]
+
+
+def _checksum_type(call: Call) -> str:
+    """What `x-amz-checksum-type` says, or "".  InvalidRequest."""
+    kind = (call.header("x-amz-checksum-type") or "").upper()
+    if kind not in ("", COMPOSITE, FULL_OBJECT):
+        raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+    return kind
 
 
 async def upload_part(call: Call) -> None:
@@ -89,7 +88,9 @@ async def upload_part(call: Call) -> None:
             f"Checksum Type mismatch occurred, expected checksum Type: {wanted.lower()}, actual checksum Type:"
             f" {claimed.lower()}",
         )
-    payload = call.payload(default_algorithm=wanted)
+    # Of an upload without one, the object's is made of what its parts are given here.
+    default = checksums.DEFAULT
+    payload = call.payload(default_algorithm=wanted or default, second_algorithm="" if wanted else default)
     length = body_length(call, payload)
     writer = call.store.put_part(call.bucket, call.key, upload.upload_id, number, payload, length=length)
     part: PartInfo = await receive(call, writer, length)
@@ -103,6 +104,7 @@ async def complete_multipart_upload(call: Call) -> None:
     headers.check_part(call.header)
     condition = write_condition(call.header)
     checksum, size = _stated_checksum(call), _stated_size(call)
+    await _check_stated_type(call)
     parts = parse_complete(await call.read_document(COMPLETE_SIZE, checksum_headers=False))
     completing = call.store.complete_upload(
         call.bucket, call.key, _upload_id(call), parts, condition=condition, checksum=checksum, size=size
@@ -113,6 +115,25 @@ async def complete_multipart_upload(call: Call) -> None:
         return documents.completed(call.bucket, info, location=location)
 
     await answer_slowly(call, completing, build)
+
+
+async def _check_stated_type(call: Call) -> None:
+    """Refuse to complete an upload as another type of checksum than its own.  BadDigest."""
+    kind = _checksum_type(call)
+    if not kind:
+        return
+    try:
+        upload: UploadInfo = await call.store.get_upload(call.bucket, call.key, _upload_id(call))
+    except S3Error:
+        # It may have been completed before: completing it again will tell.
+        return
+    own = upload.checksum_type or FULL_OBJECT
+    if kind != own:
+        raise S3Error(
+            "BadDigest",
+            f"The upload was created using the {own} checksum mode. The complete request must use the same checksum"
+            " mode.",
+        )
 
 
 def _stated_checksum(call: Call) -> Checksum | None:
