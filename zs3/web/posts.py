@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from zs3.auth.postpolicy import Policy, parse_policy
 from zs3.auth.wire import Wire
+from zs3.checksums import DEFAULT
 from zs3.errors import S3Error
 from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.web import documents, headers
@@ -57,7 +58,12 @@ async def post_object(call: Call) -> None:
         attributes = replace(attributes, tags=parse_tagging(form.fields["tagging"].encode("utf-8")))
     # How long the file is, is not known before its end.
     writer = call.store.put_object(
-        call.bucket, call.key, as_put.payload(default_algorithm=DEFAULT), attributes=attributes, condition=WriteCondition(), length=None
+        call.bucket,
+        call.key,
+        as_put.payload(default_algorithm=DEFAULT),
+        attributes=attributes,
+        condition=WriteCondition(),
+        length=None,
     )
     size = 0
 
