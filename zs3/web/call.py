@@ -145,8 +145,7 @@ class Call:
         return make_payload(
             self.wire,
             self.signer,
-            # The file in a form is not all of the body.
-            content_length=self.request.content_length if self.request.form is None else None,
+            content_length=self.request.content_length,
             payload_hash=self.claim.payload_hash,
             default_algorithm=default_algorithm,
             second_algorithm=second_algorithm,

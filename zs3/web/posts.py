@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote, urlencode, urlsplit
 
+from zs3.auth.payload import make_payload
 from zs3.auth.postpolicy import Policy, parse_policy
-from zs3.auth.wire import Wire
+from zs3.auth.wire import UNSIGNED_PAYLOAD, Wire
 from zs3.checksums import DEFAULT
 from zs3.errors import S3Error
 from zs3.store.interface import ObjectInfo, WriteCondition
@@ -33,8 +34,19 @@ _HEADERS = {
     "x-amz-checksum-algorithm": "x-amz-sdk-checksum-algorithm",
 }
 
-#: Conditions, which a form does not have.
-_CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+#: What no header says to a form: there are no conditional ones, and the rest is said in fields, which a policy covers.
+_CONDITIONS = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"))
+_OF_ANY_REQUEST = frozenset(
+    b"x-amz-" + name
+    for name in (
+        b"content-sha256",
+        b"date",
+        b"expected-bucket-owner",
+        b"request-payer",
+        b"security-token",
+        b"user-agent",
+    )
+)
 
 #: RFC 3986: an absolute URL of the web, in its own characters alone.
 _URL = re.compile(r"https?://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+", re.ASCII | re.IGNORECASE).fullmatch
@@ -46,24 +58,21 @@ async def post_object(call: Call) -> None:
     if form is None:
         raise _no_form(call)
     headers.check_bucket_owner(call.header, call.owner.id)
-    headers.check_new_object(call.header)
-    for name in _CONDITIONS:
-        if call.header(name) is not None:
-            raise S3Error("NotImplemented", Header=name)
+    for name, _ in call.wire.headers:
+        if name in _CONDITIONS or (name.startswith(b"x-amz-") and name not in _OF_ANY_REQUEST):
+            raise S3Error("NotImplemented", Header=name.decode("latin-1"))
     policy = _check_policy(call, form)
     as_put = replace(call, wire=Wire("POST", call.wire.target, _as_headers(form.fields)), values=None)
     headers.check_new_object(as_put.header)
     attributes = headers.parse_attributes(as_put.wire.headers)
     if "tagging" in form.fields:
         attributes = replace(attributes, tags=parse_tagging(form.fields["tagging"].encode("utf-8")))
-    # How long the file is, is not known before its end.
+    # No signature covers the file, and how long it is is not known before its end.
+    payload = make_payload(
+        as_put.wire, None, content_length=None, payload_hash=UNSIGNED_PAYLOAD, default_algorithm=DEFAULT
+    )
     writer = call.store.put_object(
-        call.bucket,
-        call.key,
-        as_put.payload(default_algorithm=DEFAULT),
-        attributes=attributes,
-        condition=WriteCondition(),
-        length=None,
+        call.bucket, call.key, payload, attributes=attributes, condition=WriteCondition(), length=None
     )
     size = 0
 
