@@ -127,7 +127,7 @@ class NoClaim(Claim):
         value = wire.single(b"x-amz-content-sha256")
         super().__init__("", "none", UNSIGNED_PAYLOAD if value is None else payload_hash(value))
 
-    def check(self, secret: str) -> Signer | None:
+    def check(self, secret: str) -> Signer | None:  # noqa: ARG002
         """There is no signature that could be right."""
         return None
 

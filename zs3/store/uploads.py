@@ -323,9 +323,7 @@ def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None
         bucket.name,
         document["key"],
         int(upload_id[:16], 16),
-        Attributes(
-            document["headers"], document["metadata"], document.get("tags", EMPTY), document.get("access", "")
-        ),
+        Attributes(document["headers"], document["metadata"], document.get("tags", EMPTY), document.get("access", "")),
         document["algorithm"],
         document["type"],
         document.get("initiator", ""),

@@ -149,7 +149,9 @@ def _header_grants(header: Header, find: FindAccount) -> Iterator[Grant]:
         while True:
             found = _GRANTEE.match(text, at)
             if found is None or text[found.end() : found.end() + 1] not in ("", ","):
-                raise S3Error("InvalidArgument", "Argument format not recognized", ArgumentName=name, ArgumentValue=text)
+                raise S3Error(
+                    "InvalidArgument", "Argument format not recognized", ArgumentName=name, ArgumentValue=text
+                )
             value = found["plain"] if found["quoted"] is None else found["quoted"]
             yield Grant(_grantee(found["kind"], value, find), permission)
             at = found.end() + 1

@@ -6,9 +6,9 @@ from zs3.auth.access import LIST_BUCKET, bucket_access, user_may
 from zs3.errors import S3Error
 from zs3.store.interface import BucketInfo
 from zs3.web import documents, names
-from zs3.web.ownership import configuration_of_new_bucket
 from zs3.web.bodies import CONFIGURATION_SIZE, parse_location
 from zs3.web.call import Call
+from zs3.web.created import configuration_of_new_bucket
 from zs3.web.documents import DEFAULT_REGION
 from zs3.web.headers import check_bucket_owner, check_new_bucket
 from zs3.web.parameters import bounded_number, decode_token, encode_token

@@ -1,7 +1,7 @@
 """Whose a bucket is and who may do what with it: ACLs, ownership controls, the public access block.
 
-The operations that read and change these, and what a new bucket or object gets
-of them.  What they mean for other requests is `zs3.auth.access`'s affair.
+The operations that read and change these.  What they mean for other requests is
+`zs3.auth.access`'s affair.
 
 Source: Amazon S3 API Reference, PutBucketAcl and so on; User Guide, "Controlling
 ownership of objects", "Blocking public access to your Amazon S3 storage".
@@ -9,96 +9,31 @@ ownership of objects", "Blocking public access to your Amazon S3 storage".
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from zs3.auth import access
 from zs3.auth.access import (
     ACCESS,
-    BLOCK_ACLS,
     BLOCKS,
     ENFORCED,
     OWNERSHIP,
-    OWNERSHIPS,
-    PREFERRED,
     PUBLIC_ACCESS_BLOCK,
-    BucketAccess,
+    WRITER,
     object_acl,
     object_record,
 )
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ObjectInfo
+from zs3.store.interface import Attributes, ConfigurationChange, ObjectInfo
 from zs3.web import acls, xml
-from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled, wants_bucket_owner
-from zs3.web.authorize import Denied
+from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled
 from zs3.web.bodies import CONFIGURATION_SIZE, parse_ownership, parse_public_access_block
 from zs3.web.call import Call
-from zs3.web.headers import Header, check_bucket_owner
+from zs3.web.created import check_not_blocked
+from zs3.web.headers import check_bucket_owner
 from zs3.web.objects import check_version
 from zs3.web.responses import send_empty, send_xml
-
-_OBJECT_OWNERSHIP = "x-amz-object-ownership"
-
-
-# What is new ----------------------------------------------------------------------------------------------------------
-
-
-def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
-    """What a bucket that is to be made has configured of it.
-
-    :raises S3Error: for what the headers ask and no bucket can be.
-    """
-    configuration: dict[str, Any] = {}
-    wanted = call.header(_OBJECT_OWNERSHIP)
-    if wanted is not None:
-        if wanted not in OWNERSHIPS:
-            raise S3Error("InvalidArgument", ArgumentName=_OBJECT_OWNERSHIP, ArgumentValue=wanted)
-        configuration[OWNERSHIP] = wanted
-    owner = call.principal.account
-    acl = private(owner)
-    bucket = access.bucket_access(configuration, call.settings.ownership)
-    if bucket.has_acls:
-        acl = acl_of_headers(call.header, owner, call.users.find_account)
-        if acl.is_public and bucket.blocks(BLOCK_ACLS):
-            raise S3Error("InvalidBucketAclWithBlockPublicAccessError")
-    elif asks_for_acl(call.header):
-        _check_enforced_bucket(call.header)
-    if acl != bucket.acl:
-        configuration[ACCESS] = acl.text
-    return configuration
-
-
-def _check_enforced_bucket(header: Header) -> None:
-    try:
-        check_disabled(header, strict=False)
-    except S3Error as error:
-        if error.code != "AccessControlListNotSupported":
-            raise
-        raise S3Error("InvalidBucketAclWithObjectOwnership") from None
-
-
-def access_of_new_object(call: Call, header: Header) -> str:
-    """What an object that the request makes has recorded of its owner and its ACL.
-
-    :param header: gives what the request says of it.
-    :raises S3Error: for what the headers ask and the bucket does not allow.
-    """
-    bucket = call.access
-    if not bucket.has_acls:
-        check_disabled(header, strict=bucket.controls)
-        return ""
-    owner = call.principal.account
-    if bucket.ownership == PREFERRED and wants_bucket_owner(header):
-        owner = bucket.owner
-    acl = acl_of_headers(header, owner, call.users.find_account, bucket_owner=bucket.owner)
-    _check_public(bucket, acl)
-    return object_record(bucket, acl)
-
-
-def _check_public(bucket: BucketAccess, acl: Acl) -> None:
-    if acl.is_public and bucket.blocks(BLOCK_ACLS):
-        raise Denied("the public access block lets nobody make an ACL public")
-
 
 # ACLs -----------------------------------------------------------------------------------------------------------------
 
@@ -117,7 +52,7 @@ async def get_object_acl(call: Call) -> None:
     send_xml(call.request, acls.policy(object_acl(call.access, info.attributes.access)))
 
 
-async def _requested_acl(call: Call, body: bytes | None, owner: str, bucket_owner: str | None) -> Acl:
+def _requested_acl(call: Call, body: bytes | None, owner: str, bucket_owner: str | None) -> Acl:
     """The ACL that a PutBucketAcl or PutObjectAcl asks for.
 
     :param body: None if the headers say it.
@@ -157,7 +92,109 @@ async def put_bucket_acl(call: Call) -> None:
     if not bucket.has_acls:
         _check_unchanged(call, body)
     else:
-        acl = await _requested_acl(call, body, bucket.owner, None)
-        _check_public(bucket, acl)
-        await call.store.change_configuration(call.bucket, _setter(ACCESS, acl))
+        acl = _requested_acl(call, body, bucket.owner, None)
+        check_not_blocked(bucket, acl)
+        await call.store.change_configuration(call.bucket, _setter(ACCESS, acl.text))
     send_empty(call.request, 200)
+
+
+async def put_object_acl(call: Call) -> None:
+    """PutObjectAcl."""
+    check_bucket_owner(call.header, call.owner.id)
+    check_version(call)
+    body = await _read_acl_request(call)
+    bucket = call.access
+    if not bucket.has_acls:
+        _check_unchanged(call, body)
+        await call.store.get_object_info(call.bucket, call.key)
+    else:
+
+        def change(info: ObjectInfo) -> Attributes:
+            owner = object_acl(bucket, info.attributes.access).owner
+            acl = _requested_acl(call, body, owner, bucket.owner)
+            check_not_blocked(bucket, acl)
+            return replace(info.attributes, access=object_record(bucket, acl))
+
+        await call.store.change_object(call.bucket, call.key, change)
+    send_empty(call.request, 200)
+
+
+# Ownership controls ---------------------------------------------------------------------------------------------------
+
+
+async def get_ownership_controls(call: Call) -> None:
+    """GetBucketOwnershipControls.  A bucket that has none is, on S3, its objects' writers'."""
+    check_bucket_owner(call.header, call.owner.id)
+    bucket = call.access
+    if not bucket.controls and bucket.ownership == WRITER:
+        raise S3Error("OwnershipControlsNotFoundError", BucketName=call.bucket)
+    root = xml.root("OwnershipControls")
+    root.add("Rule").add("ObjectOwnership", bucket.ownership)
+    send_xml(call.request, root.document())
+
+
+async def put_ownership_controls(call: Call) -> None:
+    """PutBucketOwnershipControls."""
+    check_bucket_owner(call.header, call.owner.id)
+    wanted = parse_ownership(await call.read_document(CONFIGURATION_SIZE))
+
+    def change(configuration: dict[str, Any]) -> None:
+        acl = access.bucket_access(configuration, call.settings.ownership).acl
+        if wanted == ENFORCED and acl != private(acl.owner):
+            raise S3Error("InvalidBucketAclWithObjectOwnership")
+        configuration[OWNERSHIP] = wanted
+
+    await call.store.change_configuration(call.bucket, change)
+    send_empty(call.request, 200)
+
+
+async def delete_ownership_controls(call: Call) -> None:
+    """DeleteBucketOwnershipControls: the bucket has again what the daemon gives to those without."""
+    check_bucket_owner(call.header, call.owner.id)
+    await call.store.change_configuration(call.bucket, _setter(OWNERSHIP, _ABSENT))
+    send_empty(call.request, 204)
+
+
+# The public access block ----------------------------------------------------------------------------------------------
+
+
+async def get_public_access_block(call: Call) -> None:
+    """GetPublicAccessBlock."""
+    check_bucket_owner(call.header, call.owner.id)
+    block = call.access.block
+    if block is None:
+        raise S3Error("NoSuchPublicAccessBlockConfiguration", BucketName=call.bucket)
+    root = xml.root("PublicAccessBlockConfiguration")
+    for name in BLOCKS:
+        root.add(name, name in block)
+    send_xml(call.request, root.document())
+
+
+async def put_public_access_block(call: Call) -> None:
+    """PutPublicAccessBlock."""
+    check_bucket_owner(call.header, call.owner.id)
+    wanted = parse_public_access_block(await call.read_document(CONFIGURATION_SIZE))
+    await call.store.change_configuration(call.bucket, _setter(PUBLIC_ACCESS_BLOCK, wanted))
+    send_empty(call.request, 200)
+
+
+async def delete_public_access_block(call: Call) -> None:
+    """DeletePublicAccessBlock: there is none then, also where a new bucket has one."""
+    check_bucket_owner(call.header, call.owner.id)
+    await call.store.change_configuration(call.bucket, _setter(PUBLIC_ACCESS_BLOCK, None))
+    send_empty(call.request, 204)
+
+
+_ABSENT = object()
+
+
+def _setter(name: str, value: Any) -> ConfigurationChange:
+    """What gives a bucket's configuration this value, or takes what it has."""
+
+    def change(configuration: dict[str, Any]) -> None:
+        if value is _ABSENT:
+            configuration.pop(name, None)
+        else:
+            configuration[name] = value
+
+    return change
