@@ -95,7 +95,8 @@ def test_a_configuration_that_is_none_makes_no_bucket(daemon, client):
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("x-amz-acl", "public-read", "AccessControlListNotSupported"),
+        ("x-amz-acl", "public-read", "InvalidBucketAclWithObjectOwnership"),
+        ("x-amz-object-ownership", "Nobody", "InvalidArgument"),
         ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
     ],
 )
