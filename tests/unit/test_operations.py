@@ -55,10 +55,12 @@ def test_a_copy_is_recognised_by_its_header():
     assert name_of(OBJECT, "GET", x_amz_copy_source="b/k") == "GetObject"
 
 
+#: With these, too, there is a PUT.
+PUT_SUBRESOURCES = {"acl", "ownershipControls", "publicAccessBlock", "uploadId", "uploads"}
+
+
 @pytest.mark.parametrize("level", [BUCKET, OBJECT])
-@pytest.mark.parametrize(
-    "query", sorted(SUBRESOURCES - {"acl", "ownershipControls", "publicAccessBlock", "uploadId", "uploads"})
-)
+@pytest.mark.parametrize("query", sorted(SUBRESOURCES - PUT_SUBRESOURCES))
 def test_no_subresource_is_ever_taken_for_the_object_or_bucket_itself(level, query):
     with pytest.raises(S3Error, match="NotImplemented"):
         name_of(level, "PUT", query)

@@ -30,7 +30,10 @@ ADMIN = User("ADMINKEY", "admin-secret", "admin", None, "root")
 WRITER = User("WRITERKEY", "writer-secret", "writer", frozenset({"photos", "music"}), "ann")
 READER = User("READERKEY", "reader-secret", "reader", None, "bob")
 OWNER_ID = accounts.canonical_id(accounts.DEFAULT)
-USERS = {user.access_key: user for user in (ADMIN, WRITER, READER)}
+#: Of accounts of their own.
+ALICE = User("ALICEKEY", "alice-secret", "admin", None, "alice", "alice")
+BOB = User("BOBKEY", "bob-secret-key", "writer", None, "bob2", "bob")
+USERS = {user.access_key: user for user in (ADMIN, WRITER, READER, ALICE, BOB)}
 
 HOST = "s3.test"
 NS = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
@@ -86,6 +89,7 @@ def query_string(query):
 class Client:
     """Signs requests and sends each over the same connection.
 
+    :param user: None signs nothing.
     :param region: what it signs for.
     """
 
@@ -96,6 +100,8 @@ class Client:
     def signed(self, method, path, query=None, headers=None, body=None):
         """The target and the headers of a signed request."""
         target = quote(path, safe="/-_.~") + query_string(query)
+        if self.user is None:
+            return target, {"Host": self.host, **(headers or {})}
         request = AWSRequest(method, f"http://{self.host}{target}", headers=headers or {}, data=body or b"")
         credentials = Credentials(self.user.access_key, self.user.secret_key)
         S3SigV4Auth(credentials, "s3", self.region).add_auth(request)

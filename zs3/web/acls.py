@@ -190,7 +190,7 @@ def parse_policy(body: bytes, owner: str, find: FindAccount) -> Acl:
     """
     root = xml.parse(body, "AccessControlPolicy", max_elements=8 * MAX_GRANTS).only("Owner", "AccessControlList")
     for node in root.each("Owner"):
-        if (node.value("ID") or "").strip() != accounts.canonical_id(owner):
+        if (node.only("ID", "DisplayName").value("ID") or "").strip() != accounts.canonical_id(owner):
             raise S3Error("AccessDenied")
     lists = list(root.each("AccessControlList"))
     if len(lists) != 1:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from zs3.auth import access
+from zs3.auth import access, accounts
 from zs3.auth.access import (
     ACCESS,
     BLOCKS,
@@ -78,9 +78,10 @@ def _check_unchanged(call: Call, body: bytes | None) -> None:
     """Where ACLs are disabled: accept one that says what is the case, as a client that copies ACLs along sends it."""
     check_disabled(call.header, strict=call.access.controls)
     if body is not None:
-        owner = private(call.access.owner)
-        # Whom it names does not matter: it is refused if it is not the owner, known or unknown.
-        if acls.parse_policy(body, owner.owner, call.users.find_account) != owner:
+        acl = private(call.access.owner)
+        own = accounts.canonical_id(acl.owner)
+        # Whoever it names beside the owner, known or not, is one too many.
+        if acls.parse_policy(body, acl.owner, lambda one: acl.owner if one == own else accounts.ANONYMOUS) != acl:
             raise S3Error("AccessControlListNotSupported")
 
 

@@ -22,7 +22,7 @@ from zs3.auth.access import CREATE_BUCKET, Principal
 from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest, UnsignedRequest
 from zs3.errors import S3Error
 from zs3.web import names, operations
-from zs3.web.authorize import Denied, own_gate
+from zs3.web.authorize import Denied, JudgedStore, own_gate
 from zs3.web.call import Call, Settings, effective_wire
 from zs3.web.coroutines import begin
 from zs3.web.request import Request
@@ -121,6 +121,9 @@ class _S3Resource(Resource):
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
+        if operation.access == operations.WRITE and isinstance(call.store, JudgedStore):
+            # It is judged again when it is changed; but who may not shall not be asked for a body first.
+            await call.store.get_object_info(self._bucket, self._key)
         await operation.handler(call)
 
 
