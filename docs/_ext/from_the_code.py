@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tomllib
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -59,6 +61,65 @@ class Operations(Directive):
         return [_table(["Operation", "Request", "Needs"], [35, 50, 15], rows)]
 
 
+class Compatibility(Directive):
+    """`.. compatibility::`: every operation that boto3's model of S3 has, and what becomes of a request for it."""
+
+    def run(self) -> list[nodes.Node]:
+        import botocore.session
+
+        model = botocore.session.get_session().get_service_model("s3")
+        rows: list[list[nodes.Node]] = []
+        for name in model.operation_names:
+            http = model.operation_model(name).http
+            outcome = _outcome(name, http["method"], http["requestUri"])
+            rows.append([nodes.paragraph(text=name), nodes.paragraph(text=outcome)])
+        return [_table(["Operation", "zs3"], [45, 55], rows)]
+
+
+def _outcome(name: str, method: str, uri: str) -> str:
+    from urllib.parse import parse_qsl
+
+    from zs3.errors import S3Error
+    from zs3.web import untouched
+    from zs3.web.operations import BUCKET, OBJECT, OPERATIONS, SERVICE, find
+
+    if name in {each.name for each in OPERATIONS}:
+        entries = [*untouched.BUCKET.values(), *untouched.OBJECT.values()]
+        if any(name in (entry.read, entry.remove) for entry in entries):
+            return "partial: as of a bucket or object where nothing is configured"
+        return "supported"
+    path, _, query = uri.partition("?")
+    level = OBJECT if "{Key+}" in path else SERVICE if path == "/" else BUCKET
+    try:
+        found = find(level, method, parse_qsl(query, keep_blank_values=True), {}.get)
+    except S3Error as error:
+        return f"refused: {error.code} ({error.status})"
+    return f"as {found.name}, which has the same request"
+
+
+class Headers(Directive):
+    """`.. request-headers:: FILE`: the tables of docs/headers.toml, which the tests hold against the daemon."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        source = Path(self.state.document.settings.env.srcdir) / self.arguments[0]
+        self.state.document.settings.env.note_dependency(str(source))
+        rows: list[list[nodes.Node]] = []
+        for table in tomllib.loads(source.read_text("utf-8"))["header"]:
+            names = nodes.paragraph()
+            for name in table["names"]:
+                names += [nodes.Text(", ") if len(names) else nodes.Text(""), nodes.literal(text=name)]
+            outcome = table["outcome"]
+            if outcome not in ("supported", "without effect"):
+                outcome = f"refused: {outcome}"
+            details = [f"of {', '.join(table['operations'])}"] if "operations" in table else []
+            details += [table["note"]] if "note" in table else []
+            text = "; ".join(details)
+            rows.append([names, nodes.paragraph(text=outcome), nodes.paragraph(text=text)])
+        return [_table(["Header", "zs3", ""], [40, 22, 38], rows)]
+
+
 class CommandLine(Directive):
     """`.. command-line::`: the help text of `twistd zs3`, from zs3.tap."""
 
@@ -73,4 +134,6 @@ class CommandLine(Directive):
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("operations", Operations)
     app.add_directive("command-line", CommandLine)
+    app.add_directive("compatibility", Compatibility)
+    app.add_directive("request-headers", Headers)
     return {"parallel_read_safe": True}

@@ -28,7 +28,7 @@ from zs3.store.interface import (
 T = TypeVar("T")
 
 ALWAYS = WriteCondition()
-CREATE = WriteCondition(if_none_match=True)
+CREATE = WriteCondition(if_none_match="*")
 
 
 def fired(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> T:

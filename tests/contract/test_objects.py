@@ -181,6 +181,23 @@ def test_if_match_needs_that_very_object(client: Client) -> None:
     assert client.delete("key", condition=right)
 
 
+def test_if_none_match_may_name_one_object_that_must_not_be_replaced(client: Client) -> None:
+    first = client.put("key", b"1", condition=WriteCondition(if_none_match="0" * 32))
+    with pytest.raises(S3Error, match="PreconditionFailed"):
+        client.put("key", b"2", condition=WriteCondition(if_none_match=first.etag))
+    assert client.get("key") == b"1"
+    second = client.put("key", b"2", condition=WriteCondition(if_none_match="0" * 32))
+    client.put("key", b"3", condition=WriteCondition(if_none_match=first.etag))
+    assert client.get("key") == b"3"
+    assert second.etag != first.etag
+
+
+@pytest.mark.parametrize("condition", [WriteCondition(size=7), WriteCondition(mtime_s=1)], ids=["size", "time"])
+def test_what_is_not_there_is_not_held_against_size_and_time(client: Client, condition: WriteCondition) -> None:
+    assert not client.delete("key", condition=condition)
+    assert not client.delete("deep/key", condition=condition)
+
+
 def test_a_condition_that_fails_is_told_before_the_body(client: Client) -> None:
     client.put("key")
     for condition in (CREATE, WriteCondition(if_match="0" * 32)):

@@ -172,7 +172,9 @@ def test_conditions_of_a_copy_are_not_those_of_its_source():
         ({"if_match": "abc"}, WriteCondition(if_match="abc")),
         ({"if_match": "*"}, WriteCondition(if_match="*")),
         ({"if_match": 'W/"abc"'}, WriteCondition(if_match="")),
-        ({"if_none_match": "*"}, WriteCondition(if_none_match=True)),
+        ({"if_none_match": "*"}, WriteCondition(if_none_match="*")),
+        ({"if_none_match": '"abc"'}, WriteCondition(if_none_match="abc")),
+        ({"if_none_match": 'W/"abc"'}, WriteCondition(if_none_match="abc")),
         # Of GET and HEAD only (RFC 9110, 13.1.3).
         ({"if_modified_since": AFTER}, WriteCondition()),
     ],
@@ -184,7 +186,7 @@ def test_headers_become_the_condition_of_a_write(given, condition):
 @pytest.mark.parametrize(
     ("given", "code"),
     [
-        ({"if_none_match": '"abc"'}, "NotImplemented"),
+        ({"if_none_match": '"a", "b"'}, "NotImplemented"),
         ({"if_match": '"a", "b"'}, "NotImplemented"),
         ({"if_unmodified_since": SAME}, "NotImplemented"),
         ({"if_match": "*", "if_none_match": "*"}, "InvalidRequest"),

@@ -27,6 +27,8 @@ def test_names_that_s3_takes(name):
         ".ab",
         "ab.",
         "a..b",
+        "a.-b",
+        "a-.b",
         "192.168.5.4",
         "xn--abc",
         "sthree-abc",

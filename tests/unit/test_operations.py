@@ -40,6 +40,7 @@ def name_of(level, method, *pairs, **headers):
         (OBJECT, "POST", ["uploads"], "CreateMultipartUpload"),
         (OBJECT, "PUT", [("partNumber", "1"), ("uploadId", "u")], "UploadPart"),
         (OBJECT, "POST", [("uploadId", "u")], "CompleteMultipartUpload"),
+        (OBJECT, "POST", ["restore", ("versionId", "null")], "RestoreObject"),
         (OBJECT, "DELETE", [("uploadId", "u")], "AbortMultipartUpload"),
         (OBJECT, "GET", [("uploadId", "u")], "ListParts"),
         (OBJECT, "GET", ["tagging"], "GetObjectTagging"),
@@ -77,6 +78,12 @@ def test_a_write_with_a_parameter_it_does_not_know_is_refused(method, pair):
 def test_a_read_of_what_looks_like_a_subresource_is_refused():
     with pytest.raises(S3Error, match="NotImplemented"):
         name_of(OBJECT, "GET", "nobody-knows")
+
+
+def test_select_is_refused_by_its_name():
+    with pytest.raises(S3Error, match="NotImplemented") as caught:
+        name_of(OBJECT, "POST", "select", ("select-type", "2"))
+    assert caught.value.fields == {"Header": "select"}
 
 
 def test_two_subresources_conflict():

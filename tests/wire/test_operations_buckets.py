@@ -233,6 +233,9 @@ def test_an_untouched_object(client, bucket):
         response = client("GET", bucket + "/a", {query: ""})
         assert (response.status, response.error_code) == (400, "InvalidRequest")
     assert client("DELETE", bucket + "/a", {"tagging": ""}).status == 204
+    torrent = client("GET", bucket + "/a", {"torrent": ""})
+    assert (torrent.status, torrent.error_code) == (404, "NoSuchKey")
+    assert b"BitTorrent" in torrent.body
     assert client("GET", bucket + "/b", {"acl": ""}).error_code == "NoSuchKey"
 
 

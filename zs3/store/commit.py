@@ -198,16 +198,17 @@ def _check_current(bucket: Bucket, place: Place, key: str, condition: WriteCondi
 def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
     """Whether a mutation may happen.
 
-    Source: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes".
+    Sources: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes" and "How to perform
+    conditional deletes"; API Reference, DeleteObject for size and time, which what does not exist is not held against.
 
     :raises S3Error: PreconditionFailed, NoSuchKey.
     """
-    if condition.if_none_match and current is not None:
-        raise S3Error("PreconditionFailed", Condition="If-None-Match")
-    if condition == ALWAYS or condition.if_none_match:
-        return
     if current is None:
-        raise S3Error("NoSuchKey")
+        if condition.if_match is not None:
+            raise S3Error("NoSuchKey")
+        return
+    if condition.if_none_match in ("*", current.etag):
+        raise S3Error("PreconditionFailed", Condition="If-None-Match")
     if condition.if_match not in (None, "*", current.etag):
         raise S3Error("PreconditionFailed", Condition="If-Match")
     if condition.size not in (None, current.size):
@@ -286,7 +287,7 @@ def _publish_locked(
     with place_of(parent, path, make=None if use_natural else mode) as place:
         directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
         try:
-            _rename(staged.path, directory, name, new=condition.if_none_match)
+            _rename(staged.path, directory, name, new=condition.if_none_match == "*")
         except OSError as error:
             if error.errno == errno.EXDEV:
                 raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error

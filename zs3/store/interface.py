@@ -115,13 +115,13 @@ class WriteCondition:
 
     :ivar if_match: an ETag without quotes, or ``*`` (something must exist).  Without an object: NoSuchKey.
         Another ETag: PreconditionFailed.
-    :ivar if_none_match: True for ``If-None-Match: *``: nothing may exist, else PreconditionFailed.
-    :ivar size: the current size must be this (DeleteObject).
-    :ivar mtime_s: the current last-modified time in whole seconds must be this (DeleteObject).
+    :ivar if_none_match: ``*``: nothing may exist; or an ETag that what exists must not have.  Else PreconditionFailed.
+    :ivar size: the size of what exists must be this (DeleteObject).
+    :ivar mtime_s: the last-modified time of what exists must be this, in whole seconds (DeleteObject).
     """
 
     if_match: str | None = None
-    if_none_match: bool = False
+    if_none_match: str | None = None
     size: int | None = None
     mtime_s: int | None = None
 

@@ -135,8 +135,8 @@ def _refuse(name: str) -> S3Error:
 def write_condition(header: Header) -> WriteCondition:
     """What PutObject, CopyObject and CompleteMultipartUpload must find at their key.
 
-    As in S3, `If-None-Match` knows only ``*`` and `If-Match` only one tag.  A condition that would be
-    ignored is refused.
+    As in S3, `If-Match` knows only one tag.  `If-None-Match` may have one too, as in RFC 9110, while S3 has only
+    ``*``.  A condition that would be ignored is refused.
 
     :raises S3Error: NotImplemented for any other; InvalidRequest for both at once.
     """
@@ -145,9 +145,10 @@ def write_condition(header: Header) -> WriteCondition:
         raise _refuse("If-Unmodified-Since")
     if match is not None and none_match is not None:
         raise S3Error("InvalidRequest", "If-Match and If-None-Match cannot be combined in one write.")
-    if none_match is not None and parse_etags(none_match) is not None:
-        raise _refuse("If-None-Match")
-    return WriteCondition(if_match=_one_tag(match), if_none_match=none_match is not None)
+    excluded = _one_tag("If-None-Match", none_match)
+    return WriteCondition(
+        if_match=_strong(_one_tag("If-Match", match)), if_none_match=None if excluded is None else excluded.value
+    )
 
 
 def delete_condition(header: Header) -> WriteCondition:
@@ -178,17 +179,23 @@ def entry_condition(etag: str | None, size: str | None, modified: str | None) ->
             raise S3Error("InvalidArgument", ArgumentName="LastModifiedTime", ArgumentValue=modified)
     if size is not None and not _DIGITS(size):
         raise S3Error("InvalidArgument", ArgumentName="Size", ArgumentValue=size)
-    return WriteCondition(if_match=_one_tag(etag), size=None if size is None else int(size), mtime_s=mtime_s)
+    return WriteCondition(
+        if_match=_strong(_one_tag("If-Match", etag)), size=None if size is None else int(size), mtime_s=mtime_s
+    )
 
 
-def _one_tag(text: str | None) -> str | None:
-    """The only tag of an `If-Match`, ``*`` for any."""
+def _one_tag(name: str, text: str | None) -> ETag | None:
+    """The only tag of a header, whose value is ``*`` for any."""
     if text is None:
         return None
     tags = parse_etags(text)
     if tags is None:
-        return ANY
+        return ETag(ANY)
     if len(tags) != 1:
-        raise _refuse("If-Match")
-    # A weak tag never matches here, as an empty one never does.
-    return "" if tags[0].weak else tags[0].value
+        raise _refuse(name)
+    return tags[0]
+
+
+def _strong(tag: ETag | None) -> str | None:
+    """A weak tag never matches where bytes are meant, as an empty one never does (RFC 9110, 13.1.1)."""
+    return None if tag is None else "" if tag.weak else tag.value

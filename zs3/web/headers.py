@@ -48,6 +48,14 @@ STORAGE_CLASSES = frozenset(
     (STANDARD, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
 )
 
+#: What follows ``x-amz-object-lock-``.
+_LOCKS = (
+    *("mode", "retain-until-date", "legal-hold"),
+    *("event-hold", "event-hold-duration-days", "event-hold-duration-years"),
+)
+#: What follows ``...-server-side-encryption`` where a client brings the key.
+_CUSTOMER_KEY = ("-customer-algorithm", "-customer-key", "-customer-key-md5")
+
 #: query parameter -> the response header it sets
 OVERRIDES = {
     "response-" + name: name
@@ -147,30 +155,40 @@ def check_new_object(header: Header) -> None:
         raise S3Error("NotImplemented", "Object tags are not implemented.", Header="x-amz-tagging")
     if header("x-amz-write-offset-bytes") is not None:
         raise S3Error("NotImplemented", "Appending is not implemented.", Header="x-amz-write-offset-bytes")
-    for name in ("mode", "retain-until-date", "legal-hold", "event-hold"):
+    for name in _LOCKS:
         if header("x-amz-object-lock-" + name) is not None:
             raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
 def check_part(header: Header) -> None:
-    """As `check_new_object` for a part of an upload: only encryption can be asked for."""
+    """As `check_new_object` for what belongs to an upload under way: only encryption can be asked for."""
     _refuse_encryption(header, "x-amz-server-side-encryption")
 
 
 def check_copy_source_encryption(header: Header) -> None:
     """Refuse the key of an encrypted source: there is none."""
-    if header("x-amz-copy-source-server-side-encryption-customer-algorithm") is not None:
-        raise S3Error("InvalidRequest", "The encryption parameters are not applicable to this object.")
+    _refuse_key(header, "x-amz-copy-source-server-side-encryption")
 
 
 def check_read(header: Header) -> None:
-    """Refuse the key of an encrypted object on GET and HEAD: there is none."""
-    if header("x-amz-server-side-encryption-customer-algorithm") is not None:
+    """Refuse the key of an encrypted object where one is read: there is none."""
+    _refuse_key(header, "x-amz-server-side-encryption")
+
+
+def check_abort(header: Header) -> None:
+    """Refuse what S3 has for uploads to directory buckets only.  NotImplemented."""
+    name = "x-amz-if-match-initiated-time"
+    if header(name) is not None:
+        raise S3Error("NotImplemented", Header=name)
+
+
+def _refuse_key(header: Header, prefix: str) -> None:
+    if any(header(prefix + suffix) is not None for suffix in _CUSTOMER_KEY):
         raise S3Error("InvalidRequest", "The encryption parameters are not applicable to this object.")
 
 
 def _refuse_encryption(header: Header, prefix: str) -> None:
-    for suffix in ("", "-customer-algorithm", "-customer-key", "-aws-kms-key-id", "-context"):
+    for suffix in ("", *_CUSTOMER_KEY, "-aws-kms-key-id", "-bucket-key-enabled", "-context"):
         if header(prefix + suffix) is not None:
             raise S3Error(
                 "NotImplemented",

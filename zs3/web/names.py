@@ -14,6 +14,8 @@ MAX_KEY_SIZE = 1024
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]").fullmatch
 _IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}").fullmatch
+#: The two periods of today's rules, and what could be no host name, which the rules of before forbade too.
+_ILL_JOINED = re.compile(r"\.\.|\.-|-\.").search
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -42,7 +44,7 @@ def is_new_bucket_name(name: str) -> bool:
     """
     return (
         _BUCKET(name) is not None
-        and ".." not in name
+        and _ILL_JOINED(name) is None
         and _IPV4(name) is None
         and not name.startswith(_RESERVED_PREFIXES)
         and not name.endswith(_RESERVED_SUFFIXES)

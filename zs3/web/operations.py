@@ -159,6 +159,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListParts", "GET", OBJECT, READ, "s3:ListMultipartUploadParts", uploads.list_parts, "uploadId",
         parameters=_names("max-parts part-number-marker encoding-type"),
     ),
+    Operation(
+        "RestoreObject", "POST", OBJECT, WRITE, "s3:RestoreObject", untouched.restore, "restore", parameters=_VERSION
+    ),
     *_of_untouched(),
 )  # fmt: skip
 
@@ -166,8 +169,8 @@ OPERATIONS: tuple[Operation, ...] = (
 #: meant.
 _OTHERS = _names(
     "abac analytics annotation append attributes encryption intelligent-tiering inventory metadataConfiguration"
-    " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject restore select select-type"
-    " session torrent"
+    " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject select"
+    " session"
 )
 SUBRESOURCES = _OTHERS | {operation.query for operation in OPERATIONS if operation.query}
 

@@ -112,9 +112,13 @@ OBJECT = {
     "tagging": Untouched(
         "GetObjectTagging", "GetObjectTagging", _no_tags, "DeleteObjectTagging", "DeleteObjectTagging"
     ),
+    "torrent": Untouched("GetObjectTorrent", "GetObjectTorrent", "NoSuchKey"),
 }
 
-_MESSAGES = {"InvalidRequest": "Bucket is missing Object Lock Configuration"}
+_MESSAGES = {
+    "InvalidRequest": "Bucket is missing Object Lock Configuration",
+    "NoSuchKey": "There is no torrent of this object: objects are not distributed by BitTorrent.",
+}
 
 
 async def _check_it_exists(call: Call) -> None:
@@ -142,3 +146,9 @@ async def remove(call: Call) -> None:
     """Remove what is not there, as every such operation may on AWS."""
     await _check_it_exists(call)
     send_empty(call.request, 204)
+
+
+async def restore(call: Call) -> None:
+    """RestoreObject, of an object that is in no archive: none is, in any storage class there is here."""
+    await _check_it_exists(call)
+    raise S3Error("InvalidObjectState", "Restore is not allowed for the object's current storage class")

@@ -108,6 +108,7 @@ async def upload_part(call: Call) -> None:
 async def complete_multipart_upload(call: Call) -> None:
     """CompleteMultipartUpload."""
     headers.check_bucket_owner(call.header, call.owner.id)
+    headers.check_part(call.header)
     condition = write_condition(call.header)
     checksum, size = _stated_checksum(call), _stated_size(call)
     parts = parse_complete(await call.read_document(COMPLETE_SIZE, checksum_headers=False))
@@ -163,6 +164,7 @@ async def abort_multipart_upload(call: Call) -> None:
     """AbortMultipartUpload."""
     headers.check_bucket_owner(call.header, call.owner.id)
     await _check_initiator(call)
+    headers.check_abort(call.header)
     await call.store.abort_upload(call.bucket, call.key, _upload_id(call))
     send_empty(call.request, 204)
 
@@ -178,6 +180,7 @@ async def _check_initiator(call: Call) -> None:
 async def list_parts(call: Call) -> None:
     """ListParts."""
     headers.check_bucket_owner(call.header, call.owner.id)
+    headers.check_read(call.header)
     limit = bounded_number(call.parameter("max-parts"), "max-parts", default=MAX_LISTED, high=MAX_LISTED)
     marker = bounded_number(call.parameter("part-number-marker"), "part-number-marker", default=0, high=MAX_PARTS)
     encoding = encoding_type(call.parameter("encoding-type"))
