@@ -54,14 +54,21 @@ def recorded_large(client: Client, data: Path) -> None:
     client.put("key", b"bytes", attributes=LARGE)
 
 
+def write_plainly(data: Path, content: bytes = b"bytes") -> None:
+    path = data / "bucket/key"
+    path.write_bytes(content)
+    # Now and then the clock gives a whole microsecond, which looks rounded.
+    os.utime(path, ns=(path.stat().st_mtime_ns // 1000 * 1000 + 1,) * 2)
+
+
 def plain(client: Client, data: Path) -> None:
     (data / "bucket/key").unlink(missing_ok=True)
-    (data / "bucket/key").write_bytes(b"bytes")
+    write_plainly(data)
 
 
 def void(client: Client, data: Path) -> None:
     client.put("key", b"other", attributes=LARGE)
-    (data / "bucket/key").write_bytes(b"bytes")
+    write_plainly(data)
 
 
 def linked(client: Client, data: Path) -> None:
@@ -374,7 +381,6 @@ def test_a_file_that_others_change_while_its_link_is_broken_is_not_undone(
     client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     linked(client, data)
-    path = data / "bucket/key"
     copied = []
     real = os.copy_file_range
 
@@ -383,8 +389,8 @@ def test_a_file_that_others_change_while_its_link_is_broken_is_not_undone(
         if not copied:
             copied.append(True)
             if what == "replaced":
-                path.unlink()
-            path.write_bytes(b"theirs")
+                (data / "bucket/key").unlink()
+            write_plainly(data, b"theirs")
         return done
 
     monkeypatch.setattr(os, "copy_file_range", copy)
@@ -450,3 +456,38 @@ def test_readers_and_writers_at_once_never_see_half(data: Path) -> None:
     assert len(sidecars(data)) == 1
     for client in (first, second):
         fired(client.store.stop())
+
+
+@sizes
+@pytest.mark.parametrize("state", [recorded, recorded_large, linked, linked_large])
+def test_a_full_disk_leaves_the_record_and_no_rubbish(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, state: State, tags: dict[str, str]
+) -> None:
+    state(client, data)
+    old, before = client.info("key"), sidecars(data)
+    monkeypatch.setattr(os, "setxattr", full_disk)
+    with pytest.raises(S3Error, match="StorageFull"):
+        client.change("key", tags=tags)
+    assert client.info("key") == old
+    assert sidecars(data) == before
+    assert sidecars(data, "key") == temporary_files(data) == []
+
+
+def test_a_link_that_cannot_be_broken_leaves_no_rubbish(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked_large(client, data)
+    old, before = client.info("key"), sidecars(data)
+    real = os.rename
+
+    def rename(source: Any, target: Any, **options: Any) -> None:
+        if target == b"key":
+            full_disk()
+        real(source, target, **options)
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(S3Error, match="StorageFull"):
+        client.change("key", tags=LONG)
+    assert client.info("key") == old
+    assert sidecars(data) == before
+    assert temporary_files(data) == []

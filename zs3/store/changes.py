@@ -18,7 +18,7 @@ from zs3.store import commit, layout, paths, records
 from zs3.store.buckets import Bucket
 from zs3.store.commit import Found
 from zs3.store.durability import Durability
-from zs3.store.interface import Change, ObjectInfo
+from zs3.store.interface import AttributesChange, ObjectInfo
 from zs3.store.locks import WouldBlock
 from zs3.store.metadata import Record
 from zs3.store.records import Records
@@ -26,7 +26,7 @@ from zs3.store.staged import StagedFile
 
 
 def change(
-    bucket: Bucket, key: str, how: Change, stage: Callable[[Bucket], StagedFile], durability: Durability
+    bucket: Bucket, key: str, how: AttributesChange, stage: Callable[[Bucket], StagedFile], durability: Durability
 ) -> ObjectInfo:
     """Change the attributes of the object of `key`, under its lock, durably.
 

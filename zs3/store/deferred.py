@@ -29,8 +29,8 @@ from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     NOT_CONFIGURED,
     Attributes,
+    AttributesChange,
     BucketInfo,
-    Change,
     CompletedPart,
     Configuration,
     ConfigurationChange,
@@ -438,7 +438,7 @@ class FilesystemStore:
     def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
         return self._mutate((bucket, key), self._posix.delete_object, bucket, key, condition)
 
-    def change_object(self, bucket: str, key: str, change: Change) -> Deferred[ObjectInfo]:
+    def change_object(self, bucket: str, key: str, change: AttributesChange) -> Deferred[ObjectInfo]:
         return self._mutate((bucket, key), self._posix.change_object, bucket, key, change)
 
     def list_objects(self, bucket: str, query: ListQuery, show: Show) -> Deferred[ListPage]:

@@ -211,11 +211,11 @@ class UploadsPage:
     next_upload_id: str = ""
 
 
+#: What an object's attributes are to be, made of the object as it is.  Pure; raises `S3Error` to leave it so.
+AttributesChange = Callable[[ObjectInfo], Attributes]
+
 #: Changes a copy of what is configured of a bucket, in place; raises `S3Error` to leave everything as it is.
 ConfigurationChange = Callable[[dict[str, Any]], None]
-
-#: What an object's attributes are to be, made of the object as it is.  Pure; raises `S3Error` to leave it so.
-Change = Callable[[ObjectInfo], Attributes]
 
 #: Called with the source of a copy as it is; raises `S3Error` if it may not be copied.
 SourceCheck = Callable[[ObjectInfo], None]
@@ -358,7 +358,7 @@ class IStore(Interface):
     def delete_object(bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
         """Fires with whether there was one, once that it is gone is durable."""
 
-    def change_object(bucket: str, key: str, change: Change) -> Deferred[ObjectInfo]:
+    def change_object(bucket: str, key: str, change: AttributesChange) -> Deferred[ObjectInfo]:
         """Change what is stored beside an object's bytes; fires with the object as it is then, durably.  NoSuchKey.
 
         Bytes, ETag and modification time stay.

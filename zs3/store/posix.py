@@ -24,8 +24,8 @@ from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
 from zs3.store.interface import (
     Attributes,
+    AttributesChange,
     BucketInfo,
-    Change,
     CompletedPart,
     Configuration,
     ConfigurationChange,
@@ -224,7 +224,7 @@ class PosixStore:
                 return False
             return commit.remove(opened, key, condition, self.durability)
 
-    def change_object(self, bucket: str, key: str, change: Change) -> ObjectInfo:
+    def change_object(self, bucket: str, key: str, change: AttributesChange) -> ObjectInfo:
         """Change an object's record; see `changes.change`."""
         with self.buckets.opened(bucket, claim=True) as opened:
             return changes.change(opened, key, change, self.stage, self.durability)
