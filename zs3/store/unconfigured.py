@@ -18,7 +18,7 @@ from zs3.store import kernel, layout
 _MOST = 256
 #: What nobody changes but by hand, the id of a directory that stays, is looked at anew after so long.
 _LOOK_S = 1.0
-#: Two changes within a tick of the kernel's clock may have one time: what changed later than so long ago proves nothing.
+#: Two changes within a tick of the kernel's clock may have one: what changed less than so long ago proves nothing.
 _GRAIN_NS = 1_000_000_000
 
 _open_directory = kernel.CachedOpen(os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -82,7 +82,7 @@ class Unconfigured:
         if home < 0:
             return False
         changed = os.fstat(home).st_ctime_ns
-        if not _GRAIN_NS < time.time_ns() - changed:
+        if not time.time_ns() - changed > _GRAIN_NS:
             os.close(home)
             return False
         while len(self._seen) >= _MOST:
