@@ -74,8 +74,7 @@ _OBJECT_RIGHTS = {
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """Who asks.
 
     :ivar user: who signed the request; None if nobody did.
@@ -119,6 +118,9 @@ class BucketAccess:
 class Decision(NamedTuple):
     allowed: bool
     reason: str
+
+
+_OWN = Decision(True, "it belongs to the account")
 
 
 # The names in the configuration of a bucket
@@ -173,7 +175,7 @@ def user_may(principal: Principal, action: str, bucket: str) -> bool:
 
 def depends_on_object(action: str, access: BucketAccess) -> bool:
     """Whether `evaluate` must be told of the object."""
-    return access.has_acls and action in OBJECT_ACTIONS
+    return access.ownership != ENFORCED and action in OBJECT_ACTIONS
 
 
 def evaluate(principal: Principal, action: str, bucket: str, access: BucketAccess, record: str = "") -> Decision:
@@ -188,10 +190,11 @@ def evaluate(principal: Principal, action: str, bucket: str, access: BucketAcces
     if not user_may(principal, action, bucket):
         return Decision(False, "neither the role nor the buckets of the user allow it")
     acl, rights = access.acl, _BUCKET_RIGHTS
-    if action in OBJECT_ACTIONS:
+    if depends_on_object(action, access):
         acl, rights = object_acl(access, record), _OBJECT_RIGHTS
-    if principal.user is not None and principal.account == acl.owner:
-        return Decision(True, "it belongs to the account")
+    user = principal.user
+    if user is not None and user.account == acl.owner:
+        return _OWN
     if not access.has_acls:
         return Decision(False, "it belongs to another account, and ACLs are disabled")
     needed = rights.get(action)

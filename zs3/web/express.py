@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
-from zs3.auth.access import Principal, bucket_access
+from zs3.auth.access import Principal, bucket_access, evaluate
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.errors import S3Error
 from zs3.store.interface import IFileReader, ObjectInfo
 from zs3.web import operations
 from zs3.web.accesslog import RequestLog
-from zs3.web.authorize import Gate
 from zs3.web.call import Settings
 from zs3.web.channel import Channel
 from zs3.web.coroutines import begin
@@ -115,8 +114,8 @@ class Express:
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        gate = Gate(Principal(user), bucket, bucket_access(configuration, self._settings.ownership))
-        if not gate.may(operation.iam, reader.info().attributes.access):
+        access = bucket_access(configuration, self._settings.ownership)
+        if not evaluate(Principal(user), operation.iam, bucket, access, reader.info().attributes.access).allowed:
             reader.close()
             return None
         content: bytes | None = b""
