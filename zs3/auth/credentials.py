@@ -13,19 +13,20 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import ICredentials
+from twisted.cred.credentials import IAnonymous, ICredentials
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.strcred import ICheckerFactory
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface, implementer
 
-from zs3.auth import users
+from zs3.auth import accounts, users
 from zs3.auth.users import User
+from zs3.auth.wire import NoClaim
 from zs3.errors import S3Error
 
 if TYPE_CHECKING:
-    from zs3.auth.sigv4 import Claim, Signer
+    from zs3.auth.wire import Claim, Signer, Wire
 
 
 class ISignedRequest(ICredentials):
@@ -45,6 +46,9 @@ class IUserDirectory(Interface):
 
     def lookup(access_key: str) -> User | None:
         """The user of that access key, as of now."""
+
+    def find_account(identifier: str) -> str | None:
+        """The name of the account with that canonical user id, if any user acts for it as of now."""
 
     def reload() -> None:
         """Read the users again, at once.  `ValueError` if that fails; the users are those of before then."""
@@ -81,6 +85,20 @@ class SignedRequest:
         return self.claim.mismatch()
 
 
+@implementer(IAnonymous)
+class UnsignedRequest:
+    """A request that nobody signed, as credentials.
+
+    :ivar claim: stands for the one that it does not make.
+    :ivar signer: None: there is no secret to sign with.
+    """
+
+    signer: Signer | None = None
+
+    def __init__(self, wire: Wire) -> None:
+        self.claim: Claim = NoClaim(wire)
+
+
 @implementer(ICredentialsChecker, IUserDirectory)
 class UsersChecker:
     """Knows a fixed set of users.
@@ -97,6 +115,10 @@ class UsersChecker:
 
     def lookup(self, access_key: str) -> User | None:
         return self._users.get(access_key)
+
+    def find_account(self, identifier: str) -> str | None:
+        names = {accounts.DEFAULT, *(user.account for user in self._users.values())}
+        return next((name for name in names if accounts.canonical_id(name) == identifier), None)
 
     def secret_of(self, user: User | None) -> str:
         """The secret to check a signature with; for an unknown user one that nobody has, so that it costs the same."""
@@ -196,6 +218,7 @@ Every user is a table:
     secret_key = "at least eight characters"
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others
+    account = "family"              # optional: what owns the buckets; "default" if left out
 
 A changed file is taken over without a restart.
 """

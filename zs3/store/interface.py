@@ -50,11 +50,14 @@ class Attributes:
     :ivar headers: S3's system headers, names in lower case, e.g. ``content-type``; values as sent.
     :ivar metadata: user metadata, names in lower case without ``x-amz-meta-``.
     :ivar tags: in the order in which they were given.
+    :ivar access: whose it is and who else may do what with it, where that is not what it is by default, else "".
+        The store knows no meaning of it.
     """
 
     headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     tags: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    access: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class UploadInfo:
 
     :ivar checksum_algorithm: what CreateMultipartUpload asked for, or "".
     :ivar checksum_type: `COMPOSITE` or `FULL_OBJECT`, or "".
+    :ivar initiator: who began it, if that was recorded, else "".
     """
 
     upload_id: str
@@ -192,6 +196,7 @@ class UploadInfo:
     attributes: Attributes = field(default_factory=Attributes)
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    initiator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +405,13 @@ class IStore(Interface):
         """
 
     def create_upload(
-        bucket: str, key: str, *, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+        bucket: str,
+        key: str,
+        *,
+        attributes: Attributes,
+        checksum_algorithm: str,
+        checksum_type: str,
+        initiator: str = "",
     ) -> Deferred[UploadInfo]:
         """Begin a multipart upload."""
 

@@ -131,7 +131,7 @@ class Record:
         attributes = self.attributes
         if "content-type" not in attributes.headers:
             headers = {"content-type": DEFAULT_TYPE, **attributes.headers}
-            attributes = Attributes(headers, attributes.metadata, attributes.tags)
+            attributes = Attributes(headers, attributes.metadata, attributes.tags, attributes.access)
         return ObjectInfo(
             key,
             self.size,
@@ -193,6 +193,7 @@ def pack(record: Record) -> bytes:
         "h": headers,
         "m": dict(record.attributes.metadata),
         "g": dict(record.attributes.tags),
+        "a": record.attributes.access,
         "p": _runs(record.part_sizes),
         "u": record.upload_id,
         "c": [record.second.algorithm, record.second.value.hex()] if record.second else None,
@@ -264,7 +265,8 @@ def _unpack(data: bytes) -> Record | None:
     if sum(runs[1::2]) > MAX_PARTS:
         return None
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
-    metadata, tags, upload_id = more.get("m", EMPTY), more.get("g", EMPTY), more.get("u", "")
+    metadata, tags, access = more.get("m", EMPTY), more.get("g", EMPTY), more.get("a", "")
+    upload_id = more.get("u", "")
     second = None
     if "c" in more:
         name, text = more["c"]
@@ -277,10 +279,10 @@ def _unpack(data: bytes) -> Record | None:
         if len(parts.file) not in (0, 16):
             return None
     # Others can write into the attribute, too.
-    texts = (*headers.values(), *metadata.values(), *tags.values(), upload_id)
+    texts = (*headers.values(), *metadata.values(), *tags.values(), access, upload_id)
     if not all(isinstance(text, str) for text in texts):
         return None
-    attributes = Attributes(headers, metadata, tags)
+    attributes = Attributes(headers, metadata, tags, access)
     return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id, second, parts)
 
 

@@ -18,18 +18,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import (
-    changes,
-    commit,
-    completion,
-    configuration,
-    layout,
-    listing,
-    lookup,
-    paths,
-    records,
-    uploads,
-)
+from zs3.store import changes, commit, completion, configuration, layout, listing, lookup, paths, records, uploads
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
@@ -317,13 +306,19 @@ class PosixStore:
     # Multipart uploads
 
     def create_upload(
-        self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+        self,
+        bucket: str,
+        key: str,
+        attributes: Attributes,
+        checksum_algorithm: str,
+        checksum_type: str,
+        initiator: str,
     ) -> UploadInfo:
         check_key(key)
         with self.buckets.opened(bucket, claim=True) as opened:
             now = time.time_ns()
             return uploads.create(
-                self.buckets.internals, opened, key, now, attributes, checksum_algorithm, checksum_type
+                self.buckets.internals, opened, key, now, attributes, checksum_algorithm, checksum_type, initiator
             )
 
     def get_upload(self, bucket: str, key: str, upload_id: str) -> UploadInfo:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from zs3 import checksums
+from zs3.auth.access import GET_OBJECT, depends_on_object
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes, ObjectInfo, PartInfo, SourceCheck
 from zs3.web import documents, headers, names
+from zs3.web.authorize import Gate
 from zs3.web.call import Call
 from zs3.web.conditions import check_copy_source, write_condition
+from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import STORAGE_CLASS
 from zs3.web.headers import WEBSITE_REDIRECT
 from zs3.web.objects import is_null_version
@@ -63,15 +68,25 @@ def _invalid(text: str) -> S3Error:
     )
 
 
-def _readable_source(call: Call) -> Source:
-    """The source, if the user may read it: decided before anything is said of what is there."""
+async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
+    """The source; what refuses it as it is found, if it may not be read or not be copied; and the gate to it.
+
+    What can be decided now is, before anything is said of what is there.
+    """
     source = parse_source(call.header(COPY_SOURCE) or "")
-    if not call.user.may("read", source.bucket):
-        raise S3Error("AccessDenied")
+    gate = await call.gate_to(source.bucket, GET_OBJECT)
+    if not depends_on_object(GET_OBJECT, gate.access):
+        gate.check(GET_OBJECT)
     headers.check_bucket_owner(call.header, call.owner.id)
-    headers.check_bucket_owner(call.header, call.owner.id, name="x-amz-source-expected-bucket-owner")
+    source_owner = documents.owner_of(gate.access.owner).id
+    headers.check_bucket_owner(call.header, source_owner, name="x-amz-source-expected-bucket-owner")
     headers.check_copy_source_encryption(call.header)
-    return source
+
+    def check(info: ObjectInfo) -> None:
+        gate.check(GET_OBJECT, info.attributes.access)
+        check_copy_source(call.header, info)
+
+    return source, check, gate
 
 
 def _directive(call: Call, name: str) -> str:
@@ -84,10 +99,10 @@ def _directive(call: Call, name: str) -> str:
 
 async def copy_object(call: Call) -> None:
     """CopyObject."""
-    source = _readable_source(call)
+    source, check, gate = await _readable_source(call)
     headers.check_new_object(call.header)
     new_tags = _directive(call, "x-amz-tagging-directive") == "REPLACE"
-    given = headers.parse_attributes(call.wire.headers)
+    given = attributes_of_new_object(call)
     replaces = _directive(call, "x-amz-metadata-directive") == "REPLACE"
     changes = replaces or any(call.header(name) is not None for name in _OWN_HEADERS)
     if source == Source(call.bucket, call.key) and not changes:
@@ -103,11 +118,12 @@ async def copy_object(call: Call) -> None:
         source.key,
         call.bucket,
         call.key,
-        check=_source_check(call),
+        check=check,
         attributes=lambda info: _attributes(info.attributes, given, replaces=replaces, new_tags=new_tags),
         condition=condition,
         checksum_algorithm=algorithm,
     )
+    copying.addErrback(_tell, gate)
     await answer_slowly(call, copying, documents.copy_result)
 
 
@@ -119,10 +135,17 @@ def _attributes(source: Attributes, given: Attributes, *, replaces: bool, new_ta
     """
     tags = given.tags if new_tags else source.tags
     if replaces:
-        return Attributes(given.headers, given.metadata, tags)
+        return replace(given, tags=tags)
     kept = {name: value for name, value in source.headers.items() if name not in _OWN_HEADERS}
     own = {name: value for name, value in given.headers.items() if name in _OWN_HEADERS}
-    return Attributes(kept | own, source.metadata, tags)
+    return replace(source, headers=kept | own, tags=tags, access=given.access)
+
+
+def _tell(failure: Failure, gate: Gate) -> NoReturn:
+    """That the source is not there is told to who may list its bucket."""
+    if isinstance(failure.value, S3Error):
+        raise gate.told(failure.value)
+    failure.raiseException()
 
 
 def _checksum_algorithm(call: Call) -> str:
@@ -134,7 +157,7 @@ def _checksum_algorithm(call: Call) -> str:
 
 async def upload_part_copy(call: Call) -> None:
     """UploadPartCopy."""
-    source = _readable_source(call)
+    source, check, gate = await _readable_source(call)
     headers.check_part(call.header)
     number = parse_part_number(call.parameter("partNumber") or "")
     text = call.header("x-amz-copy-source-range")
@@ -146,14 +169,8 @@ async def upload_part_copy(call: Call) -> None:
         call.key,
         call.parameter("uploadId") or "",
         number,
-        check=_source_check(call),
+        check=check,
         span=span,
     )
+    copying.addErrback(_tell, gate)
     await answer_slowly(call, copying, documents.copy_part_result)
-
-
-def _source_check(call: Call) -> SourceCheck:
-    def check(info: ObjectInfo) -> None:
-        check_copy_source(call.header, info)
-
-    return check

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
+from zs3.auth.access import Principal, bucket_access, evaluate
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.errors import S3Error
@@ -58,10 +59,11 @@ class Express:
     """Knows what the guard and the realm know.
 
     :param store: an `IStore`.
+    :param unsigned: whether requests that nobody signed are let in.
     """
 
-    def __init__(self, store: Any, users: UsersChecker, settings: Settings) -> None:
-        self._store, self._users, self._settings = store, users, settings
+    def __init__(self, store: Any, users: UsersChecker, settings: Settings, *, unsigned: bool) -> None:
+        self._store, self._users, self._settings, self._unsigned = store, users, settings, unsigned
 
     def serve(self, head: Head, channel: Channel) -> bool:
         """Answer, now or later, or do nothing and say False.
@@ -99,11 +101,22 @@ class Express:
         if operation is None or target is None or not head.values.keys() <= _ORDINARY:
             return None
         bucket, key = target[1].decode("ascii"), target[2].decode("ascii")
-        user = signer_of(head.method, head.target, head.values, self._users, now=now, region=self._settings.region)
-        if user is None or not user.may(operation.access, bucket):
+        user = None
+        if b"authorization" in head.values:
+            user = signer_of(head.method, head.target, head.values, self._users, now=now, region=self._settings.region)
+            if user is None:
+                return None
+        elif not self._unsigned or b"x-amz-content-sha256" in head.values:
+            return None
+        configuration = self._store.configuration_now(bucket)
+        if configuration is None:
             return None
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
+            return None
+        access = bucket_access(configuration, self._settings.ownership)
+        if not evaluate(Principal(user), operation.iam, bucket, access, reader.info().attributes.access).allowed:
+            reader.close()
             return None
         content: bytes | None = b""
         try:
@@ -117,7 +130,7 @@ class Express:
             raise
         if content is not None:
             reader.close()
-        log = RequestLog(operation.name, bucket, key, user.access_key)
+        log = RequestLog(operation.name, bucket, key, "" if user is None else user.access_key)
         return _Found(status, headers, span, content, reader, log)
 
 

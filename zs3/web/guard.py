@@ -1,4 +1,4 @@
-"""The guard at the root of the tree: who signed the request, and may pass to the resources of that user.
+"""The guard at the root of the tree: who signed the request, if anybody, and passes to the resources of that user.
 
 In the spirit of `twisted.web.guard`, with S3's credentials and S3's errors.
 What a user may do is decided behind it.
@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from twisted.cred.checkers import AllowAnonymousAccess
+from twisted.cred.credentials import IAnonymous
 from twisted.cred.error import LoginFailed
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
@@ -20,7 +22,8 @@ from twisted.web.resource import IResource
 from twisted.web.util import DeferredResource
 from zope.interface import implementer
 
-from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UsersChecker
+from zs3.auth.access import ENFORCED
+from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UnsignedRequest, UsersChecker
 from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim
 from zs3.auth.wire import Claim
@@ -60,25 +63,34 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
 
 @implementer(IResource)
 class S3Guard:
-    """Lets signed requests pass to the avatar of who signed them, and refuses all others.
+    """Lets signed requests pass to the avatar of who signed them, unsigned ones to that of nobody, and refuses others.
 
     Everything is decided from the head of the request, but for a browser's form: its fields are read first.
 
-    :param portal: its realm is a `zs3.web.resources.Realm`.
+    :param portal: its realm is a `zs3.web.resources.Realm`.  Without a checker of `IAnonymous`, every request must
+        be signed.
     :param region: the only region that requests may be signed for; None for any.
     :param sigv2: whether URLs signed with the old signature version 2 are accepted.
     :param domains: host names below which buckets are host names too.
+    :param ownership: one of `zs3.auth.access.OWNERSHIPS`: that of the buckets that have no ownership controls.
     """
 
     isLeaf = False
 
     def __init__(
-        self, portal: Portal, *, region: str | None, sigv2: bool, domains: Sequence[str], clock: IReactorTime
+        self,
+        portal: Portal,
+        *,
+        region: str | None,
+        sigv2: bool,
+        domains: Sequence[str],
+        clock: IReactorTime,
+        ownership: str = ENFORCED,
     ) -> None:
         self._portal = portal
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
-        self._settings = Settings(region, clock)
+        self._settings = Settings(region, clock, ownership)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
         self._express: Express | None = None
         # One that lets in fewer, or gives another avatar, must be asked.
@@ -87,7 +99,8 @@ class S3Guard:
             and type(realm) is Realm
             and isinstance(checker, UsersChecker)
         ):
-            self._express = Express(realm.store, checker, self._settings)
+            unsigned = type(portal.checkers.get(IAnonymous)) is AllowAnonymousAccess
+            self._express = Express(realm.store, checker, self._settings, unsigned=unsigned)
 
     def serve_at_once(self, head: Head, channel: Channel) -> bool:
         """Answer what is answered at once; see `zs3.web.express`."""
@@ -112,7 +125,7 @@ class S3Guard:
     def getChildWithDefault(self, path: bytes, request: IRequest) -> IResource:
         """The root of the tree of whoever signed the request.
 
-        :raises S3Error: what is wrong with the signature; AccessDenied without one.
+        :raises S3Error: what is wrong with the signature.
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
         # The avatar takes the path from its beginning.
@@ -143,10 +156,8 @@ class S3Guard:
         return await self._log_in(request, claim, host_bucket)
 
     def _log_in(self, request: Request, claim: Claim | None, host_bucket: str | None) -> Deferred[IResource]:
-        if claim is None:
-            raise S3Error("AccessDenied")
-        request.log.access_key = claim.access_key
-        credentials = SignedRequest(claim)
+        credentials = UnsignedRequest(request.wire) if claim is None else SignedRequest(claim)
+        request.log.access_key = credentials.claim.access_key
         session = Session(credentials, self._settings, host_bucket)
         return self._portal.login(credentials, session, IResource).addCallbacks(
             self._logged_in, self._refused, callbackArgs=(request,)

@@ -11,7 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import attributes, buckets, copies, deletes, listings, objects, posts, tagging, untouched, uploads
+from zs3.web import (
+    attributes,
+    buckets,
+    copies,
+    deletes,
+    listings,
+    objects,
+    ownership,
+    posts,
+    tagging,
+    untouched,
+    uploads,
+)
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -26,8 +38,8 @@ class Operation:
 
     :ivar name: in S3's words.
     :ivar level: what its path names: `SERVICE`, `BUCKET` or `OBJECT`.
-    :ivar access: what `zs3.auth.users.User.may` is asked: `READ` or `WRITE`.
-    :ivar iam: the action of IAM that allows it.
+    :ivar access: whether it changes anything: `READ` or `WRITE`.
+    :ivar iam: the action of IAM that `zs3.auth.access` is asked for.
     :ivar query: the sub-resource, a query parameter that is there only for this; "" for none.
     :ivar header: a request header that must be there; "" for none.
     :ivar parameters: the other query parameters it knows.
@@ -107,7 +119,32 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DeleteBucketTagging", "DELETE", BUCKET, WRITE, "s3:PutBucketTagging", tagging.delete_bucket_tagging, "tagging"
     ),
-    Operation("PutBucketAcl", "PUT", BUCKET, WRITE, "s3:PutBucketAcl", untouched.put_acl, "acl"),
+    Operation("GetBucketAcl", "GET", BUCKET, READ, "s3:GetBucketAcl", ownership.get_bucket_acl, "acl"),
+    Operation("PutBucketAcl", "PUT", BUCKET, WRITE, "s3:PutBucketAcl", ownership.put_bucket_acl, "acl"),
+    Operation(
+        "GetBucketOwnershipControls", "GET", BUCKET, READ, "s3:GetBucketOwnershipControls",
+        ownership.get_ownership_controls, "ownershipControls",
+    ),
+    Operation(
+        "PutBucketOwnershipControls", "PUT", BUCKET, WRITE, "s3:PutBucketOwnershipControls",
+        ownership.put_ownership_controls, "ownershipControls",
+    ),
+    Operation(
+        "DeleteBucketOwnershipControls", "DELETE", BUCKET, WRITE, "s3:PutBucketOwnershipControls",
+        ownership.delete_ownership_controls, "ownershipControls",
+    ),
+    Operation(
+        "GetPublicAccessBlock", "GET", BUCKET, READ, "s3:GetBucketPublicAccessBlock",
+        ownership.get_public_access_block, "publicAccessBlock",
+    ),
+    Operation(
+        "PutPublicAccessBlock", "PUT", BUCKET, WRITE, "s3:PutBucketPublicAccessBlock",
+        ownership.put_public_access_block, "publicAccessBlock",
+    ),
+    Operation(
+        "DeletePublicAccessBlock", "DELETE", BUCKET, WRITE, "s3:PutBucketPublicAccessBlock",
+        ownership.delete_public_access_block, "publicAccessBlock",
+    ),
     Operation("PutObject", "PUT", OBJECT, WRITE, "s3:PutObject", objects.put_object),
     Operation("CopyObject", "PUT", OBJECT, WRITE, "s3:PutObject", copies.copy_object, header=COPY_SOURCE),
     Operation("GetObject", "GET", OBJECT, READ, "s3:GetObject", objects.get_object, parameters=_READ_OBJECT),
@@ -120,6 +157,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "DeleteObject", "DELETE", OBJECT, WRITE, "s3:DeleteObject", objects.delete_object, parameters=_VERSION
     ),
     Operation(
+        "GetObjectAcl", "GET", OBJECT, READ, "s3:GetObjectAcl", ownership.get_object_acl, "acl", parameters=_VERSION
+    ),
+    Operation(
+        "PutObjectAcl", "PUT", OBJECT, WRITE, "s3:PutObjectAcl", ownership.put_object_acl, "acl", parameters=_VERSION
+    ),
+    Operation(
         "GetObjectTagging", "GET", OBJECT, READ, "s3:GetObjectTagging", tagging.get_object_tagging, "tagging",
         parameters=_VERSION,
     ),
@@ -130,9 +173,6 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DeleteObjectTagging", "DELETE", OBJECT, WRITE, "s3:DeleteObjectTagging", tagging.delete_object_tagging,
         "tagging", parameters=_VERSION,
-    ),
-    Operation(
-        "PutObjectAcl", "PUT", OBJECT, WRITE, "s3:PutObjectAcl", untouched.put_acl, "acl", parameters=_VERSION
     ),
     Operation(
         "CreateMultipartUpload", "POST", OBJECT, WRITE, "s3:PutObject", uploads.create_multipart_upload, "uploads"

@@ -20,6 +20,7 @@ from zs3.errors import S3Error
 from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.web import documents, headers
 from zs3.web.call import Call, header_pair
+from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
 from zs3.web.forms import Form, is_form
 from zs3.web.objects import checksum_headers, receive
@@ -64,7 +65,7 @@ async def post_object(call: Call) -> None:
     policy = _check_policy(call, form)
     as_put = replace(call, wire=Wire("POST", call.wire.target, _as_headers(form.fields)), values=None)
     headers.check_new_object(as_put.header)
-    attributes = headers.parse_attributes(as_put.wire.headers)
+    attributes = attributes_of_new_object(as_put)
     if "tagging" in form.fields:
         attributes = replace(attributes, tags=parse_tagging(form.fields["tagging"].encode("utf-8")))
     # No signature covers the file, and how long it is is not known before its end.
