@@ -3,7 +3,7 @@
 import pytest
 
 from tests.wire.daemon import ALICE, BOB, Daemon, parse, texts
-from tests.wire.test_access import DENIED, canonical, outcome, policy
+from tests.wire.sharing import DENIED, canonical, outcome, policy
 from zs3.auth.access import ENFORCED, WRITER
 
 
