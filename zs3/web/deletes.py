@@ -9,7 +9,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from zs3 import checksums
+from zs3.auth.access import LIST_BUCKET
 from zs3.errors import S3Error
+from zs3.store.interface import WriteCondition
 from zs3.web import documents, names
 from zs3.web.bodies import DELETE_SIZE, DeleteEntry, parse_delete
 from zs3.web.call import Call
@@ -68,5 +70,8 @@ class _Deletes:
     async def _delete(self, entry: DeleteEntry) -> None:
         names.check_key(entry.key)
         condition = entry_condition(entry.etag, entry.size, entry.modified)
+        if condition != WriteCondition():
+            # Whether it holds tells what is there.
+            self.call.gate.check(LIST_BUCKET)
         if not entry.version or is_null_version(entry.version):
             await self.call.store.delete_object(self.call.bucket, entry.key, condition)

@@ -18,7 +18,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import Interface, implementer
 
-from zs3.auth.access import CREATE_BUCKET, Principal
+from zs3.auth.access import CREATE_BUCKET, LIST_BUCKET, Principal
 from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest, UnsignedRequest
 from zs3.errors import S3Error
 from zs3.web import names, operations
@@ -27,6 +27,9 @@ from zs3.web.call import Call, Settings, effective_wire
 from zs3.web.coroutines import begin
 from zs3.web.request import Request
 from zs3.web.responses import send_error
+
+#: Conditions of writes on what must be there.
+_COMPARING = ("if-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,18 @@ class _S3Resource(Resource):
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
-        if operation.access == operations.WRITE and isinstance(call.store, JudgedStore):
-            # It is judged again when it is changed; but who may not shall not be asked for a body first.
-            await call.store.get_object_info(self._bucket, self._key)
+        if operation.access == operations.WRITE:
+            await self._check_write(call)
         await operation.handler(call)
+
+    async def _check_write(self, call: Call) -> None:
+        """What the body of a request need not be waited for."""
+        if isinstance(call.store, JudgedStore):
+            # It is judged again when it is changed.
+            await call.store.get_object_info(self._bucket, self._key)
+        if any(call.header(name) is not None for name in _COMPARING):
+            # Whether they hold tells what is there.
+            call.gate.check(LIST_BUCKET)
 
 
 class Root(_S3Resource):
