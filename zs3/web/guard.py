@@ -23,6 +23,7 @@ from zope.interface import implementer
 from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UsersChecker
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
+from zs3.web import crossorigin
 from zs3.web.call import Settings
 from zs3.web.channel import Channel
 from zs3.web.express import Express
@@ -75,7 +76,9 @@ class S3Guard:
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock)
-        checker, realm = portal.checkers.get(ISignedRequest), portal.realm
+        realm: Any = portal.realm
+        self._store = realm.store
+        checker = portal.checkers.get(ISignedRequest)
         self._express: Express | None = None
         # One that lets in fewer, or gives another avatar, must be asked.
         if (
@@ -108,12 +111,18 @@ class S3Guard:
     def getChildWithDefault(self, path: bytes, request: IRequest) -> IResource:
         """The root of the tree of whoever signed the request.
 
-        :raises S3Error: what is wrong with the signature; AccessDenied without one.
+        :raises S3Error: what is wrong with the signature; AccessDenied without one.  A preflight has none.
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket = bucket_of_host(request.header("host") or "", self._domains)
+        if crossorigin.is_cross_origin(request):
+            found = crossorigin.serve(request, self._store, host_bucket, lambda: self._avatar(request, host_bucket))
+            return _now_or_later(found)
+        return self._avatar(request, host_bucket)
+
+    def _avatar(self, request: Request, host_bucket: str | None) -> IResource:
         claim = decode_claim(
             request.wire,
             now=self._settings.clock.seconds(),
@@ -146,12 +155,12 @@ class S3Guard:
         return failure
 
 
-def _now_or_later(login: Deferred[IResource]) -> IResource:
-    """The avatar at once where the checker knows its users by heart, as ours do; else a resource that waits for it."""
-    if not login.called or login.paused:
-        return DeferredResource(login)
+def _now_or_later(found: Deferred[IResource]) -> IResource:
+    """The resource at once where nobody has to be asked, as with our own checker; else one that waits for it."""
+    if not found.called or found.paused:
+        return DeferredResource(found)
     outcome: list[Any] = []
-    login.addBoth(outcome.append)
+    found.addBoth(outcome.append)
     if isinstance(outcome[0], Failure):
         outcome[0].raiseException()
     return IResource(outcome[0])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import buckets, copies, deletes, listings, objects, untouched, uploads
+from zs3.web import buckets, copies, crossorigin, deletes, listings, objects, untouched, uploads
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -99,6 +99,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListMultipartUploads", "GET", BUCKET, READ, "s3:ListBucketMultipartUploads", uploads.list_multipart_uploads,
         "uploads", parameters=_names("prefix delimiter key-marker upload-id-marker max-uploads encoding-type"),
     ),
+    Operation("PutBucketCors", "PUT", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.put_bucket_cors, "cors"),
+    Operation("GetBucketCors", "GET", BUCKET, READ, "s3:GetBucketCORS", crossorigin.get_bucket_cors, "cors"),
+    Operation("DeleteBucketCors", "DELETE", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.delete_bucket_cors, "cors"),
     Operation("PutBucketAcl", "PUT", BUCKET, WRITE, "s3:PutBucketAcl", untouched.put_acl, "acl"),
     Operation("PutObject", "PUT", OBJECT, WRITE, "s3:PutObject", objects.put_object),
     Operation("CopyObject", "PUT", OBJECT, WRITE, "s3:PutObject", copies.copy_object, header=COPY_SOURCE),

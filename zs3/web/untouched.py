@@ -78,7 +78,6 @@ BUCKET = {
         "GetBucketAccelerateConfiguration", "GetAccelerateConfiguration", _empty("AccelerateConfiguration")
     ),
     "acl": Untouched("GetBucketAcl", "GetBucketAcl", _acl),
-    "cors": Untouched("GetBucketCors", "GetBucketCORS", "NoSuchCORSConfiguration", "DeleteBucketCors", "PutBucketCORS"),
     "encryption": Untouched(
         "GetBucketEncryption",
         "GetEncryptionConfiguration",
