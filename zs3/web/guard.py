@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from twisted.cred.error import LoginFailed
 from twisted.cred.portal import Portal
@@ -73,12 +73,11 @@ class S3Guard:
         self, portal: Portal, *, region: str | None, sigv2: bool, domains: Sequence[str], clock: IReactorTime
     ) -> None:
         self._portal = portal
+        self._store = cast(Any, portal.realm).store
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock)
-        realm: Any = portal.realm
-        self._store = realm.store
-        checker = portal.checkers.get(ISignedRequest)
+        checker, realm = portal.checkers.get(ISignedRequest), portal.realm
         self._express: Express | None = None
         # One that lets in fewer, or gives another avatar, must be asked.
         if (
@@ -111,12 +110,13 @@ class S3Guard:
     def getChildWithDefault(self, path: bytes, request: IRequest) -> IResource:
         """The root of the tree of whoever signed the request.
 
-        :raises S3Error: what is wrong with the signature; AccessDenied without one.  A preflight has none.
+        :raises S3Error: what is wrong with the signature; AccessDenied without one.
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket = bucket_of_host(request.header("host") or "", self._domains)
+        # Before the signature: a preflight has none, and of any other a page shall read why it was refused.
         if crossorigin.is_cross_origin(request):
             found = crossorigin.serve(request, self._store, host_bucket, lambda: self._avatar(request, host_bucket))
             return _now_or_later(found)

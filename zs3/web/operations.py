@@ -82,6 +82,9 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GetBucketLocation", "GET", BUCKET, READ, "s3:GetBucketLocation", buckets.get_bucket_location, "location"
     ),
+    Operation("PutBucketCors", "PUT", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.put_bucket_cors, "cors"),
+    Operation("GetBucketCors", "GET", BUCKET, READ, "s3:GetBucketCORS", crossorigin.get_bucket_cors, "cors"),
+    Operation("DeleteBucketCors", "DELETE", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.delete_bucket_cors, "cors"),
     Operation(
         "ListObjects", "GET", BUCKET, READ, "s3:ListBucket", listings.list_objects,
         parameters=_LIST,
@@ -99,9 +102,6 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListMultipartUploads", "GET", BUCKET, READ, "s3:ListBucketMultipartUploads", uploads.list_multipart_uploads,
         "uploads", parameters=_names("prefix delimiter key-marker upload-id-marker max-uploads encoding-type"),
     ),
-    Operation("PutBucketCors", "PUT", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.put_bucket_cors, "cors"),
-    Operation("GetBucketCors", "GET", BUCKET, READ, "s3:GetBucketCORS", crossorigin.get_bucket_cors, "cors"),
-    Operation("DeleteBucketCors", "DELETE", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.delete_bucket_cors, "cors"),
     Operation("PutBucketAcl", "PUT", BUCKET, WRITE, "s3:PutBucketAcl", untouched.put_acl, "acl"),
     Operation("PutObject", "PUT", OBJECT, WRITE, "s3:PutObject", objects.put_object),
     Operation("CopyObject", "PUT", OBJECT, WRITE, "s3:PutObject", copies.copy_object, header=COPY_SOURCE),
