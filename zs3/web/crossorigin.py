@@ -29,7 +29,7 @@ from zs3.web.responses import send_empty, send_xml
 
 
 def is_cross_origin(request: Request) -> bool:
-    """Whether a request, or what the client makes of its answer, is a matter of CORS."""
+    """Whether CORS has a say in what is answered."""
     return b"origin" in request.values or request.method == b"OPTIONS"
 
 
@@ -41,7 +41,7 @@ def serve(
     :param store: an `IStore`.
     :param host_bucket: the bucket that the host names, or None; the path of `request` is whole.
     :param proceed: gives the resource where the request is no preflight.
-    Fails with the S3Error of a preflight that is refused, and with what `proceed` raises.
+    :raises S3Error: a preflight that is refused, and what `proceed` raises; most of it as a failure.
     """
     bucket, key = _target(request, host_bucket)
     if request.method == b"OPTIONS":
