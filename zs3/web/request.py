@@ -60,8 +60,8 @@ class Request(server.Request):
     :ivar request_id: unique; ``x-amz-request-id`` of the answer.
     :ivar received_s: when the head was complete, in seconds since the epoch.
     :ivar log: what the access log shall say.
-    :ivar standing_headers: of the answer, whatever it says: a success or an error.  By name in lower case.
     :ivar gone: whether the connection was lost before the answer was complete.
+    :ivar standing_headers: of the answer, whatever it says: a success or an error.  By name in lower case.
     """
 
     channel: Channel
@@ -75,8 +75,8 @@ class Request(server.Request):
         self.request_id = new_request_id()
         self.received_s: float = self.site.reactor.seconds()
         self.log = RequestLog()
-        self.standing_headers: Mapping[str, bytes] = {}
         self.gone = False
+        self.standing_headers: Mapping[str, bytes] = {}
 
     def receive(self, head: Head, body: Body) -> None:
         """For the channel: this is what was received."""
