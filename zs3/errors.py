@@ -14,6 +14,7 @@ from collections.abc import Mapping
 ERRORS: dict[str, tuple[int, str]] = {
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
+    "AccessForbidden": (403, "Access forbidden"),
     "AuthorizationHeaderMalformed": (400, "The authorization header you provided is invalid."),
     "AuthorizationQueryParametersError": (400, "Query-string authentication is malformed."),
     "BadDigest": (400, "The Content-MD5 or checksum you specified did not match what was received."),
@@ -22,8 +23,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "BucketAlreadyOwnedByYou": (409, "The bucket you tried to create already exists, and you own it."),
     "BucketNotEmpty": (409, "The bucket you tried to delete is not empty."),
     "ConditionalRequestConflict": (409, "A conflicting operation happened during this request. Try again."),
-    "CORSConfigurationNotFound": (404, "The CORS configuration does not exist."),
-    "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist."),
+    "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
     "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed object size."),
     "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed object size."),
     "IllegalLocationConstraintException": (400, "The location constraint is not valid for this endpoint."),

@@ -41,6 +41,19 @@ def names(listing: str) -> list[str]:
     return sorted(line.partition("s3://")[2].partition("/")[2] for line in listing.splitlines())
 
 
+def test_the_cors_rules_of_a_file_are_set_and_deleted(s3cmd: S3cmd, bucket: str, tmp_path: Path) -> None:
+    url = f"s3://{bucket}"
+    s3cmd("mb", url)
+    assert "<CORSRule>" not in s3cmd("info", url)
+    rule = "<CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>https://*.example</AllowedOrigin></CORSRule>"
+    (tmp_path / "cors.xml").write_text(f"<CORSConfiguration>\n  {rule}\n</CORSConfiguration>\n")
+    s3cmd("setcors", tmp_path / "cors.xml", url)
+    assert rule in s3cmd("info", url)
+    s3cmd("delcors", url)
+    assert "<CORSRule>" not in s3cmd("info", url)
+    s3cmd("rb", url)
+
+
 def test_a_day_with_s3cmd(s3cmd: S3cmd, endpoint: Endpoint, bucket: str, large_file: Path, tmp_path: Path) -> None:
     url = f"s3://{bucket}"
     s3cmd("mb", url)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from twisted.cred.checkers import AllowAnonymousAccess
 from twisted.cred.credentials import IAnonymous
@@ -28,6 +28,7 @@ from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim
 from zs3.auth.wire import Claim
 from zs3.errors import S3Error
+from zs3.web import crossorigin
 from zs3.web.call import Settings
 from zs3.web.channel import Channel
 from zs3.web.express import Express
@@ -88,6 +89,7 @@ class S3Guard:
         ownership: str = ENFORCED,
     ) -> None:
         self._portal = portal
+        self._store = cast(Any, portal.realm).store
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock, ownership)
@@ -131,6 +133,13 @@ class S3Guard:
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket = bucket_of_host(request.header("host") or "", self._domains)
+        # Before the signature: a preflight has none, and of any other a page shall read why it was refused.
+        if crossorigin.is_cross_origin(request):
+            found = crossorigin.serve(request, self._store, host_bucket, lambda: self._avatar(request, host_bucket))
+            return _now_or_later(found)
+        return self._avatar(request, host_bucket)
+
+    def _avatar(self, request: Request, host_bucket: str | None) -> IResource:
         claim = decode_claim(
             request.wire,
             now=self._settings.clock.seconds(),
@@ -190,12 +199,12 @@ def _is_form(request: Request) -> bool:
     )
 
 
-def _now_or_later(login: Deferred[IResource]) -> IResource:
-    """The avatar at once where the checker knows its users by heart, as ours do; else a resource that waits for it."""
-    if not login.called or login.paused:
-        return DeferredResource(login)
+def _now_or_later(found: Deferred[IResource]) -> IResource:
+    """The resource at once where nobody has to be asked, as with our own checker; else one that waits for it."""
+    if not found.called or found.paused:
+        return DeferredResource(found)
     outcome: list[Any] = []
-    login.addBoth(outcome.append)
+    found.addBoth(outcome.append)
     if isinstance(outcome[0], Failure):
         outcome[0].raiseException()
     return IResource(outcome[0])

@@ -15,6 +15,7 @@ from zs3.web import (
     attributes,
     buckets,
     copies,
+    crossorigin,
     deletes,
     listings,
     objects,
@@ -96,6 +97,9 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GetBucketLocation", "GET", BUCKET, READ, "s3:GetBucketLocation", buckets.get_bucket_location, "location"
     ),
+    Operation("PutBucketCors", "PUT", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.put_bucket_cors, "cors"),
+    Operation("GetBucketCors", "GET", BUCKET, READ, "s3:GetBucketCORS", crossorigin.get_bucket_cors, "cors"),
+    Operation("DeleteBucketCors", "DELETE", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.delete_bucket_cors, "cors"),
     Operation(
         "ListObjects", "GET", BUCKET, READ, "s3:ListBucket", listings.list_objects,
         parameters=_LIST,

@@ -63,6 +63,7 @@ class Request(server.Request):
     :ivar received_s: when the head was complete, in seconds since the epoch.
     :ivar log: what the access log shall say.
     :ivar gone: whether the connection was lost before the answer was complete.
+    :ivar standing_headers: of the answer, whatever it says: a success or an error.  By name in lower case.
     """
 
     channel: Channel
@@ -78,6 +79,7 @@ class Request(server.Request):
         self.log = RequestLog()
         self.form: Form | None = None
         self.gone = False
+        self.standing_headers: Mapping[str, bytes] = {}
 
     def receive(self, head: Head, body: Body) -> None:
         """For the channel: this is what was received."""
@@ -159,6 +161,8 @@ class Request(server.Request):
 
     def begin_answer(self, status: int, headers: Mapping[str, bytes], content: bytes = b"") -> None:
         """The same without the end."""
+        if self.standing_headers:
+            headers = {**headers, **self.standing_headers}
         if next(self.responseHeaders.getAllRawHeaders(), None) or _UNSAFE(b"".join(headers.values())):
             # Rare: headers that were set before, or characters that no line may hold.
             for name, value in headers.items():
@@ -170,6 +174,13 @@ class Request(server.Request):
         self.startedWriting = 1
         self.sentLength = len(content)
         self.channel.write_answer(self.clientproto, status, self.code_message, headers, content)
+
+    def write(self, data: bytes) -> None:
+        """Write content, after the head if that was not sent yet."""
+        if not self.startedWriting:
+            for name, value in self.standing_headers.items():
+                self.setHeader(name.encode("ascii"), value)
+        super().write(data)
 
     def abort(self) -> None:
         """Drop the connection at once: the only way to tell the client that a response is not what was announced."""

@@ -53,7 +53,6 @@ BUCKET = {
     "accelerate": Untouched(
         "GetBucketAccelerateConfiguration", "GetAccelerateConfiguration", _empty("AccelerateConfiguration")
     ),
-    "cors": Untouched("GetBucketCors", "GetBucketCORS", "NoSuchCORSConfiguration", "DeleteBucketCors", "PutBucketCORS"),
     "encryption": Untouched(
         "GetBucketEncryption",
         "GetEncryptionConfiguration",
