@@ -42,7 +42,7 @@ log = Logger()
 
 #: The most open files that there is any use for, and how many of them are for other things than connections.
 _FILES = 65_536
-_RESERVED_FILES = 128
+_RESERVED_FILES = 256
 
 #: As `zs3.tap` has checked them; its `Options` would be a circle.
 Options = Any
