@@ -197,3 +197,19 @@ def test_a_bucket_that_lets_acls_work_is_not_public_by_that_where_new_ones_are_b
     alice.put("/photos/a", b"x", public)
     assert daemon.client(None)("GET", "/photos/a").body == b"x"
     daemon.stop()
+
+
+def test_the_parts_of_an_object_are_read_by_whom_its_acl_lets(alice, bob, bucket):
+    upload = parse(alice("POST", bucket + "/a", {"uploads": ""}, {"x-amz-acl": "public-read"})).findtext("UploadId")
+    etag = alice("PUT", bucket + "/a", {"partNumber": "1", "uploadId": upload}, None, b"content").headers["etag"]
+    document = (
+        f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    )
+    assert alice("POST", bucket + "/a", {"uploadId": upload}, None, document.encode()).status == 200
+    for client in (alice, bob):
+        part = client("GET", bucket + "/a", {"partNumber": "1"}, {"x-amz-checksum-mode": "ENABLED"})
+        assert (part.status, part.body, part.headers["x-amz-mp-parts-count"]) == (206, b"content", "1")
+        assert part.headers["x-amz-checksum-crc64nvme"]
+    wanted = {"x-amz-object-attributes": "ETag,ObjectParts"}
+    assert parse(alice("GET", bucket + "/a", {"attributes": ""}, wanted)).findtext("ObjectParts/Part/Size") == "7"
+    assert outcome(bob("GET", bucket + "/a", {"attributes": ""}, wanted)) == DENIED

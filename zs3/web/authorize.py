@@ -6,7 +6,7 @@ looked at or changed, so that no other can take its place in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zs3.auth import access
@@ -119,6 +119,11 @@ class JudgedStore:
             raise self._gate.told(error) from None
         self._judge(info)
         return info
+
+    async def get_part_checksums(self, bucket: str, info: ObjectInfo) -> Sequence[bytes]:
+        self._judge(info)
+        found: Sequence[bytes] = await self._store.get_part_checksums(bucket, info)
+        return found
 
     async def change_object(self, bucket: str, key: str, change: Callable[[ObjectInfo], Attributes]) -> ObjectInfo:
         def judged(info: ObjectInfo) -> Attributes:
