@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface, implementer
 
-from zs3.auth import users
+from zs3.auth import accounts, users
 from zs3.auth.users import User
 from zs3.errors import S3Error
 
@@ -45,6 +45,9 @@ class IUserDirectory(Interface):
 
     def lookup(access_key: str) -> User | None:
         """The user of that access key, as of now."""
+
+    def find_account(identifier: str) -> str | None:
+        """The name of the account with that canonical user id, if any user acts for it as of now."""
 
     def reload() -> None:
         """Read the users again, at once.  `ValueError` if that fails; the users are those of before then."""
@@ -97,6 +100,10 @@ class UsersChecker:
 
     def lookup(self, access_key: str) -> User | None:
         return self._users.get(access_key)
+
+    def find_account(self, identifier: str) -> str | None:
+        names = {accounts.DEFAULT, *(user.account for user in self._users.values())}
+        return next((name for name in names if accounts.canonical_id(name) == identifier), None)
 
     def secret_of(self, user: User | None) -> str:
         """The secret to check a signature with; for an unknown user one that nobody has, so that it costs the same."""
@@ -196,6 +203,7 @@ Every user is a table:
     secret_key = "at least eight characters"
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others
+    account = "family"              # optional: what owns the buckets; "default" if left out
 
 A changed file is taken over without a restart.
 """

@@ -8,12 +8,11 @@ The file::
     secret_key = "at least eight characters"
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others, not even to create
+    account = "family"              # optional: what owns the buckets; "default" if left out
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 import re
 import stat
@@ -21,6 +20,8 @@ import struct
 import tomllib
 from dataclasses import dataclass, field
 from typing import Any
+
+from zs3.auth import accounts
 
 ROLES = ("admin", "writer", "reader")
 MAX_FILE_SIZE = 1 << 20
@@ -33,18 +34,14 @@ _ACL_XATTR = "system.posix_acl_access"
 _ACL_USER_OBJ, _ACL_USER, _ACL_MASK, _ACL_OTHER = 0x01, 0x02, 0x10, 0x20
 
 
-@functools.lru_cache(maxsize=1024)
-def _canonical_id(access_key: str) -> str:
-    return hashlib.sha256(access_key.encode("utf-8")).hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class User:
     """Somebody who may sign requests.
 
     :ivar role: `admin` may do all, `writer` reads and writes objects and buckets, `reader` reads.
     :ivar buckets: the only buckets this user may touch; None: every bucket.
-    :ivar name: what people call the user, S3's DisplayName.
+    :ivar name: what people call the user.
+    :ivar account: the account that the user acts for: what the user makes belongs to it.
     """
 
     access_key: str
@@ -52,11 +49,7 @@ class User:
     role: str
     buckets: frozenset[str] | None
     name: str
-
-    @property
-    def canonical_id(self) -> str:
-        """S3's canonical user id: 64 hexadecimal digits, always the same for an access key."""
-        return _canonical_id(self.access_key)
+    account: str = accounts.DEFAULT
 
     def may(self, access: str, bucket: str | None) -> bool:
         """Whether this user may `read` or `write` in `bucket`; None is what belongs to no bucket (ListBuckets)."""
@@ -70,7 +63,7 @@ def make_user(name: str, entry: dict[str, Any]) -> User:
 
     :raises ValueError: for anything missing, unknown or wrong; the message never holds the secret.
     """
-    unknown = sorted(entry.keys() - {"access_key", "secret_key", "role", "buckets"})
+    unknown = sorted(entry.keys() - {"access_key", "secret_key", "role", "buckets", "account"})
     if unknown:
         raise ValueError(f"unknown setting {unknown[0]!r}")
     access_key, secret_key, role = (entry.get(each) for each in ("access_key", "secret_key", "role"))
@@ -86,7 +79,10 @@ def make_user(name: str, entry: dict[str, Any]) -> User:
             raise ValueError("buckets must be a list of names")
         if role == "admin":
             raise ValueError("an admin has every bucket: leave out buckets, or make it a writer")
-    return User(access_key, secret_key, role, None if buckets is None else frozenset(buckets), name)
+    account = entry.get("account", accounts.DEFAULT)
+    if not isinstance(account, str) or not accounts.is_account_name(account):
+        raise ValueError("account must be 1 to 64 letters, digits or any of . _ @ + -, and not begin with @")
+    return User(access_key, secret_key, role, None if buckets is None else frozenset(buckets), name, account)
 
 
 def render(user: User) -> str:
@@ -103,6 +99,8 @@ def render(user: User) -> str:
     ]
     if user.buckets is not None:
         lines.append(f"buckets = [{', '.join(map(quoted, sorted(user.buckets)))}]")
+    if user.account != accounts.DEFAULT:
+        lines.append(f"account = {quoted(user.account)}")
     return "\n".join(lines) + "\n"
 
 

@@ -451,11 +451,17 @@ class FilesystemStore:
     # Multipart uploads
 
     def create_upload(
-        self, bucket: str, key: str, *, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+        self,
+        bucket: str,
+        key: str,
+        *,
+        attributes: Attributes,
+        checksum_algorithm: str,
+        checksum_type: str,
+        initiator: str = "",
     ) -> Deferred[UploadInfo]:
-        return self._mutate(
-            (bucket, ""), self._posix.create_upload, bucket, key, attributes, checksum_algorithm, checksum_type
-        )
+        what = (attributes, checksum_algorithm, checksum_type, initiator)
+        return self._mutate((bucket, ""), self._posix.create_upload, bucket, key, *what)
 
     def get_upload(self, bucket: str, key: str, upload_id: str) -> Deferred[UploadInfo]:
         return self.call(self._posix.get_upload, bucket, key, upload_id)

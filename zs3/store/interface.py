@@ -49,10 +49,13 @@ class Attributes:
 
     :ivar headers: S3's system headers, names in lower case, e.g. ``content-type``; values as sent.
     :ivar metadata: user metadata, names in lower case without ``x-amz-meta-``.
+    :ivar access: whose it is and who else may do what with it, where that is not what it is by default, else "".
+        The store knows no meaning of it.
     """
 
     headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    access: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,7 @@ class UploadInfo:
 
     :ivar checksum_algorithm: what CreateMultipartUpload asked for, or "".
     :ivar checksum_type: `COMPOSITE` or `FULL_OBJECT`, or "".
+    :ivar initiator: who began it, if that was recorded, else "".
     """
 
     upload_id: str
@@ -166,6 +170,7 @@ class UploadInfo:
     attributes: Attributes = field(default_factory=Attributes)
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    initiator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +361,13 @@ class IStore(Interface):
         """
 
     def create_upload(
-        bucket: str, key: str, *, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+        bucket: str,
+        key: str,
+        *,
+        attributes: Attributes,
+        checksum_algorithm: str,
+        checksum_type: str,
+        initiator: str = "",
     ) -> Deferred[UploadInfo]:
         """Begin a multipart upload."""
 

@@ -107,7 +107,7 @@ class Record:
     def info(self, key: str) -> ObjectInfo:
         attributes = self.attributes
         if "content-type" not in attributes.headers:
-            attributes = Attributes({"content-type": DEFAULT_TYPE, **attributes.headers}, attributes.metadata)
+            attributes = replace(attributes, headers={"content-type": DEFAULT_TYPE, **attributes.headers})
         return ObjectInfo(
             key, self.size, self.mtime_ns, self.etag, attributes, self.checksum, self.part_sizes, self.upload_id
         )
@@ -153,6 +153,7 @@ def pack(record: Record) -> bytes:
         "t": kind if kind not in _CODES else None,
         "h": headers,
         "m": dict(record.attributes.metadata),
+        "a": record.attributes.access,
         "p": _runs(record.part_sizes),
         "u": record.upload_id,
     }
@@ -211,9 +212,10 @@ def _unpack(data: bytes) -> Record | None:
     if sum(runs[1::2]) > MAX_PARTS:
         return None
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
-    attributes, upload_id = Attributes(headers, more.get("m", EMPTY)), more.get("u", "")
+    attributes, upload_id = Attributes(headers, more.get("m", EMPTY), more.get("a", "")), more.get("u", "")
     # Others can write into the attribute, too.
-    if not all(isinstance(text, str) for text in (*headers.values(), *attributes.metadata.values(), upload_id)):
+    texts = (*headers.values(), *attributes.metadata.values(), attributes.access, upload_id)
+    if not all(isinstance(text, str) for text in texts):
         return None
     return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id)
 

@@ -296,13 +296,19 @@ class PosixStore:
     # Multipart uploads
 
     def create_upload(
-        self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str, checksum_type: str
+        self,
+        bucket: str,
+        key: str,
+        attributes: Attributes,
+        checksum_algorithm: str,
+        checksum_type: str,
+        initiator: str,
     ) -> UploadInfo:
         check_key(key)
         with self.buckets.opened(bucket, claim=True) as opened:
             now = time.time_ns()
             return uploads.create(
-                self.buckets.internals, opened, key, now, attributes, checksum_algorithm, checksum_type
+                self.buckets.internals, opened, key, now, attributes, checksum_algorithm, checksum_type, initiator
             )
 
     def get_upload(self, bucket: str, key: str, upload_id: str) -> UploadInfo:

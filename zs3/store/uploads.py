@@ -248,10 +248,11 @@ def create(
     attributes: Attributes,
     checksum_algorithm: str,
     checksum_type: str,
+    initiator: str,
 ) -> UploadInfo:
     """Begin an upload, durably."""
     upload_id = f"{now_ns:016x}{secrets.token_hex(16)}"
-    info = UploadInfo(upload_id, bucket.name, key, now_ns, attributes, checksum_algorithm, checksum_type)
+    info = UploadInfo(upload_id, bucket.name, key, now_ns, attributes, checksum_algorithm, checksum_type, initiator)
     staging = bucket.staging()
     temporary = staging.path()
     internals.make_scratch_directory(temporary)
@@ -260,6 +261,8 @@ def create(
         "key": key,
         "headers": dict(attributes.headers),
         "metadata": dict(attributes.metadata),
+        "access": attributes.access,
+        "initiator": initiator,
         "algorithm": checksum_algorithm,
         "type": checksum_type,
     }
@@ -318,9 +321,10 @@ def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None
         bucket.name,
         document["key"],
         int(upload_id[:16], 16),
-        Attributes(document["headers"], document["metadata"]),
+        Attributes(document["headers"], document["metadata"], document.get("access", "")),
         document["algorithm"],
         document["type"],
+        document.get("initiator", ""),
     )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from zs3.auth import accounts
+from zs3.auth.access import BucketAccess, object_acl
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store.interface import (
@@ -48,6 +50,11 @@ class Owner:
         element.add("ID", self.id)
         element.add("DisplayName", self.name)
         return element
+
+
+def owner_of(account: str) -> Owner:
+    """How an account is shown."""
+    return Owner(accounts.canonical_id(account), accounts.display_name(account))
 
 
 #: How names are written in a listing: as they are, or percent-encoded for ``encoding-type=url``.
@@ -92,16 +99,6 @@ def location(region: str) -> bytes:
     return xml.root("LocationConstraint", "" if region == DEFAULT_REGION else region).document()
 
 
-def access_control_policy(owner: Owner) -> bytes:
-    """Full control for the owner and nothing for others: all there is where ACLs are disabled."""
-    root = xml.root("AccessControlPolicy")
-    owner.add_to(root)
-    grant = root.add("AccessControlList").add("Grant")
-    owner.add_to(grant, "Grantee").set("type", "CanonicalUser")
-    grant.add("Permission", "FULL_CONTROL")
-    return root.document()
-
-
 # Listings of objects --------------------------------------------------------------------------------------------------
 
 
@@ -110,12 +107,12 @@ class _Entry:
     """An object's element in a listing, written by hand: there are a thousand of them on a page.
 
     :ivar element: ``Contents`` or ``Version``.
-    :ivar owner: shown, unless it is None.
+    :ivar access: of the bucket, where the owner is shown.
     """
 
     element: str
     encoding_type: str
-    owner: Owner | None
+    access: BucketAccess | None
 
     def __call__(self, info: ObjectInfo) -> bytes:
         version, checksum, owner = "", "", ""
@@ -124,15 +121,20 @@ class _Entry:
         if info.checksum is not None:
             algorithm, kind = info.checksum.algorithm, info.checksum.kind
             checksum = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
-        if self.owner is not None:
-            name, number = escaped(self.owner.name), escaped(self.owner.id)
-            owner = f"<Owner><ID>{number}</ID><DisplayName>{name}</DisplayName></Owner>"
+        if self.access is not None:
+            owner = _owner_element(object_acl(self.access, info.attributes.access).owner)
         storage = escaped(info.attributes.headers.get(STORAGE_CLASS, STANDARD))
         return (
             f"<{self.element}><Key>{escaped(encoder(self.encoding_type)(info.key))}</Key>{version}"
             f"<LastModified>{iso_date(info.mtime_ns)}</LastModified><ETag>{escaped(quoted(info.etag))}</ETag>{checksum}"
             f"<Size>{info.size}</Size>{owner}<StorageClass>{storage}</StorageClass></{self.element}>"
         ).encode()
+
+
+@functools.lru_cache(maxsize=1024)
+def _owner_element(account: str) -> str:
+    owner = owner_of(account)
+    return f"<Owner><ID>{owner.id}</ID><DisplayName>{escaped(owner.name)}</DisplayName></Owner>"
 
 
 #: The same function for the same, so that what it gave can be used again.
@@ -149,7 +151,7 @@ class ListRequest:
     """What a listing's answer repeats of its request.
 
     :ivar encoding_type: ``url`` or "".
-    :ivar owner: shown with every object, where the request wants it.
+    :ivar access: of the bucket, where the owner of every object is to be shown.
     """
 
     bucket: str
@@ -157,7 +159,7 @@ class ListRequest:
     delimiter: str
     limit: int
     encoding_type: str
-    owner: Owner | None = None
+    access: BucketAccess | None = None
 
     @property
     def encode(self) -> Encoder:
@@ -168,7 +170,7 @@ class ListRequest:
 
         :param element: ``Contents``, or for ListObjectVersions ``Version``.
         """
-        return _entry(element, self.encoding_type, self.owner)
+        return _entry(element, self.encoding_type, self.access)
 
 
 def _with_page(root: Element, request: ListRequest, page: ListPage) -> bytes:
@@ -283,13 +285,13 @@ def completed(bucket: str, info: ObjectInfo, *, location: str) -> Element:
     return root
 
 
-def parts(page: PartsPage, *, owner: Owner, marker: int, limit: int, encoding_type: str) -> bytes:
+def parts(page: PartsPage, *, access: BucketAccess, marker: int, limit: int, encoding_type: str) -> bytes:
     upload = page.upload
     root = xml.root("ListPartsResult")
     root.add("Bucket", upload.bucket)
     root.add("Key", encoder(encoding_type)(upload.key))
     root.add("UploadId", upload.upload_id)
-    _add_initiator(root, owner)
+    _add_initiator(root, upload, access)
     root.add("StorageClass", upload.attributes.headers.get(STORAGE_CLASS, STANDARD))
     root.add("PartNumberMarker", marker)
     root.add("NextPartNumberMarker", page.parts[-1].number if page.parts else 0)
@@ -307,7 +309,9 @@ def parts(page: PartsPage, *, owner: Owner, marker: int, limit: int, encoding_ty
     return root.document()
 
 
-def uploads(request: ListRequest, page: UploadsPage, *, owner: Owner, key_marker: str, upload_id_marker: str) -> bytes:
+def uploads(
+    request: ListRequest, page: UploadsPage, *, access: BucketAccess, key_marker: str, upload_id_marker: str
+) -> bytes:
     encode = request.encode
     root = xml.root("ListMultipartUploadsResult")
     root.add("Bucket", request.bucket)
@@ -325,7 +329,7 @@ def uploads(request: ListRequest, page: UploadsPage, *, owner: Owner, key_marker
         upload = root.add("Upload")
         upload.add("Key", encode(each.key))
         upload.add("UploadId", each.upload_id)
-        _add_initiator(upload, owner)
+        _add_initiator(upload, each, access)
         upload.add("StorageClass", each.attributes.headers.get(STORAGE_CLASS, STANDARD))
         upload.add("Initiated", iso_date(each.initiated_ns))
         _add_checksum_choice(upload, each)
@@ -333,9 +337,9 @@ def uploads(request: ListRequest, page: UploadsPage, *, owner: Owner, key_marker
     return root.document()
 
 
-def _add_initiator(parent: Element, owner: Owner) -> None:
-    owner.add_to(parent, "Initiator")
-    owner.add_to(parent)
+def _add_initiator(parent: Element, upload: UploadInfo, access: BucketAccess) -> None:
+    owner_of(upload.initiator or access.owner).add_to(parent, "Initiator")
+    owner_of(object_acl(access, upload.attributes.access).owner).add_to(parent)
 
 
 def _add_checksum_choice(parent: Element, upload: UploadInfo) -> None:

@@ -1,0 +1,224 @@
+"""THE evaluation: who may do what.  Pure and total.
+
+Every request is decided here, from who asks, the action of IAM that it needs,
+and what is known of the bucket and of the object.  What is not allowed is
+denied.  The reason of a decision is for the administrator, never for the client.
+
+Source: Amazon S3 User Guide, "Access control list (ACL) overview", mapping of
+ACL permissions and access policy permissions; "Controlling ownership of
+objects"; "Blocking public access to your Amazon S3 storage".
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from zs3.auth import accounts
+from zs3.auth.acl import (
+    ALL_USERS,
+    AUTHENTICATED_USERS,
+    EVERYBODY,
+    FULL_CONTROL,
+    READ,
+    READ_ACP,
+    WRITE,
+    WRITE_ACP,
+    Acl,
+    private,
+    read_acl,
+)
+from zs3.auth.users import User
+
+# Object ownership
+ENFORCED, PREFERRED, WRITER = "BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"
+OWNERSHIPS = (ENFORCED, PREFERRED, WRITER)
+
+# Public access block
+BLOCK_ACLS, IGNORE_ACLS = "BlockPublicAcls", "IgnorePublicAcls"
+BLOCK_POLICY, RESTRICT_BUCKETS = "BlockPublicPolicy", "RestrictPublicBuckets"
+BLOCKS = (BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT_BUCKETS)
+
+LIST_BUCKET, GET_OBJECT = "s3:ListBucket", "s3:GetObject"
+
+#: What a permission in the ACL of a bucket allows.
+_BUCKET_RIGHTS = {
+    LIST_BUCKET: READ,
+    "s3:ListBucketVersions": READ,
+    "s3:ListBucketMultipartUploads": READ,
+    "s3:PutObject": WRITE,
+    "s3:DeleteObject": WRITE,
+    "s3:AbortMultipartUpload": WRITE,
+    "s3:ListMultipartUploadParts": WRITE,
+    "s3:GetBucketAcl": READ_ACP,
+    "s3:PutBucketAcl": WRITE_ACP,
+}
+#: What a permission in the ACL of an object allows; "" where none does, and only its owner may.
+_OBJECT_RIGHTS = {
+    GET_OBJECT: READ,
+    "s3:GetObjectVersion": READ,
+    "s3:GetObjectAttributes": "",
+    "s3:GetObjectAcl": READ_ACP,
+    "s3:PutObjectAcl": WRITE_ACP,
+    "s3:GetObjectTagging": "",
+    "s3:PutObjectTagging": "",
+    "s3:DeleteObjectTagging": "",
+    "s3:GetObjectLegalHold": "",
+    "s3:GetObjectRetention": "",
+}
+#: Actions on what an object is, not on what a bucket holds: whose it is can matter.
+OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks.
+
+    :ivar user: who signed the request; None if nobody did.
+    """
+
+    user: User | None = None
+
+    @property
+    def account(self) -> str:
+        """The account that owns what the request makes."""
+        return accounts.ANONYMOUS if self.user is None else self.user.account
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAccess:
+    """What is known of a bucket.
+
+    :ivar ownership: one of `OWNERSHIPS`.
+    :ivar controls: whether that was said of this very bucket.
+    :ivar block: what is on of `BLOCKS`; None if there is no public access block.
+    """
+
+    acl: Acl
+    ownership: str = ENFORCED
+    controls: bool = False
+    block: frozenset[str] | None = None
+
+    @property
+    def owner(self) -> str:
+        return self.acl.owner
+
+    @property
+    def has_acls(self) -> bool:
+        """Whether ACLs, its own and those of its objects, mean anything."""
+        return self.ownership != ENFORCED
+
+    def blocks(self, what: str) -> bool:
+        return self.block is not None and what in self.block
+
+
+class Decision(NamedTuple):
+    allowed: bool
+    reason: str
+
+
+# The names in the configuration of a bucket
+ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK = "access", "ownership", "publicAccessBlock"
+
+
+@functools.lru_cache(maxsize=8)
+def untouched(ownership: str) -> BucketAccess:
+    """A bucket that nobody configured.
+
+    :param ownership: what the daemon gives to a bucket of which nothing else is said.
+    """
+    # As AWS since April 2023; and where ACLs are to mean something, they shall.
+    block = frozenset(BLOCKS) if ownership == ENFORCED else None
+    return BucketAccess(private(accounts.DEFAULT), ownership, False, block)
+
+
+def bucket_access(configuration: Mapping[str, Any], ownership: str) -> BucketAccess:
+    """What the configuration of a bucket says; nothing that cannot be understood gives anybody more.
+
+    :param ownership: what the daemon gives to a bucket of which nothing else is said.
+    """
+    default = untouched(ownership)
+    if configuration.keys().isdisjoint((ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK)):
+        return default
+    acl, block, controls = default.acl, default.block, OWNERSHIP in configuration
+    if ACCESS in configuration:
+        acl = read_acl(str(configuration[ACCESS]))
+    if controls:
+        said = configuration[OWNERSHIP]
+        ownership = said if said in OWNERSHIPS else ENFORCED
+    if PUBLIC_ACCESS_BLOCK in configuration:
+        said = configuration[PUBLIC_ACCESS_BLOCK]
+        on = said if isinstance(said, list) else BLOCKS
+        block = None if said is None else frozenset(what for what in BLOCKS if what in on)
+    return BucketAccess(acl, ownership, controls, block)
+
+
+def is_write(action: str) -> bool:
+    """Whether an action changes anything."""
+    return not action.startswith(("s3:Get", "s3:List"))
+
+
+def user_may(principal: Principal, action: str, bucket: str) -> bool:
+    """Whether the role and the buckets of the user let the action pass, whosever the bucket is.
+
+    :param bucket: its name; "" for what belongs to none.
+    """
+    user = principal.user
+    return user is None or user.may("write" if is_write(action) else "read", bucket or None)
+
+
+def depends_on_object(action: str, access: BucketAccess) -> bool:
+    """Whether `evaluate` must be told of the object."""
+    return access.has_acls and action in OBJECT_ACTIONS
+
+
+def evaluate(principal: Principal, action: str, bucket: str, access: BucketAccess, record: str = "") -> Decision:
+    """Decide.
+
+    :param action: of IAM, e.g. ``s3:GetObject``.
+    :param bucket: its name; "" for what belongs to none.
+    :param access: what is known of it; for what belongs to no bucket, and for a bucket that is to be made, one of the
+        principal's own.
+    :param record: what the object has recorded of its owner and its ACL, "" for nothing.
+    """
+    if not user_may(principal, action, bucket):
+        return Decision(False, "neither the role nor the buckets of the user allow it")
+    acl, rights = access.acl, _BUCKET_RIGHTS
+    if action in OBJECT_ACTIONS:
+        acl, rights = object_acl(access, record), _OBJECT_RIGHTS
+    if principal.user is not None and principal.account == acl.owner:
+        return Decision(True, "it belongs to the account")
+    if not access.has_acls:
+        return Decision(False, "it belongs to another account, and ACLs are disabled")
+    needed = rights.get(action)
+    if not needed:
+        return Decision(False, "it belongs to another account, and no ACL allows this")
+    for grantee, permission in acl.grants:
+        if permission in (needed, FULL_CONTROL) and _is_one_of(principal, grantee, access):
+            return Decision(True, f"the ACL gives {permission} to {grantee}")
+    return Decision(False, f"the ACL does not give {needed}")
+
+
+def _is_one_of(principal: Principal, grantee: str, access: BucketAccess) -> bool:
+    if grantee in EVERYBODY and access.blocks(IGNORE_ACLS):
+        return False
+    if grantee == ALL_USERS:
+        return True
+    if grantee == AUTHENTICATED_USERS:
+        return principal.user is not None
+    return grantee == principal.account
+
+
+def object_acl(access: BucketAccess, record: str) -> Acl:
+    """The ACL of an object, as it counts now.
+
+    :param record: what the object has recorded of it, "" for nothing.
+    """
+    return read_acl(record) if record and access.has_acls else private(access.owner)
+
+
+def object_record(access: BucketAccess, acl: Acl) -> str:
+    """What an object must have recorded so that `object_acl` gives this."""
+    return "" if acl == private(access.owner) else acl.text
