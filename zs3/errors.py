@@ -45,6 +45,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KeyTooLongError": (400, "Your key is too long."),
     "MalformedACLError": (400, "The ACL you provided was not well-formed or did not validate."),
+    "MalformedPolicy": (400, "The policy is not well-formed or did not validate."),
     "MalformedTrailerError": (400, "The request contained trailing data that was not well-formed."),
     "MalformedXML": (400, "The XML you provided was not well-formed or did not validate."),
     "MaxMessageLengthExceeded": (400, "Your request was too big."),
