@@ -200,6 +200,10 @@ def stored_policy(text: str, bucket: str) -> Policy:
         return Policy([Statement(label, False, frozenset((EVERYBODY,)), False, everything, lambda *_: True, (), False)])
 
 
+class _Number(str):
+    """A number, as the text that it is: conditions compare it in their own way."""
+
+
 def _parse_json(text: str) -> dict[str, Any]:
     def pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -213,8 +217,9 @@ def _parse_json(text: str) -> dict[str, Any]:
     if not text.lstrip(" \t\r\n").startswith("{"):
         raise _malformed("Policies must be valid JSON and the first byte must be '{'")
     try:
-        # Numbers stay the text that they are: conditions compare them in their own way.
-        document = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=str, parse_float=str)
+        document = json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_int=_Number, parse_float=_Number
+        )
     except (ValueError, RecursionError):
         raise _malformed("This policy contains invalid Json") from None
     if not isinstance(document, dict):
@@ -230,7 +235,7 @@ def _check_fields(element: dict[str, Any], known: str) -> None:
 
 def _check_text(element: dict[str, Any], name: str) -> str:
     value = element.get(name, "")
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise _malformed(f"{name} must be a string")
     return value
 
@@ -238,7 +243,7 @@ def _check_text(element: dict[str, Any], name: str) -> str:
 def _texts(value: Any, refusal: str) -> tuple[str, ...]:
     """One text or a list of at least one."""
     found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list) or not found or not all(isinstance(each, str) for each in found):
+    if not isinstance(found, list) or not found or not all(type(each) is str for each in found):
         raise _malformed(refusal)
     return tuple(found)
 
@@ -376,6 +381,13 @@ def _check_effect(actions: list[frozenset[str]], patterns: list[tuple[Token, ...
             raise _malformed("Action does not apply to any resource(s) in statement")
 
 
+def _condition_text(value: Any) -> Any:
+    """A value as text, if it is a number or a truth value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, _Number) else value
+
+
 def _parse_conditions(value: Any, variables: bool) -> tuple[Condition, ...]:
     refusal = "Condition must be an object of operators, each one of keys with their values"
     if not isinstance(value, dict):
@@ -386,7 +398,7 @@ def _parse_conditions(value: Any, variables: bool) -> tuple[Condition, ...]:
             raise _malformed(refusal)
         for key, given in keys.items():
             each = given if isinstance(given, list) else [given]
-            texts = [str(one).lower() if isinstance(one, bool) else one for one in each]
+            texts = [_condition_text(one) for one in each]
             try:
                 condition = parse_condition(operator, key, _texts(texts, refusal), variables=variables)
             except ValueError as error:
