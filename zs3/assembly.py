@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import IService, Service
+from twisted.cred.checkers import AllowAnonymousAccess
 from twisted.cred.portal import Portal
 from twisted.internet.defer import execute
 from twisted.logger import Logger
@@ -65,11 +66,12 @@ def server(
     users = options["users"]
     access_log = AccessLog(options["access-log"], options["access-log-format"])
     guard = S3Guard(
-        Portal(Realm(store, users), [users]),
+        Portal(Realm(store, users), [users, AllowAnonymousAccess()]),
         region=options["region"],
         sigv2=not options["no-sigv2"],
         domains=options["domain"],
         clock=reactor,
+        ownership=options["object-ownership"],
     )
     connections = raise_file_limit() - _RESERVED_FILES - options["threads"] * 4
     site = Site(guard, clock=reactor, access_log=access_log, max_connections=connections)

@@ -18,6 +18,7 @@ from twisted.cred import strcred
 from twisted.python import usage
 
 from zs3.assembly import credentials_path, first_start, server, supervisor
+from zs3.auth.access import ENFORCED, OWNERSHIPS
 from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, UsersFileChecker
 from zs3.auth.users import make_user
 from zs3.inherited import inherit_endpoint
@@ -98,6 +99,9 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
     optParameters = [
         ["data", "d", None, "The directory that holds the buckets."],
+        ["object-ownership", None, ENFORCED, ("That of the buckets without ownership controls of their own: "
+                                              "BucketOwnerEnforced (ACLs are disabled), BucketOwnerPreferred or "
+                                              "ObjectWriter.")],
         ["region", None, None, "The only region that requests may be signed for. By default any is."],
         ["sync", None, "on", "on: an answered write survives a power failure. off: faster, and it may not."],
         ["file-mode", None, "600", "The permissions of the files made for objects, octal."],
@@ -118,6 +122,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     compData = usage.Completions(
         optActions={
             "data": usage.CompleteDirs(descr="data directory"),
+            "object-ownership": usage.CompleteList(list(OWNERSHIPS)),
             "sync": usage.CompleteList(["on", "off"]),
             "access-log": usage.CompleteFiles(),
             "access-log-format": usage.CompleteList(list(FORMATS)),
@@ -179,6 +184,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     def _check_words(self) -> None:
         if self["sync"] not in ("on", "off"):
             raise usage.UsageError("--sync: on or off")
+        if self["object-ownership"] not in OWNERSHIPS:
+            raise usage.UsageError(f"--object-ownership: {' or '.join(OWNERSHIPS)}")
         if self["access-log-format"] not in FORMATS:
             raise usage.UsageError(f"--access-log-format: {' or '.join(FORMATS)}")
         for name in self["domain"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,6 +118,10 @@ class Client:
 
     def info(self, key: str, bucket: str = "bucket") -> ObjectInfo:
         return fired(self.store.get_object_info(bucket, key))
+
+    def change(self, key: str, bucket: str = "bucket", **attributes: Any) -> ObjectInfo:
+        """Change some of an object's `Attributes`."""
+        return fired(self.store.change_object(bucket, key, lambda info: replace(info.attributes, **attributes)))
 
     def delete(self, key: str, bucket: str = "bucket", condition: WriteCondition = ALWAYS) -> bool:
         return fired(self.store.delete_object(bucket, key, condition))

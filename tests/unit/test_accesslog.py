@@ -62,6 +62,7 @@ def test_json_line_has_all_fields():
         "key": "2024/cat.jpg",
         "status": 503,
         "error": "SlowDown",
+        "reason": "",
         "bytes_in": 12345,
         "bytes_out": 0,
         "seconds": 0.012346,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zs3.auth.access import BucketAccess
+from zs3.auth.acl import FULL_CONTROL, Acl, Grant, private
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.store.interface import Attributes, ListPage, ObjectInfo
 from zs3.web import documents, xml
 from zs3.web.dates import iso_date
-from zs3.web.documents import ListRequest, Owner
+from zs3.web.documents import ListRequest
 from zs3.web.xml import Element
 
 # Lone surrogates are in no key: keys are UTF-8.
@@ -29,7 +31,7 @@ infos = st.builds(
         [None, Checksum("CRC32", b"1234", FULL_OBJECT, 0), Checksum("SHA256", b"1" * 32, COMPOSITE, 3)]
     ),
 )
-owners = st.one_of(st.none(), st.builds(Owner, text, text))
+owners = st.none() | text.map(lambda name: BucketAccess(private(name)))
 
 
 def by_lxml(request: ListRequest, page: ListPage, shown: list[ObjectInfo], element: str) -> bytes:
@@ -68,8 +70,8 @@ def add_object(root: Element, info: ObjectInfo, request: ListRequest, element: s
         entry.add("ChecksumAlgorithm", info.checksum.algorithm)
         entry.add("ChecksumType", info.checksum.kind)
     entry.add("Size", info.size)
-    if request.owner is not None:
-        request.owner.add_to(entry)
+    if request.access is not None:
+        documents.owner_of(request.access.owner).add_to(entry)
     entry.add("StorageClass", info.attributes.headers.get("x-amz-storage-class", "STANDARD"))
 
 
@@ -77,13 +79,13 @@ def add_object(root: Element, info: ObjectInfo, request: ListRequest, element: s
     shown=st.lists(infos, max_size=4),
     prefixes=st.lists(text, max_size=3),
     encoding=st.sampled_from(["", "url"]),
-    owner=owners,
+    access=owners,
     element=st.sampled_from(["Contents", "Version"]),
 )
 def test_a_listing_is_what_lxml_would_write(
-    shown: list[ObjectInfo], prefixes: list[str], encoding: str, owner: Owner | None, element: str
+    shown: list[ObjectInfo], prefixes: list[str], encoding: str, access: BucketAccess | None, element: str
 ) -> None:
-    request = ListRequest("bucket", "<&\r>", "/", 7, encoding, owner)
+    request = ListRequest("bucket", "<&\r>", "/", 7, encoding, access)
     page = ListPage([request.entry(element)(info) for info in shown], prefixes, False, "")
     if element == "Contents":
         document = documents.list_v1(request, page, marker="")
@@ -94,9 +96,12 @@ def test_a_listing_is_what_lxml_would_write(
 
 
 def test_the_same_request_shows_objects_by_the_same_function() -> None:
-    def request(owner: Owner | None) -> ListRequest:
-        return ListRequest("bucket", "", "", 1, "", owner)
+    def request(access: BucketAccess | None) -> ListRequest:
+        return ListRequest("bucket", "", "", 1, "", access)
 
-    assert request(Owner("a", "b")).entry() is request(Owner("a", "b")).entry()
+    def access() -> BucketAccess:
+        return BucketAccess(Acl("a", (Grant("a", FULL_CONTROL),)))
+
+    assert request(access()).entry() is request(access()).entry()
     assert request(None).entry() is not request(None).entry("Version")
-    assert request(None).entry() is not request(Owner("a", "b")).entry()
+    assert request(None).entry() is not request(access()).entry()

@@ -96,13 +96,6 @@ def test_a_website_redirect_goes_to_a_path_or_a_web_site():
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("x-amz-acl", "public-read", "AccessControlListNotSupported"),
-        ("x-amz-acl", "public-read-write", "AccessControlListNotSupported"),
-        ("x-amz-acl", "authenticated-read", "AccessControlListNotSupported"),
-        ("x-amz-acl", "other", "InvalidArgument"),
-        ("x-amz-acl", "", "InvalidArgument"),
-        ("x-amz-grant-read", 'uri="http://acs.amazonaws.com/groups/global/AllUsers"', "AccessControlListNotSupported"),
-        ("x-amz-grant-full-control", "id=1", "AccessControlListNotSupported"),
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
         ("x-amz-server-side-encryption", "aws:kms", "NotImplemented"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256", "NotImplemented"),
@@ -121,9 +114,6 @@ def test_what_would_not_be_done_is_refused(name, value, code):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("x-amz-acl", "private"),
-        ("x-amz-acl", "bucket-owner-full-control"),
-        ("x-amz-acl", "bucket-owner-read"),
         ("x-amz-tagging", ""),
         ("x-amz-request-payer", "requester"),
     ],
@@ -135,18 +125,14 @@ def test_what_changes_nothing_is_accepted(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("x-amz-acl", "public-read", "AccessControlListNotSupported"),
         ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
-        ("x-amz-object-ownership", "ObjectWriter", "NotImplemented"),
         ("x-amz-bucket-namespace", "account-regional", "NotImplemented"),
     ],
 )
-def test_a_bucket_is_private_and_without_locks(name, value, code):
+def test_a_bucket_is_without_locks(name, value, code):
     with pytest.raises(S3Error, match=code):
         headers.check_new_bucket({name: value}.get)
-    headers.check_new_bucket(
-        {"x-amz-bucket-object-lock-enabled": "false", "x-amz-object-ownership": "BucketOwnerEnforced"}.get
-    )
+    headers.check_new_bucket({"x-amz-bucket-object-lock-enabled": "false"}.get)
 
 
 def test_the_bucket_must_have_the_owner_that_is_expected():

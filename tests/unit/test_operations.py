@@ -2,6 +2,7 @@
 
 import pytest
 
+from zs3.auth.access import OBJECT_ACTIONS, is_write
 from zs3.errors import S3Error
 from zs3.web.operations import BUCKET, OBJECT, OPERATIONS, SERVICE, SUBRESOURCES, find
 
@@ -39,6 +40,7 @@ def name_of(level, method, *pairs, **headers):
         (OBJECT, "POST", ["uploads"], "CreateMultipartUpload"),
         (OBJECT, "PUT", [("partNumber", "1"), ("uploadId", "u")], "UploadPart"),
         (OBJECT, "POST", [("uploadId", "u")], "CompleteMultipartUpload"),
+        (OBJECT, "POST", ["restore", ("versionId", "null")], "RestoreObject"),
         (OBJECT, "DELETE", [("uploadId", "u")], "AbortMultipartUpload"),
         (OBJECT, "GET", [("uploadId", "u")], "ListParts"),
         (OBJECT, "GET", ["tagging"], "GetObjectTagging"),
@@ -54,8 +56,12 @@ def test_a_copy_is_recognised_by_its_header():
     assert name_of(OBJECT, "GET", x_amz_copy_source="b/k") == "GetObject"
 
 
+#: With these, too, there is a PUT.
+PUT_SUBRESOURCES = {"acl", "ownershipControls", "publicAccessBlock", "uploadId", "uploads"}
+
+
 @pytest.mark.parametrize("level", [BUCKET, OBJECT])
-@pytest.mark.parametrize("query", sorted(SUBRESOURCES - {"acl", "uploadId", "uploads"}))
+@pytest.mark.parametrize("query", sorted(SUBRESOURCES - PUT_SUBRESOURCES))
 def test_no_subresource_is_ever_taken_for_the_object_or_bucket_itself(level, query):
     with pytest.raises(S3Error, match="NotImplemented"):
         name_of(level, "PUT", query)
@@ -72,6 +78,12 @@ def test_a_write_with_a_parameter_it_does_not_know_is_refused(method, pair):
 def test_a_read_of_what_looks_like_a_subresource_is_refused():
     with pytest.raises(S3Error, match="NotImplemented"):
         name_of(OBJECT, "GET", "nobody-knows")
+
+
+def test_select_is_refused_by_its_name():
+    with pytest.raises(S3Error, match="NotImplemented") as caught:
+        name_of(OBJECT, "POST", "select", ("select-type", "2"))
+    assert caught.value.fields == {"Header": "select"}
 
 
 def test_two_subresources_conflict():
@@ -106,3 +118,11 @@ def test_the_table_is_consistent():
     for each in OPERATIONS:
         assert each.iam.startswith("s3:")
         assert each.access == ("read" if each.method in ("GET", "HEAD") else "write")
+        assert is_write(each.iam) == (each.access == "write")
+
+
+def test_it_is_known_of_every_operation_on_an_object_whether_the_owner_of_the_object_matters():
+    of_bucket = {"s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}
+    of_objects = {each.iam for each in OPERATIONS if each.level == OBJECT}
+    assert of_objects - of_bucket <= OBJECT_ACTIONS
+    assert {each.iam for each in OPERATIONS if each.level != OBJECT}.isdisjoint(OBJECT_ACTIONS)

@@ -141,5 +141,5 @@ def test_sigv2_does_not_cover_headers_in_the_query():
 
 def test_a_header_is_text_whatever_its_bytes():
     wire = Wire("GET", b"/", ((b"a", "ü".encode()), (b"b", b"\xfc"), (b"c", b"1"), (b"c", b"2")))
-    call = Call(request=None, store=None, user=None, claim=None, signer=None, settings=None, wire=wire)
+    call = Call(request=None, store=None, gate=None, users=None, claim=None, signer=None, settings=None, wire=wire)
     assert [call.header(name) for name in "abcd"] == ["ü", "ü", "1,2", None]

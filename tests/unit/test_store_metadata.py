@@ -36,7 +36,7 @@ records = st.builds(
     st.integers(-(2**62), 2**62),
     st.binary(min_size=16, max_size=16),
     st.integers(0, 10_000),
-    st.builds(Attributes, headers, st.dictionaries(names, st.text())),
+    st.builds(Attributes, headers, st.dictionaries(names, st.text()), st.dictionaries(st.text(), st.text())),
     checksums(),
     st.lists(st.integers(1, 2**40), max_size=5).map(tuple),
     st.text("0123456789abcdef", max_size=48),
@@ -46,6 +46,27 @@ records = st.builds(
 @given(records)
 def test_a_record_survives_packing(record: Record) -> None:
     assert metadata.unpack(metadata.pack(record)) == record
+
+
+@given(records.filter(lambda record: "content-type" in record.attributes.headers))
+def test_what_is_told_of_an_object_makes_its_record_again(record: Record) -> None:
+    info = record.info("key")
+    assert Record.of(info) == record
+    assert Record.of(info).info("key") == info
+
+
+def test_the_tags_keep_their_order() -> None:
+    tags = {"z": "1", "a": "2", "": "3"}
+    found = metadata.unpack(metadata.pack(Record(1, 2, b"d" * 16, attributes=Attributes(tags=tags))))
+    assert found is not None
+    assert list(found.attributes.tags.items()) == list(tags.items())
+
+
+def test_a_record_of_before_there_were_tags_is_read() -> None:
+    old = metadata.pack(Record(1, 2, b"d" * 16))[: metadata._HEAD.size] + b'{"h":{"expires":"x"},"m":{"a":"b"}}'
+    found = metadata.unpack(old)
+    assert found is not None
+    assert found.attributes == Attributes({"expires": "x"}, {"a": "b"})
 
 
 @given(records, st.integers(0, 200), st.binary(min_size=1, max_size=3))
@@ -121,6 +142,8 @@ def test_a_record_describes_one_size_and_time(tmp_path: os.PathLike[str]) -> Non
         b'{"h":["x"]}',
         b'{"h":{"expires":5}}',
         b'{"m":{"a":null}}',
+        b'{"g":{"a":1}}',
+        b'{"g":[["a","b"]]}',
         b'{"t":5}',
         b'{"u":[]}',
         b'{"p":[1,10001]}',

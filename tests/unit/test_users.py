@@ -68,13 +68,6 @@ def test_an_empty_list_of_buckets_is_none_not_all():
     assert not user("reader", frozenset()).may("read", "photos")
 
 
-def test_canonical_id_is_64_hex_digits_and_depends_on_the_access_key_alone():
-    other = User("KEY", "another-secret", "reader", frozenset(), "somebody")
-    assert re.fullmatch("[0-9a-f]{64}", user().canonical_id)
-    assert user().canonical_id == other.canonical_id
-    assert User("AL", "secret-key", "admin", None, "name").canonical_id != user().canonical_id
-
-
 def test_secret_is_not_in_the_repr():
     assert "secret-key" not in repr(user())
 

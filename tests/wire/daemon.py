@@ -12,11 +12,14 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from lxml import etree
+from twisted.cred.checkers import AllowAnonymousAccess
 from twisted.cred.portal import Portal
 from twisted.internet import defer
 from twisted.web.resource import Resource
 
 from tests.wire.harness import Connection, Response, Server
+from zs3.auth import accounts
+from zs3.auth.access import ENFORCED
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.users import User
 from zs3.store.deferred import FilesystemStore
@@ -26,7 +29,11 @@ from zs3.web.resources import Realm
 ADMIN = User("ADMINKEY", "admin-secret", "admin", None, "root")
 WRITER = User("WRITERKEY", "writer-secret", "writer", frozenset({"photos", "music"}), "ann")
 READER = User("READERKEY", "reader-secret", "reader", None, "bob")
-USERS = {user.access_key: user for user in (ADMIN, WRITER, READER)}
+OWNER_ID = accounts.canonical_id(accounts.DEFAULT)
+#: Of accounts of their own.
+ALICE = User("ALICEKEY", "alice-secret", "admin", None, "alice", "alice")
+BOB = User("BOBKEY", "bob-secret-key", "writer", None, "bob2", "bob")
+USERS = {user.access_key: user for user in (ADMIN, WRITER, READER, ALICE, BOB)}
 
 HOST = "s3.test"
 NS = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
@@ -38,7 +45,9 @@ class Daemon:
     :ivar server: the `Server`, with its clock.
     """
 
-    def __init__(self, data, *, region=None, sigv2=True, domains=(), hop=defer.execute, access_log=None):
+    def __init__(
+        self, data, *, region=None, sigv2=True, domains=(), ownership=ENFORCED, hop=defer.execute, access_log=None
+    ):
         self.data = data
         self.server = Server(Resource(), access_log=access_log)
         # botocore signs by the machine's clock.
@@ -46,11 +55,12 @@ class Daemon:
         self.store = FilesystemStore(str(data), hop, clock=self.server.clock, sync=False)
         self.users = UsersChecker(dict(USERS))
         self.server.site.resource = S3Guard(
-            Portal(Realm(self.store, self.users), [self.users]),
+            Portal(Realm(self.store, self.users), [self.users, AllowAnonymousAccess()]),
             region=region,
             sigv2=sigv2,
             domains=domains,
             clock=self.server.clock,
+            ownership=ownership,
         )
         self.store.start()
 
@@ -79,6 +89,7 @@ def query_string(query):
 class Client:
     """Signs requests and sends each over the same connection.
 
+    :param user: None signs nothing.
     :param region: what it signs for.
     """
 
@@ -89,6 +100,8 @@ class Client:
     def signed(self, method, path, query=None, headers=None, body=None):
         """The target and the headers of a signed request."""
         target = quote(path, safe="/-_.~") + query_string(query)
+        if self.user is None:
+            return target, {"Host": self.host, **(headers or {})}
         request = AWSRequest(method, f"http://{self.host}{target}", headers=headers or {}, data=body or b"")
         credentials = Credentials(self.user.access_key, self.user.secret_key)
         S3SigV4Auth(credentials, "s3", self.region).add_auth(request)

@@ -28,16 +28,27 @@ def path(client, bucket):
     return bucket + "/a"
 
 
+def split(target):
+    path, _, query = target.partition("?")
+    return path, {query: ""} if query else None
+
+
 @pytest.mark.parametrize(
     "target", ["/", "/photos", "/photos/a", "/photos/absent", "/absent", "/photos?acl", "/a?b=%ff"]
 )
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "OPTIONS"])
-def test_without_a_signature_nothing_is_told(daemon, path, method, target):
+def test_without_a_signature_nothing_is_told_but_that_there_is_no_such_bucket(daemon, path, method, target):
     response = daemon.server.connect().request(method, target, body=b"")
     if "%ff" in target:
         assert (response.status, response.error_code) == (400, "InvalidURI")
+    elif response.status in (405, 501):
+        # There is no such operation, whoever asks.
+        assert daemon.client()(method, *split(target)).status == response.status
+    elif target == "/absent" and method in ("GET", "DELETE"):
+        assert (response.status, response.error_code) == (404, "NoSuchBucket")
     else:
         assert (response.status, response.error_code) == (403, "AccessDenied")
+    assert response.error_code != "NoSuchKey"
     assert (daemon.data / "photos" / "a").read_bytes() == b"content"
 
 
@@ -249,8 +260,9 @@ def test_the_log_is_told_what_was_asked_for(tmp_path):
         ("GetObject", "photos", "a/b c", "ADMINKEY", "", 200),
         ("GetObject", "photos", "absent", "ADMINKEY", "NoSuchKey", 404),
         ("", "", "", "ADMINKEY", "SignatureDoesNotMatch", 403),
-        ("", "", "", "", "AccessDenied", 403),
+        ("GetObject", "photos", "a", "", "AccessDenied", 403),
     ]
+    assert log.records[-1][0].reason
     assert [each.bytes_in for each, _ in log.records][:2] == [0, 5]
 
 

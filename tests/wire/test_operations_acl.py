@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.daemon import ADMIN
+from tests.wire.daemon import OWNER_ID
 
 POLICY = (
     '<AccessControlPolicy xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>{owner}</ID></Owner>'
@@ -12,7 +12,7 @@ GRANT = (
     '<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">'
     "<ID>{who}</ID><DisplayName>x</DisplayName></Grantee><Permission>{permission}</Permission></Grant>"
 )
-OWNER = GRANT.format(who=ADMIN.canonical_id, permission="FULL_CONTROL")
+OWNER = GRANT.format(who=OWNER_ID, permission="FULL_CONTROL")
 EVERYBODY = (
     '<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group">'
     "<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>"
@@ -20,7 +20,7 @@ EVERYBODY = (
 
 
 def policy(*grants):
-    return POLICY.format(owner=ADMIN.canonical_id, grants="".join(grants)).encode()
+    return POLICY.format(owner=OWNER_ID, grants="".join(grants)).encode()
 
 
 @pytest.fixture(params=["", "/key"], ids=["bucket", "object"])
@@ -43,7 +43,7 @@ def test_the_acl_that_was_read_can_be_put(client, path):
         (EVERYBODY,),
         (),
         (GRANT.format(who="0" * 64, permission="FULL_CONTROL"),),
-        (GRANT.format(who=ADMIN.canonical_id, permission="READ"),),
+        (GRANT.format(who=OWNER_ID, permission="READ"),),
     ],
 )
 def test_an_acl_that_says_anything_else_is_refused(client, path, grants):

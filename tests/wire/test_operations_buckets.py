@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.daemon import ADMIN, READER, WRITER, Daemon, parse, texts
+from tests.wire.daemon import OWNER_ID, READER, WRITER, Daemon, parse, texts
 
 
 def names(response):
@@ -95,7 +95,8 @@ def test_a_configuration_that_is_none_makes_no_bucket(daemon, client):
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("x-amz-acl", "public-read", "AccessControlListNotSupported"),
+        ("x-amz-acl", "public-read", "InvalidBucketAclWithObjectOwnership"),
+        ("x-amz-object-ownership", "Nobody", "InvalidArgument"),
         ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
     ],
 )
@@ -135,7 +136,7 @@ def test_a_wrong_page_is_refused(client, query):
 
 def test_the_owner_is_who_asks(client):
     root = parse(client("GET", "/"))
-    assert (root.findtext("Owner/ID"), root.findtext("Owner/DisplayName")) == (ADMIN.canonical_id, "root")
+    assert (root.findtext("Owner/ID"), root.findtext("Owner/DisplayName")) == (OWNER_ID, "default")
 
 
 # Who may
@@ -214,7 +215,7 @@ def test_an_untouched_bucket_has_none_of_these(client, bucket, query, code):
 
 def test_what_the_untouched_answers_say(client, bucket):
     acl = parse(client("GET", bucket, {"acl": ""}))
-    assert acl.findtext("Owner/ID") == acl.findtext("AccessControlList/Grant/Grantee/ID") == ADMIN.canonical_id
+    assert acl.findtext("Owner/ID") == acl.findtext("AccessControlList/Grant/Grantee/ID") == OWNER_ID
     assert texts(acl, "AccessControlList/Grant/Permission") == ["FULL_CONTROL"]
     grantee = acl.find("AccessControlList/Grant/Grantee")
     assert grantee.attrib == {"{http://www.w3.org/2001/XMLSchema-instance}type": "CanonicalUser"}

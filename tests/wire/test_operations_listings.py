@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.daemon import ADMIN, parse, texts
+from tests.wire.daemon import OWNER_ID, parse, texts
 
 KEYS = ["a", "b/1", "b/2", "b/3/x", "c d+e", "ü", "𝄞"]
 
@@ -41,10 +41,10 @@ def test_an_entry_says_what_there_is_to_know(client, filled):
 
 
 def test_the_owner_is_told_by_version_1_and_on_request(client, filled):
-    assert texts(parse(client("GET", filled)), "Contents/Owner/ID") == [ADMIN.canonical_id] * len(KEYS)
+    assert texts(parse(client("GET", filled)), "Contents/Owner/ID") == [OWNER_ID] * len(KEYS)
     assert texts(parse(client("GET", filled, {"list-type": "2"})), "Contents/Owner/ID") == []
     root = parse(client("GET", filled, {"list-type": "2", "fetch-owner": "true"}))
-    assert texts(root, "Contents/Owner/DisplayName") == ["root"] * len(KEYS)
+    assert texts(root, "Contents/Owner/DisplayName") == ["default"] * len(KEYS)
 
 
 def test_a_delimiter_rolls_keys_up(client, filled):
@@ -168,7 +168,7 @@ def test_every_object_is_its_own_only_version(client, filled):
     assert texts(root, "Version/Key") == KEYS
     assert texts(root, "Version/VersionId") == ["null"] * len(KEYS)
     assert texts(root, "Version/IsLatest") == ["true"] * len(KEYS)
-    assert texts(root, "Version/Owner/ID") == [ADMIN.canonical_id] * len(KEYS)
+    assert texts(root, "Version/Owner/ID") == [OWNER_ID] * len(KEYS)
 
 
 def test_versions_are_listed_in_pages(client, filled):

@@ -93,6 +93,15 @@ def test_metadata_beyond_ascii_comes_back_as_encoded_words(client, bucket):
     assert client("HEAD", bucket + "/a").headers["x-amz-meta-name"] == "=?UTF-8?B?w7xtbMOkdXQ=?="
 
 
+def test_nothing_is_restored_that_is_in_no_archive(client, bucket):
+    client.put(bucket + "/a", b"one", {"x-amz-storage-class": "GLACIER_IR"})
+    body = b"<RestoreRequest><Days>1</Days></RestoreRequest>"
+    response = client("POST", bucket + "/a", {"restore": ""}, body=body)
+    assert (response.status, response.error_code) == (403, "InvalidObjectState")
+    assert client("POST", bucket + "/b", {"restore": ""}, body=body).error_code == "NoSuchKey"
+    assert client("GET", bucket + "/a").body == b"one"
+
+
 def test_a_put_replaces_everything(client, bucket):
     client.put(bucket + "/a", b"one", {"x-amz-meta-a": "1", "Content-Type": "a/b"})
     client.put(bucket + "/a", b"two")

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from twisted.internet.defer import Deferred, execute
 
-from tests.wire.daemon import ADMIN, Daemon, parse, texts
+from tests.wire.daemon import OWNER_ID, Daemon, parse, texts
 
 MIB = 1024 * 1024
 FIRST, LAST = b"a" * (5 * MIB), b"the end"
@@ -252,7 +252,7 @@ def test_parts_are_listed_in_pages(client, path, upload):
     assert texts(root, "Part/Size") == ["1", "3"]
     assert (root.findtext("IsTruncated"), root.findtext("NextPartNumberMarker")) == ("true", "3")
     assert (root.findtext("Bucket"), root.findtext("Key"), root.findtext("UploadId")) == ("photos", "big file", upload)
-    assert root.findtext("Initiator/ID") == root.findtext("Owner/ID") == ADMIN.canonical_id
+    assert root.findtext("Initiator/ID") == root.findtext("Owner/ID") == OWNER_ID
     root = parse(client("GET", path, {"uploadId": upload, "part-number-marker": "3", "encoding-type": "url"}))
     assert texts(root, "Part/PartNumber") == ["10"]
     assert root.findtext("IsTruncated") == "false"

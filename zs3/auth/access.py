@@ -41,7 +41,7 @@ BLOCK_ACLS, IGNORE_ACLS = "BlockPublicAcls", "IgnorePublicAcls"
 BLOCK_POLICY, RESTRICT_BUCKETS = "BlockPublicPolicy", "RestrictPublicBuckets"
 BLOCKS = (BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT_BUCKETS)
 
-LIST_BUCKET, GET_OBJECT = "s3:ListBucket", "s3:GetObject"
+CREATE_BUCKET, LIST_BUCKET, GET_OBJECT = "s3:CreateBucket", "s3:ListBucket", "s3:GetObject"
 
 #: What a permission in the ACL of a bucket allows.
 _BUCKET_RIGHTS = {

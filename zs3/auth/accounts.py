@@ -28,7 +28,7 @@ def canonical_id(account: str) -> str:
     """S3's canonical user id of an account: always the same for a name."""
     if account == ANONYMOUS:
         return _ANONYMOUS_ID
-    return hashlib.sha256(b"zs3 account " + account.encode("utf-8")).hexdigest()
+    return hashlib.sha256(b"zs3 account " + account.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def display_name(account: str) -> str:

@@ -65,7 +65,7 @@ def private(owner: str) -> Acl:
 
 @functools.lru_cache(maxsize=1024)
 def read_acl(text: str) -> Acl:
-    """The list that a line says.  One that cannot be read belongs to nobody and grants nothing: others can write there."""
+    """The list that a line says.  One that cannot be read (others can write there) is nobody's and grants nothing."""
     owner, *words = text.split(" ")
     grants = [Grant(grantee, permission) for permission, _, grantee in (word.partition(":") for word in words)]
     if not owner or not all(grant.grantee and grant.permission in PERMISSIONS for grant in grants):

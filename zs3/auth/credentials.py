@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import ICredentials
+from twisted.cred.credentials import IAnonymous, ICredentials
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.strcred import ICheckerFactory
 from twisted.logger import Logger
@@ -22,10 +22,11 @@ from zope.interface import Attribute, Interface, implementer
 
 from zs3.auth import accounts, users
 from zs3.auth.users import User
+from zs3.auth.wire import NoClaim
 from zs3.errors import S3Error
 
 if TYPE_CHECKING:
-    from zs3.auth.sigv4 import Claim, Signer
+    from zs3.auth.wire import Claim, Signer, Wire
 
 
 class ISignedRequest(ICredentials):
@@ -82,6 +83,20 @@ class SignedRequest:
 
     def mismatch(self) -> S3Error:
         return self.claim.mismatch()
+
+
+@implementer(IAnonymous)
+class UnsignedRequest:
+    """A request that nobody signed, as credentials.
+
+    :ivar claim: stands for the one that it does not make.
+    :ivar signer: None: there is no secret to sign with.
+    """
+
+    signer: Signer | None = None
+
+    def __init__(self, wire: Wire) -> None:
+        self.claim: Claim = NoClaim(wire)
 
 
 @implementer(ICredentialsChecker, IUserDirectory)

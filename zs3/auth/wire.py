@@ -96,7 +96,7 @@ class Claim(ABC):
     """A decoded, not yet verified credential.
 
     :ivar access_key: whose secret it must be checked with.
-    :ivar kind: where it came from: ``"header"``, ``"query"`` or ``"query-v2"``.
+    :ivar kind: where it came from: ``"header"``, ``"query"`` or ``"query-v2"``; ``"none"`` if there is none.
     :ivar payload_hash: a SHA-256 in lower-case hex, or one of the words that may stand in its place;
         covered by the signature.
     """
@@ -113,6 +113,26 @@ class Claim(ABC):
     @abstractmethod
     def mismatch(self) -> S3Error:
         """SignatureDoesNotMatch with what the client needs to find its mistake, and nothing that it did not send."""
+
+
+class NoClaim(Claim):
+    """In the place of a claim where a request has none.
+
+    :raises S3Error: InvalidArgument for a wrong x-amz-content-sha256, which may say here too how the body travels.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, wire: Wire) -> None:
+        value = wire.single(b"x-amz-content-sha256")
+        super().__init__("", "none", UNSIGNED_PAYLOAD if value is None else payload_hash(value))
+
+    def check(self, secret: str) -> Signer | None:  # noqa: ARG002
+        """There is no signature that could be right."""
+        return None
+
+    def mismatch(self) -> S3Error:
+        return S3Error("AccessDenied")
 
 
 def payload_hash(value: bytes) -> str:

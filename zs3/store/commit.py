@@ -19,6 +19,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from zs3.errors import S3Error
 from zs3.store import layout, paths, records
@@ -50,9 +51,25 @@ class Place:
     beside: int
     beside_name: bytes
 
+    def open(self) -> Found | None:
+        """Open the object, at N before E; None if there is none."""
+        for directory, name in ((self.parent, self.name), (self.beside, self.beside_name)):
+            if directory >= 0 and (found := paths.open_file(directory, (name,))) is not None:
+                return Found(*found, directory, name)
+        return None
+
+
+class Found(NamedTuple):
+    """An object's file, open for reading, and its directory and name."""
+
+    fd: int
+    status: os.stat_result
+    directory: int
+    name: bytes
+
 
 @contextmanager
-def _place(parent: int, path: KeyPath, *, make: int | None = None) -> Iterator[Place]:
+def place_of(parent: int, path: KeyPath, *, make: int | None = None) -> Iterator[Place]:
     """The two names of an object below the fd of its parent directory.
 
     :param make: the mode to make E's directory with, if it is one of its own and missing.
@@ -139,7 +156,7 @@ def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> No
     with (
         paths.opened(paths.open_below(bucket.fd, path.parent, paths.DIRECTORY)) as parent,
         bucket.locked(key),
-        _place(parent, path, make=mode) as place,
+        place_of(parent, path, make=mode) as place,
     ):
         before = paths.look(parent, path.name)
         if before is None or not paths.is_file(before):
@@ -157,13 +174,12 @@ def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> No
 
 
 def _current(place: Place, kept: Records, key: str) -> tuple[ObjectInfo, list[bytes]] | None:
-    """The object as it is, N before E, and the sidecars that go with it."""
-    for directory, name in ((place.parent, place.name), (place.beside, place.beside_name)):
-        if directory >= 0 and (found := paths.open_file(directory, (name,))) is not None:
-            fd, status = found
-            with paths.opened(fd):
-                return kept.info(fd, status, key), kept.sidecars(fd, status, key)
-    return None
+    """The object as it is, and the sidecars that go with it."""
+    found = place.open()
+    if found is None:
+        return None
+    with paths.opened(found.fd) as fd:
+        return kept.info(fd, found.status, key), kept.sidecars(fd, found.status, key)
 
 
 def _check_current(bucket: Bucket, place: Place, key: str, condition: WriteCondition) -> list[bytes]:
@@ -260,7 +276,7 @@ def _publish_locked(
 
     :returns: the names from its parent directory to the one it was put in; None if the place has changed: look again.
     """
-    with _place(parent, path) as place:
+    with place_of(parent, path) as place:
         rubbish = _check_current(bucket, place, path.key, condition)
         natural = bucket.calls.look(parent, path.name)
         beside = bucket.calls.look(place.beside, place.beside_name) if place.beside >= 0 else None
@@ -268,7 +284,7 @@ def _publish_locked(
         if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
             staged.seal(staged.record, bucket.records(), path.key, differ_from=status.st_mtime_ns)
     use_natural = paths.is_file(natural) or (natural is None and beside is None)
-    with _place(parent, path, make=None if use_natural else mode) as place:
+    with place_of(parent, path, make=None if use_natural else mode) as place:
         directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
         try:
             _rename(staged.path, directory, name, new=condition.if_none_match == "*")
@@ -326,7 +342,7 @@ def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Dura
             # It may have been deleted, and its directories pruned, by one who has not made that durable yet.
             durability.flush(parent)
             return False
-        with bucket.locked(key), _place(parent, path) as place:
+        with bucket.locked(key), place_of(parent, path) as place:
             rubbish = _check_current(bucket, place, key, condition)
             for directory, name in ((place.beside, place.beside_name), (parent, path.name)):
                 if directory >= 0 and paths.is_file(calls.look(directory, name)):

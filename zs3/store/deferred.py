@@ -29,6 +29,7 @@ from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     NOT_CONFIGURED,
     Attributes,
+    AttributesChange,
     BucketInfo,
     CompletedPart,
     Configuration,
@@ -436,6 +437,9 @@ class FilesystemStore:
 
     def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
         return self._mutate((bucket, key), self._posix.delete_object, bucket, key, condition)
+
+    def change_object(self, bucket: str, key: str, change: AttributesChange) -> Deferred[ObjectInfo]:
+        return self._mutate((bucket, key), self._posix.change_object, bucket, key, change)
 
     def list_objects(self, bucket: str, query: ListQuery, show: Show) -> Deferred[ListPage]:
         return Deferred.fromCoroutine(self._list_objects(bucket, query, show))

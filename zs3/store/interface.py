@@ -49,12 +49,14 @@ class Attributes:
 
     :ivar headers: S3's system headers, names in lower case, e.g. ``content-type``; values as sent.
     :ivar metadata: user metadata, names in lower case without ``x-amz-meta-``.
+    :ivar tags: in the order in which they were given.
     :ivar access: whose it is and who else may do what with it, where that is not what it is by default, else "".
         The store knows no meaning of it.
     """
 
     headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    tags: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     access: str = ""
 
 
@@ -209,6 +211,9 @@ class UploadsPage:
     next_upload_id: str = ""
 
 
+#: What an object's attributes are to be, made of the object as it is.  Pure; raises `S3Error` to leave it so.
+AttributesChange = Callable[[ObjectInfo], Attributes]
+
 #: Changes a copy of what is configured of a bucket, in place; raises `S3Error` to leave everything as it is.
 ConfigurationChange = Callable[[dict[str, Any]], None]
 
@@ -352,6 +357,14 @@ class IStore(Interface):
 
     def delete_object(bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
         """Fires with whether there was one, once that it is gone is durable."""
+
+    def change_object(bucket: str, key: str, change: AttributesChange) -> Deferred[ObjectInfo]:
+        """Change what is stored beside an object's bytes; fires with the object as it is then, durably.  NoSuchKey.
+
+        Bytes, ETag and modification time stay.
+
+        :param change: called once no other can change or replace the object; in a thread, and perhaps more than once.
+        """
 
     def list_objects(bucket: str, query: ListQuery, show: Show) -> Deferred[ListPage]:
         """Fires with one page.

@@ -92,6 +92,19 @@ class Record:
     part_sizes: tuple[int, ...] = ()
     upload_id: str = ""
 
+    @classmethod
+    def of(cls, info: ObjectInfo) -> Record:
+        """The record that says of an object's file what `info` says."""
+        return cls(
+            info.size,
+            info.mtime_ns,
+            *parse_etag(info.etag),
+            info.attributes,
+            info.checksum,
+            info.part_sizes,
+            info.upload_id,
+        )
+
     @property
     def etag(self) -> str:
         return f"{self.digest.hex()}-{self.suffix}" if self.suffix else self.digest.hex()
@@ -111,6 +124,12 @@ class Record:
         return ObjectInfo(
             key, self.size, self.mtime_ns, self.etag, attributes, self.checksum, self.part_sizes, self.upload_id
         )
+
+
+def parse_etag(etag: str) -> tuple[bytes, int]:
+    """The digest and suffix of an ETag that a record, or `plain_info`, gave."""
+    digest, _, suffix = etag.partition("-")
+    return bytes.fromhex(digest), int(suffix or 0)
 
 
 def plain_info(key: str, status: os.stat_result, *, inode: bool) -> ObjectInfo:
@@ -153,6 +172,7 @@ def pack(record: Record) -> bytes:
         "t": kind if kind not in _CODES else None,
         "h": headers,
         "m": dict(record.attributes.metadata),
+        "g": dict(record.attributes.tags),
         "a": record.attributes.access,
         "p": _runs(record.part_sizes),
         "u": record.upload_id,
@@ -212,11 +232,13 @@ def _unpack(data: bytes) -> Record | None:
     if sum(runs[1::2]) > MAX_PARTS:
         return None
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
-    attributes, upload_id = Attributes(headers, more.get("m", EMPTY), more.get("a", "")), more.get("u", "")
+    metadata, tags, access = more.get("m", EMPTY), more.get("g", EMPTY), more.get("a", "")
+    upload_id = more.get("u", "")
     # Others can write into the attribute, too.
-    texts = (*headers.values(), *attributes.metadata.values(), attributes.access, upload_id)
+    texts = (*headers.values(), *metadata.values(), *tags.values(), access, upload_id)
     if not all(isinstance(text, str) for text in texts):
         return None
+    attributes = Attributes(headers, metadata, tags, access)
     return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id)
 
 

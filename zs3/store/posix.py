@@ -18,12 +18,13 @@ from typing import ParamSpec, Protocol, TypeVar
 from zs3 import checksums
 from zs3.checksums import FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import commit, completion, configuration, layout, listing, lookup, paths, records, uploads
+from zs3.store import changes, commit, completion, configuration, layout, listing, lookup, paths, records, uploads
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
 from zs3.store.interface import (
     Attributes,
+    AttributesChange,
     BucketInfo,
     CompletedPart,
     Configuration,
@@ -42,7 +43,7 @@ from zs3.store.interface import (
 )
 from zs3.store.lookup import OpenObject
 from zs3.store.memo import Memo
-from zs3.store.metadata import Record
+from zs3.store.metadata import Record, parse_etag
 from zs3.store.staged import StagedFile
 from zs3.store.walk import Source
 
@@ -223,6 +224,11 @@ class PosixStore:
                 return False
             return commit.remove(opened, key, condition, self.durability)
 
+    def change_object(self, bucket: str, key: str, change: AttributesChange) -> ObjectInfo:
+        """Change an object's record; see `changes.change`."""
+        with self.buckets.opened(bucket, claim=True) as opened:
+            return changes.change(opened, key, change, self.stage, self.durability)
+
     @contextmanager
     def _opened_to_delete(self, name: str) -> Iterator[Bucket]:
         """Open a bucket for a block, with an id if there is room for one: a full disk must not stop what makes room."""
@@ -255,7 +261,7 @@ class PosixStore:
                     checksum is None or checksum.kind != FULL_OBJECT or checksum.algorithm != checksum_algorithm
                 ):
                     checksum = _checksum(staged, checksum_algorithm)
-                digest, suffix = _parse_etag(source.etag)
+                digest, suffix = parse_etag(source.etag)
                 kept = source.attributes if attributes is None else attributes
                 record = Record(staged.size, 0, digest, suffix, kept, checksum)
                 staged.seal(record, opened.records(), key)
@@ -522,11 +528,6 @@ def check_key(key: str) -> None:
         if len(key.encode("utf-8", "surrogatepass")) > layout.KEY_MAX:
             raise S3Error("KeyTooLongError", MaxSizeAllowed=str(layout.KEY_MAX))
         raise S3Error("InvalidArgument", "This key is empty or has characters that XML 1.0 cannot carry.")
-
-
-def _parse_etag(etag: str) -> tuple[bytes, int]:
-    digest, _, suffix = etag.partition("-")
-    return bytes.fromhex(digest), int(suffix or 0)
 
 
 def _checksum(staged: StagedFile, algorithm: str) -> Checksum:

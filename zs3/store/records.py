@@ -13,9 +13,10 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 
 from zs3.store import kernel, metadata
@@ -31,6 +32,9 @@ REFUSED = (
     *(errno.ENOSPC, errno.EDQUOT, errno.E2BIG, errno.ERANGE),
     *(errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENODATA),
 )
+_NO_ATTRIBUTES = tuple(number for number in REFUSED if number != errno.ENODATA)
+#: errno of a file that may not be written to
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
 _COARSE_NS = 2_000_000_000
 _stable: dict[int, bool] = {}
 _STABLE_INODES = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS)
@@ -102,6 +106,42 @@ class Records:
         else:
             self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), data)
 
+    def attach(self, fd: int, record: Record) -> bool:
+        """Keep another record with an open file, in its attribute or in a sidecar that this names.
+
+        At any moment the file has the record that it had, or this one.  The caller fsyncs `fd`, and only then removes
+        the sidecars that it had.
+
+        :param record: of the file as it is.
+        :returns: False where no attribute can be had, or none of this size: then nothing has changed.
+        """
+        if _attribute(fd) in _NO_ATTRIBUTES:
+            return False
+        data, device = metadata.pack(record), os.fstat(fd).st_dev
+        if len(data) <= _LONGEST and self._set(fd, device, data, passing=_FORBIDDEN):
+            return True
+        name = secrets.token_bytes(16)
+        done = False
+        try:
+            self._write_sidecar(os.path.join(self.directory, b"any"), name, data)
+            done = self._set(fd, device, metadata.pack_reference(record, name), passing=_FORBIDDEN)
+        finally:
+            if not done:
+                remove_sidecars([self._any(name)])
+        return done
+
+    def keep_by_key(self, fd: int, record: Record, key: str) -> None:
+        """The same where `attach` could not.  Durable when this returns.
+
+        :raises OSError: ENOSPC: the file has an attribute, which goes before.
+        """
+        if isinstance(_attribute(fd), bytes):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._write_sidecar(self._by_key, _name(key, record.size, record.mtime_ns), metadata.pack(record))
+        with contextlib.suppress(OSError):
+            # What was remembered of the file goes by its change time.
+            os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode))
+
     def has_sidecars(self, calls: Calls) -> bool:
         """Whether there may be any.  In most buckets there never was one."""
         return calls.exists(self.directory)
@@ -115,8 +155,11 @@ class Records:
         """One look, which spares one for each of the files that others dropped in."""
         return os.path.isdir(self._by_key)
 
-    def _set(self, fd: int, device: int, data: bytes) -> bool:
-        """Set the attribute, and see that it reads back, once for a device: some take one and keep nothing."""
+    def _set(self, fd: int, device: int, data: bytes, *, passing: Collection[int] = ()) -> bool:
+        """Set the attribute, and see that it reads back, once for a device: some take one and keep nothing.
+
+        :param passing: what is raised, of `REFUSED`.
+        """
         keeping = self._internals.keeping
         try:
             os.setxattr(fd, ATTRIBUTE, data)
@@ -126,7 +169,7 @@ class Records:
                 keeping.add(device)
             return True
         except OSError as error:
-            if error.errno not in REFUSED:
+            if error.errno not in REFUSED or error.errno in passing:
                 raise
             return False
 
@@ -141,38 +184,41 @@ class Records:
 
     def _read(self, fd: int, status: os.stat_result, key: str) -> tuple[Record | None, bool]:
         """The same, and whether that is all in the file itself."""
-        inside = False
-        try:
-            data = os.getxattr(fd, ATTRIBUTE)
-        except OSError as error:
-            if error.errno not in REFUSED:
-                raise
-            record = None
-            if self._has_by_key:
-                record = _read_sidecar(_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns)))
-            else:
-                inside = error.errno == errno.ENODATA
-        else:
-            name = metadata.unpack_reference(data)
-            inside = name is None
-            record = metadata.unpack(data) if name is None else _read_sidecar(self._any(name))
+        data = _attribute(fd)
+        while True:
+            record, inside = self._found(data, status, key)
+            if record is not None or inside or (again := _attribute(fd)) == data:
+                break
+            # The sidecar was missing because the record has just been changed.
+            data = again
         if record is None or not record.describes(status):
             return None, inside
-        # Where times are rounded, a file changed twice in a tick looks the same: a young record proves nothing.
-        if status.st_mtime_ns % 1000 == 0 and not self._private and time.time_ns() - status.st_mtime_ns < _COARSE_NS:
+        if is_young(status) and not self._private:
             return None, False
         return record, inside
+
+    def _found(self, data: bytes | int, status: os.stat_result, key: str) -> tuple[Record | None, bool]:
+        """The record that an attribute is or names, or that is kept by key; and whether that is all in the file."""
+        if isinstance(data, int):
+            if self._has_by_key:
+                return _read_sidecar(_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))), False
+            return None, data == errno.ENODATA
+        name = metadata.unpack_reference(data)
+        return (metadata.unpack(data), True) if name is None else (_read_sidecar(self._any(name)), False)
 
     def _any(self, name: bytes) -> bytes:
         return _sidecar(os.path.join(self.directory, b"any"), name)
 
     def sidecars(self, fd: int, status: os.stat_result, key: str) -> list[bytes]:
-        """The paths of the sidecars that are rubbish once this open file is replaced or deleted."""
-        try:
-            name = metadata.unpack_reference(os.getxattr(fd, ATTRIBUTE))
-        except OSError:
+        """The paths of the sidecars that are rubbish once this open file has another record, is replaced or deleted.
+
+        What the attribute names is not, as long as the file has another name.
+        """
+        data = _attribute(fd)
+        if isinstance(data, int):
             return [_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))]
-        return [] if name is None else [self._any(name)]
+        name = metadata.unpack_reference(data)
+        return [] if name is None or status.st_nlink > 1 else [self._any(name)]
 
     def info(self, fd: int, status: os.stat_result, key: str) -> ObjectInfo:
         """What there is to tell of an open file: its record, or what can be seen from outside."""
@@ -184,6 +230,11 @@ class Records:
         if record is not None:
             return record.info(key), inside
         return metadata.plain_info(key, status, inode=has_stable_inodes(fd, status.st_dev)), inside
+
+
+def is_young(status: os.stat_result) -> bool:
+    """Whether a record proves nothing yet: where times are rounded, a file changed twice in a tick looks the same."""
+    return status.st_mtime_ns % 1000 == 0 and time.time_ns() - status.st_mtime_ns < _COARSE_NS
 
 
 def has_stable_inodes(fd: int, device: int) -> bool:
@@ -202,6 +253,16 @@ def remove_sidecars(paths: Iterable[bytes]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+def _attribute(fd: int) -> bytes | int:
+    """What the attribute holds, or the errno that says why there is none."""
+    try:
+        return os.getxattr(fd, ATTRIBUTE)
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        return error.errno
 
 
 def _sidecar(base: bytes, name: bytes) -> bytes:

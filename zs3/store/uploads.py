@@ -23,6 +23,7 @@ from zs3.errors import S3Error
 from zs3.store import locks, metadata, paths
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.interface import (
+    EMPTY,
     Attributes,
     PartInfo,
     PartsPage,
@@ -261,6 +262,7 @@ def create(
         "key": key,
         "headers": dict(attributes.headers),
         "metadata": dict(attributes.metadata),
+        "tags": dict(attributes.tags),
         "access": attributes.access,
         "initiator": initiator,
         "algorithm": checksum_algorithm,
@@ -321,7 +323,7 @@ def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None
         bucket.name,
         document["key"],
         int(upload_id[:16], 16),
-        Attributes(document["headers"], document["metadata"], document.get("access", "")),
+        Attributes(document["headers"], document["metadata"], document.get("tags", EMPTY), document.get("access", "")),
         document["algorithm"],
         document["type"],
         document.get("initiator", ""),

@@ -35,6 +35,7 @@ class RequestLog:
     :ivar bytes_in: body bytes received.
     :ivar bytes_out: body bytes sent.
     :ivar error: the S3 error code answered, "" for success.
+    :ivar reason: why access was denied, which the client is not told; in JSON alone.
     """
 
     operation: str = ""
@@ -44,6 +45,7 @@ class RequestLog:
     bytes_in: int = 0
     bytes_out: int = 0
     error: str = ""
+    reason: str = ""
 
 
 #: (what the handlers told, arrival in ns since the epoch, the client's address, status, seconds, request id) -> a line
@@ -109,6 +111,7 @@ def json_line(log: RequestLog, received_ns: int, remote: str, status: int, secon
         "key": log.key,
         "status": status,
         "error": log.error,
+        "reason": log.reason,
         "bytes_in": log.bytes_in,
         "bytes_out": log.bytes_out,
         "seconds": round(seconds, 6),

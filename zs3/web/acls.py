@@ -149,7 +149,9 @@ def _header_grants(header: Header, find: FindAccount) -> Iterator[Grant]:
         while True:
             found = _GRANTEE.match(text, at)
             if found is None or text[found.end() : found.end() + 1] not in ("", ","):
-                raise S3Error("InvalidArgument", "Argument format not recognized", ArgumentName=name, ArgumentValue=text)
+                raise S3Error(
+                    "InvalidArgument", "Argument format not recognized", ArgumentName=name, ArgumentValue=text
+                )
             value = found["plain"] if found["quoted"] is None else found["quoted"]
             yield Grant(_grantee(found["kind"], value, find), permission)
             at = found.end() + 1
@@ -188,7 +190,7 @@ def parse_policy(body: bytes, owner: str, find: FindAccount) -> Acl:
     """
     root = xml.parse(body, "AccessControlPolicy", max_elements=8 * MAX_GRANTS).only("Owner", "AccessControlList")
     for node in root.each("Owner"):
-        if (node.value("ID") or "").strip() != accounts.canonical_id(owner):
+        if (node.only("ID", "DisplayName").value("ID") or "").strip() != accounts.canonical_id(owner):
             raise S3Error("AccessDenied")
     lists = list(root.each("AccessControlList"))
     if len(lists) != 1:

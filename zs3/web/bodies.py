@@ -1,4 +1,6 @@
-"""The XML documents that requests bring: DeleteObjects, CompleteMultipartUpload, CreateBucket, ACLs.
+"""The XML documents that requests bring: DeleteObjects, CompleteMultipartUpload, CreateBucket, configuration.
+
+Those of ACLs are in `zs3.web.acls`.
 
 Pure.  Strict: what S3's schema does not name is MalformedXML, never passed over.
 """
@@ -9,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from zs3 import checksums
+from zs3.auth.access import BLOCKS, OWNERSHIPS
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store.interface import MAX_PARTS, CompletedPart
@@ -109,17 +112,19 @@ def parse_location(body: bytes) -> str:
     return (root.only("LocationConstraint").value("LocationConstraint") or "").strip()
 
 
-def parse_acl(body: bytes) -> list[tuple[str, str]]:
-    """The grants of an AccessControlPolicy: the canonical user id ("" for a group or an address) and the permission.
+def parse_ownership(body: bytes) -> str:
+    """The object ownership that an OwnershipControls says, in its one rule.  MalformedXML."""
+    rules = xml.parse(body, "OwnershipControls", max_elements=16).only("Rule").children
+    ownership = rules[0].only("ObjectOwnership").value("ObjectOwnership") if len(rules) == 1 else None
+    if ownership is None or ownership.strip() not in OWNERSHIPS:
+        raise S3Error("MalformedXML")
+    return ownership.strip()
 
-    :raises S3Error: MalformedACLError, MalformedXML.
-    """
-    root = xml.parse(body, "AccessControlPolicy", max_elements=1024).only("Owner", "AccessControlList")
-    grants = []
-    for grant in (each for acl in root.each("AccessControlList") for each in acl.only("Grant").children):
-        grantees = list(grant.only("Grantee", "Permission").each("Grantee"))
-        permission = grant.value("Permission")
-        if len(grantees) != 1 or not permission:
-            raise S3Error("MalformedACLError")
-        grants.append((grantees[0].value("ID") or "", permission))
-    return grants
+
+def parse_public_access_block(body: bytes) -> list[str]:
+    """What a PublicAccessBlockConfiguration turns on; what it does not name is off.  MalformedXML."""
+    root = xml.parse(body, "PublicAccessBlockConfiguration", max_elements=16).only(*BLOCKS)
+    said = {name: (root.value(name) or "false").strip().lower() for name in BLOCKS}
+    if any(value not in ("true", "false") for value in said.values()):
+        raise S3Error("MalformedXML")
+    return [name for name in BLOCKS if said[name] == "true"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from zs3.auth.access import LIST_BUCKET, bucket_access, user_may
 from zs3.errors import S3Error
+from zs3.store.interface import BucketInfo
 from zs3.web import documents, names
 from zs3.web.bodies import CONFIGURATION_SIZE, parse_location
 from zs3.web.call import Call
+from zs3.web.created import configuration_of_new_bucket
 from zs3.web.documents import DEFAULT_REGION
 from zs3.web.headers import check_bucket_owner, check_new_bucket
 from zs3.web.parameters import bounded_number, decode_token, encode_token
@@ -15,7 +18,7 @@ MAX_BUCKETS = 10_000
 
 
 async def list_buckets(call: Call) -> None:
-    """ListBuckets: those the user may read, by name; in pages if the request asks for that."""
+    """ListBuckets: those of the account that the user may read, by name; in pages if the request asks for that."""
     prefix = call.parameter("prefix") or ""
     token = call.parameter("continuation-token")
     after = decode_token(token) if token else ""
@@ -26,7 +29,7 @@ async def list_buckets(call: Call) -> None:
         found = [
             bucket
             for bucket in await call.store.list_buckets()
-            if bucket.name.startswith(prefix) and bucket.name > after and call.user.may("read", bucket.name)
+            if bucket.name.startswith(prefix) and bucket.name > after and _is_own(call, bucket)
         ]
     page = found[:limit]
     document = documents.buckets(
@@ -39,14 +42,22 @@ async def list_buckets(call: Call) -> None:
     send_xml(call.request, document)
 
 
+def _is_own(call: Call, bucket: BucketInfo) -> bool:
+    """Whether a bucket belongs to the account, and the user may see it."""
+    owner = bucket_access(bucket.configuration, call.settings.ownership).owner
+    return owner == call.principal.account and user_may(call.principal, LIST_BUCKET, bucket.name)
+
+
 async def create_bucket(call: Call) -> None:
     """CreateBucket.  Where a region is set, another location is refused; else any is as good as the other.
 
-    In S3's first region, and there alone, it is no error that the bucket is there already.
+    In S3's first region, and there alone, it is no error that the bucket is there already, if it is as it was asked
+    for: its ACL is not changed by the way.
     """
     if not names.is_new_bucket_name(call.bucket):
         raise S3Error("InvalidBucketName", BucketName=call.bucket)
     check_new_bucket(call.header)
+    configuration = configuration_of_new_bucket(call)
     location = parse_location(await call.read_document(CONFIGURATION_SIZE))
     region = call.settings.region
     if location and region and location != region:
@@ -56,10 +67,18 @@ async def create_bucket(call: Call) -> None:
             " sent to.",
         )
     try:
-        await call.store.create_bucket(call.bucket)
+        await call.store.create_bucket(call.bucket, configuration)
     except S3Error as error:
-        if error.code != "BucketAlreadyOwnedByYou" or call.settings.region_name != DEFAULT_REGION:
+        if error.code != "BucketAlreadyOwnedByYou":
             raise
+        there = bucket_access(await call.store.get_configuration(call.bucket), call.settings.ownership)
+        wanted = bucket_access(configuration, call.settings.ownership)
+        if there.owner != wanted.owner:
+            raise S3Error("BucketAlreadyExists", BucketName=call.bucket) from None
+        if call.settings.region_name != DEFAULT_REGION:
+            raise
+        if there.acl != wanted.acl:
+            raise S3Error("BucketAlreadyExists", BucketName=call.bucket) from None
     send_empty(call.request, 200, {"Location": "/" + call.bucket})
 
 

@@ -15,11 +15,13 @@ from twisted.internet.interfaces import IReactorTime
 from zs3.auth.payload import Payload, make_payload
 from zs3.auth.wire import Claim, Signer, Wire
 from zs3.errors import S3Error
-from zs3.web.documents import DEFAULT_REGION, Owner
+from zs3.web.authorize import Gate, gate_of
+from zs3.web.documents import DEFAULT_REGION, Owner, owner_of
 from zs3.web.http1 import header_text
 
 if TYPE_CHECKING:
-    from zs3.auth.users import User
+    from zs3.auth.access import BucketAccess, Principal
+    from zs3.auth.credentials import IUserDirectory
     from zs3.web.request import Request
 
 #: RFC 9110, 5.6.2 and 5.5: the name of a header, and what its value never holds.
@@ -66,10 +68,12 @@ class Settings:
     """What the whole daemon has in common.
 
     :ivar region: the only region there is, or None.
+    :ivar ownership: the object ownership of the buckets that have no ownership controls.
     """
 
     region: str | None
     clock: IReactorTime
+    ownership: str
 
     @property
     def region_name(self) -> str:
@@ -86,16 +90,19 @@ def _joined(wire: Wire) -> dict[bytes, bytes]:
 
 @dataclass(slots=True)  # not frozen: that triples the cost of making one
 class Call:
-    """A signed request for an operation on what `bucket` and `key` name ("" where there is none).
+    """A request for an operation on what `bucket` and `key` name ("" where there is none).
 
-    :ivar store: an `IStore`.
+    :ivar store: an `IStore`; where the right depends on the object, what of it this operation needs.
+    :ivar gate: what the request may do in the bucket.
+    :ivar users: knows the accounts.
     :ivar wire: as received, with the ``x-amz-*`` of the query among the headers.
     :ivar values: its headers by name, joined, where they are known already.
     """
 
     request: Request
     store: Any
-    user: User
+    gate: Gate
+    users: IUserDirectory
     claim: Claim
     signer: Signer | None
     settings: Settings
@@ -116,9 +123,23 @@ class Call:
         return self.request.query.get(name)
 
     @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return self.gate.principal
+
+    @property
+    def access(self) -> BucketAccess:
+        """What is known of the bucket."""
+        return self.gate.access
+
+    @property
     def owner(self) -> Owner:
-        """Whom the answers name as the owner of buckets and objects: who asks, as there is no other record."""
-        return Owner(self.user.canonical_id, self.user.name)
+        """The owner of the bucket; who asks, where there is no bucket."""
+        return owner_of(self.gate.access.owner)
+
+    async def gate_to(self, bucket: str, action: str) -> Gate:
+        """What this request may do in a bucket; see `gate_of`."""
+        return await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
 
     @property
     def resource(self) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from zs3 import checksums
+from zs3.auth.access import GET_OBJECT, depends_on_object
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes, ObjectInfo, PartInfo, SourceCheck, WriteCondition
 from zs3.web import documents, headers, names
+from zs3.web.authorize import Gate
 from zs3.web.call import Call
 from zs3.web.conditions import check_copy_source, write_condition
+from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import STORAGE_CLASS
 from zs3.web.headers import WEBSITE_REDIRECT
 from zs3.web.objects import is_null_version
@@ -22,7 +27,7 @@ from zs3.web.slowly import answer_slowly
 COPY_SOURCE = "x-amz-copy-source"
 
 #: What a copy does not take from its source: S3 says so of both.
-_OWN_HEADERS = (STORAGE_CLASS, WEBSITE_REDIRECT)
+_OWN_HEADERS = frozenset((STORAGE_CLASS, WEBSITE_REDIRECT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +68,25 @@ def _invalid(text: str) -> S3Error:
     )
 
 
-def _readable_source(call: Call) -> Source:
-    """The source, if the user may read it: decided before anything is said of what is there."""
+async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
+    """The source; what refuses it as it is found, if it may not be read or not be copied; and the gate to it.
+
+    What can be decided now is, before anything is said of what is there.
+    """
     source = parse_source(call.header(COPY_SOURCE) or "")
-    if not call.user.may("read", source.bucket):
-        raise S3Error("AccessDenied")
+    gate = await call.gate_to(source.bucket, GET_OBJECT)
+    if not depends_on_object(GET_OBJECT, gate.access):
+        gate.check(GET_OBJECT)
     headers.check_bucket_owner(call.header, call.owner.id)
-    headers.check_bucket_owner(call.header, call.owner.id, name="x-amz-source-expected-bucket-owner")
+    source_owner = documents.owner_of(gate.access.owner).id
+    headers.check_bucket_owner(call.header, source_owner, name="x-amz-source-expected-bucket-owner")
     headers.check_copy_source_encryption(call.header)
-    return source
+
+    def check(info: ObjectInfo) -> None:
+        gate.check(GET_OBJECT, info.attributes.access)
+        check_copy_source(call.header, info)
+
+    return source, check, gate
 
 
 def _directive(call: Call, name: str) -> str:
@@ -92,10 +107,10 @@ class _Other(Exception):
 
 async def copy_object(call: Call) -> None:
     """CopyObject."""
-    source = _readable_source(call)
+    source, check, gate = await _readable_source(call)
     headers.check_new_object(call.header)
     _directive(call, "x-amz-tagging-directive")
-    given = headers.parse_attributes(call.wire.headers)
+    given = attributes_of_new_object(call)
     replaces = _directive(call, "x-amz-metadata-directive") == "REPLACE"
     changes = replaces or any(call.header(name) is not None for name in _OWN_HEADERS)
     if source == Source(call.bucket, call.key) and not changes:
@@ -106,12 +121,19 @@ async def copy_object(call: Call) -> None:
         )
     algorithm = _checksum_algorithm(call)
     condition = write_condition(call.header)
-    copying = Deferred.fromCoroutine(_copy(call, source, given, replaces, condition, algorithm))
+    copying = Deferred.fromCoroutine(_copy(call, source, check, given, replaces, condition, algorithm))
+    copying.addErrback(_tell, gate)
     await answer_slowly(call, copying, documents.copy_result)
 
 
 async def _copy(
-    call: Call, source: Source, given: Attributes, replaces: bool, condition: WriteCondition, algorithm: str
+    call: Call,
+    source: Source,
+    allowed: SourceCheck,
+    given: Attributes,
+    replaces: bool,
+    condition: WriteCondition,
+    algorithm: str,
 ) -> ObjectInfo:
     """Copy, with attributes that are made of the source's where the store's own way would not be S3's."""
     own = {name: given.headers[name] for name in _OWN_HEADERS if name in given.headers}
@@ -119,9 +141,9 @@ async def _copy(
     base: Attributes | None = None
 
     def check(info: ObjectInfo) -> None:
-        check_copy_source(call.header, info)
+        allowed(info)
         if attributes is None:
-            if own or any(name in info.attributes.headers for name in _OWN_HEADERS):
+            if own or given.access != info.attributes.access or _OWN_HEADERS & info.attributes.headers.keys():
                 raise _Other(info)
         elif base not in (None, info.attributes):
             raise _Other(info)
@@ -142,7 +164,14 @@ async def _copy(
         except _Other as other:
             base = other.info.attributes
             inherited = {name: value for name, value in base.headers.items() if name not in _OWN_HEADERS}
-            attributes = Attributes({**inherited, **own}, base.metadata)
+            attributes = replace(base, headers={**inherited, **own}, access=given.access)
+
+
+def _tell(failure: Failure, gate: Gate) -> NoReturn:
+    """That the source is not there is told to who may list its bucket."""
+    if isinstance(failure.value, S3Error):
+        raise gate.told(failure.value)
+    failure.raiseException()
 
 
 def _checksum_algorithm(call: Call) -> str:
@@ -154,7 +183,7 @@ def _checksum_algorithm(call: Call) -> str:
 
 async def upload_part_copy(call: Call) -> None:
     """UploadPartCopy."""
-    source = _readable_source(call)
+    source, check, gate = await _readable_source(call)
     headers.check_part(call.header)
     number = parse_part_number(call.parameter("partNumber") or "")
     text = call.header("x-amz-copy-source-range")
@@ -166,14 +195,8 @@ async def upload_part_copy(call: Call) -> None:
         call.key,
         call.parameter("uploadId") or "",
         number,
-        check=_source_check(call),
+        check=check,
         span=span,
     )
+    copying.addErrback(_tell, gate)
     await answer_slowly(call, copying, documents.copy_part_result)
-
-
-def _source_check(call: Call) -> SourceCheck:
-    def check(info: ObjectInfo) -> None:
-        check_copy_source(call.header, info)
-
-    return check

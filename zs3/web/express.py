@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
+from zs3.auth.access import Principal, bucket_access
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.errors import S3Error
 from zs3.store.interface import IFileReader, ObjectInfo
 from zs3.web import operations
 from zs3.web.accesslog import RequestLog
+from zs3.web.authorize import Gate
 from zs3.web.call import Settings
 from zs3.web.channel import Channel
 from zs3.web.coroutines import begin
@@ -100,10 +102,17 @@ class Express:
             return None
         bucket, key = target[1].decode("ascii"), target[2].decode("ascii")
         user = signer_of(head.method, head.target, head.values, self._users, now=now, region=self._settings.region)
-        if user is None or not user.may(operation.access, bucket):
+        if user is None:
+            return None
+        configuration = self._store.configuration_now(bucket)
+        if configuration is None:
             return None
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
+            return None
+        gate = Gate(Principal(user), bucket, bucket_access(configuration, self._settings.ownership))
+        if not gate.may(operation.iam, reader.info().attributes.access):
+            reader.close()
             return None
         content: bytes | None = b""
         try:

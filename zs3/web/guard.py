@@ -1,4 +1,4 @@
-"""The guard at the root of the tree: who signed the request, and may pass to the resources of that user.
+"""The guard at the root of the tree: who signed the request, if anybody, and passes to the resources of that user.
 
 In the spirit of `twisted.web.guard`, with S3's credentials and S3's errors.
 What a user may do is decided behind it.
@@ -20,7 +20,8 @@ from twisted.web.resource import IResource
 from twisted.web.util import DeferredResource
 from zope.interface import implementer
 
-from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UsersChecker
+from zs3.auth.access import ENFORCED
+from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UnsignedRequest, UsersChecker
 from zs3.auth.sigv4 import decode_claim
 from zs3.errors import S3Error
 from zs3.web.call import Settings
@@ -56,25 +57,34 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
 
 @implementer(IResource)
 class S3Guard:
-    """Lets signed requests pass to the avatar of who signed them, and refuses all others.
+    """Lets signed requests pass to the avatar of who signed them, unsigned ones to that of nobody, and refuses others.
 
     Everything is decided from the head of the request.
 
-    :param portal: its realm is a `zs3.web.resources.Realm`.
+    :param portal: its realm is a `zs3.web.resources.Realm`.  Without a checker of `IAnonymous`, every request must
+        be signed.
     :param region: the only region that requests may be signed for; None for any.
     :param sigv2: whether URLs signed with the old signature version 2 are accepted.
     :param domains: host names below which buckets are host names too.
+    :param ownership: one of `zs3.auth.access.OWNERSHIPS`: that of the buckets that have no ownership controls.
     """
 
     isLeaf = False
 
     def __init__(
-        self, portal: Portal, *, region: str | None, sigv2: bool, domains: Sequence[str], clock: IReactorTime
+        self,
+        portal: Portal,
+        *,
+        region: str | None,
+        sigv2: bool,
+        domains: Sequence[str],
+        clock: IReactorTime,
+        ownership: str = ENFORCED,
     ) -> None:
         self._portal = portal
         self._sigv2 = sigv2
         self._domains = [domain.lower().rstrip(".") for domain in domains]
-        self._settings = Settings(region, clock)
+        self._settings = Settings(region, clock, ownership)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
         self._express: Express | None = None
         # One that lets in fewer, or gives another avatar, must be asked.
@@ -108,7 +118,7 @@ class S3Guard:
     def getChildWithDefault(self, path: bytes, request: IRequest) -> IResource:
         """The root of the tree of whoever signed the request.
 
-        :raises S3Error: what is wrong with the signature; AccessDenied without one.
+        :raises S3Error: what is wrong with the signature.
         """
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
         # The avatar takes the path from its beginning.
@@ -121,10 +131,8 @@ class S3Guard:
             sigv2=self._sigv2,
             bucket_from_host=host_bucket,
         )
-        if claim is None:
-            raise S3Error("AccessDenied")
-        request.log.access_key = claim.access_key
-        credentials = SignedRequest(claim)
+        credentials = UnsignedRequest(request.wire) if claim is None else SignedRequest(claim)
+        request.log.access_key = credentials.claim.access_key
         session = Session(credentials, self._settings, host_bucket)
         return _now_or_later(
             self._portal.login(credentials, session, IResource).addCallbacks(

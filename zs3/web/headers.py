@@ -1,11 +1,11 @@
 """What requests say of an object in headers, and how the object's answers say it again.
 
 Pure: pairs of a `Wire` in, `Attributes` out, and back.  Whatever a client asks
-for that this server would not do (encryption, ACLs for others, tags, locks) is
+for that this server would not do (encryption, tags, locks) is
 refused here rather than passed over.
 
 Sources: Amazon S3 API Reference, PutObject, CopyObject, GetObject; User Guide,
-"Working with object metadata", "Controlling ownership of objects".
+"Working with object metadata".
 """
 
 from __future__ import annotations
@@ -47,10 +47,6 @@ _STORED = frozenset((*SYSTEM_HEADERS, STORAGE_CLASS))
 STORAGE_CLASSES = frozenset(
     (STANDARD, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
 )
-
-#: With ACLs disabled these mean what is the case anyway.
-_PRIVATE_ACLS = frozenset(("private", "bucket-owner-full-control", "bucket-owner-read"))
-_CANNED_ACLS = _PRIVATE_ACLS | {"public-read", "public-read-write", "authenticated-read", "aws-exec-read"}
 
 #: What follows ``x-amz-object-lock-``.
 _LOCKS = (
@@ -152,10 +148,8 @@ def check_bucket_owner(header: Header, owner_id: str, *, name: str = "x-amz-expe
 def check_new_object(header: Header) -> None:
     """Refuse headers of a request that creates an object which ask for more than there is.
 
-    :raises S3Error: NotImplemented for encryption, tags and appending; InvalidRequest for object locks;
-        AccessControlListNotSupported for access by others.
+    :raises S3Error: NotImplemented for encryption, tags and appending; InvalidRequest for object locks.
     """
-    check_acl(header)
     _refuse_encryption(header, "x-amz-server-side-encryption")
     if header("x-amz-tagging"):
         raise S3Error("NotImplemented", "Object tags are not implemented.", Header="x-amz-tagging")
@@ -203,35 +197,12 @@ def _refuse_encryption(header: Header, prefix: str) -> None:
             )
 
 
-def check_acl(header: Header) -> None:
-    """Accept the canned ACLs that give nobody but the owner anything, and refuse all others.
-
-    :raises S3Error: AccessControlListNotSupported; InvalidArgument for what is no canned ACL.
-    """
-    acl = header("x-amz-acl")
-    if acl is not None and acl not in _PRIVATE_ACLS:
-        if acl not in _CANNED_ACLS:
-            raise S3Error("InvalidArgument", ArgumentName="x-amz-acl", ArgumentValue=acl)
-        raise S3Error("AccessControlListNotSupported")
-    for permission in ("full-control", "read", "read-acp", "write", "write-acp"):
-        if header("x-amz-grant-" + permission) is not None:
-            raise S3Error("AccessControlListNotSupported")
-
-
 def check_new_bucket(header: Header) -> None:
     """As `check_new_object`, for a bucket."""
-    check_acl(header)
     if (header("x-amz-bucket-object-lock-enabled") or "false").lower() != "false":
         raise S3Error("NotImplemented", "Object Lock is not implemented.", Header="x-amz-bucket-object-lock-enabled")
     if header("x-amz-bucket-namespace") not in (None, "global"):
         raise S3Error("NotImplemented", "There is one namespace of buckets.", Header="x-amz-bucket-namespace")
-    ownership = header("x-amz-object-ownership")
-    if ownership is not None and ownership != "BucketOwnerEnforced":
-        raise S3Error(
-            "NotImplemented",
-            "ACLs are disabled: the only ownership is BucketOwnerEnforced.",
-            Header="x-amz-object-ownership",
-        )
 
 
 # Into an answer ---------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def list_request(call: Call, *, limit: str = "max-keys", with_owner: bool = True
         delimiter=call.parameter("delimiter") or "",
         limit=bounded_number(call.parameter(limit), limit, default=MAX_KEYS, high=MAX_KEYS),
         encoding_type=encoding_type(call.parameter("encoding-type")),
-        owner=call.owner if with_owner else None,
+        access=call.access if with_owner else None,
     )
 
 

@@ -12,6 +12,7 @@ from zs3.store.interface import ObjectInfo
 from zs3.web import headers
 from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
+from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import NULL_VERSION, quoted
 from zs3.web.producers import answer_object
 from zs3.web.query import Query
@@ -104,7 +105,7 @@ async def put_object(call: Call) -> None:
     """PutObject."""
     headers.check_bucket_owner(call.header, call.owner.id)
     headers.check_new_object(call.header)
-    attributes = headers.parse_attributes(call.wire.headers)
+    attributes = attributes_of_new_object(call)
     condition = write_condition(call.header)
     payload = call.payload()
     length = body_length(call, payload)
@@ -184,6 +185,8 @@ class Answer:
 def _check_read(call: Call) -> None:
     headers.check_bucket_owner(call.header, call.owner.id)
     headers.check_read(call.header)
+    if call.principal.user is None and any(name in headers.OVERRIDES for name, _ in call.request.query.pairs):
+        raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
     check_version(call)
 
 

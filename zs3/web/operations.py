@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import buckets, copies, deletes, listings, objects, untouched, uploads
+from zs3.web import buckets, copies, deletes, listings, objects, ownership, untouched, uploads
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -26,8 +26,8 @@ class Operation:
 
     :ivar name: in S3's words.
     :ivar level: what its path names: `SERVICE`, `BUCKET` or `OBJECT`.
-    :ivar access: what `zs3.auth.users.User.may` is asked: `READ` or `WRITE`.
-    :ivar iam: the action of IAM that allows it.
+    :ivar access: whether it changes anything: `READ` or `WRITE`.
+    :ivar iam: the action of IAM that `zs3.auth.access` is asked for.
     :ivar query: the sub-resource, a query parameter that is there only for this; "" for none.
     :ivar header: a request header that must be there; "" for none.
     :ivar parameters: the other query parameters it knows.
@@ -99,7 +99,32 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListMultipartUploads", "GET", BUCKET, READ, "s3:ListBucketMultipartUploads", uploads.list_multipart_uploads,
         "uploads", parameters=_names("prefix delimiter key-marker upload-id-marker max-uploads encoding-type"),
     ),
-    Operation("PutBucketAcl", "PUT", BUCKET, WRITE, "s3:PutBucketAcl", untouched.put_acl, "acl"),
+    Operation("GetBucketAcl", "GET", BUCKET, READ, "s3:GetBucketAcl", ownership.get_bucket_acl, "acl"),
+    Operation("PutBucketAcl", "PUT", BUCKET, WRITE, "s3:PutBucketAcl", ownership.put_bucket_acl, "acl"),
+    Operation(
+        "GetBucketOwnershipControls", "GET", BUCKET, READ, "s3:GetBucketOwnershipControls",
+        ownership.get_ownership_controls, "ownershipControls",
+    ),
+    Operation(
+        "PutBucketOwnershipControls", "PUT", BUCKET, WRITE, "s3:PutBucketOwnershipControls",
+        ownership.put_ownership_controls, "ownershipControls",
+    ),
+    Operation(
+        "DeleteBucketOwnershipControls", "DELETE", BUCKET, WRITE, "s3:PutBucketOwnershipControls",
+        ownership.delete_ownership_controls, "ownershipControls",
+    ),
+    Operation(
+        "GetPublicAccessBlock", "GET", BUCKET, READ, "s3:GetBucketPublicAccessBlock",
+        ownership.get_public_access_block, "publicAccessBlock",
+    ),
+    Operation(
+        "PutPublicAccessBlock", "PUT", BUCKET, WRITE, "s3:PutBucketPublicAccessBlock",
+        ownership.put_public_access_block, "publicAccessBlock",
+    ),
+    Operation(
+        "DeletePublicAccessBlock", "DELETE", BUCKET, WRITE, "s3:PutBucketPublicAccessBlock",
+        ownership.delete_public_access_block, "publicAccessBlock",
+    ),
     Operation("PutObject", "PUT", OBJECT, WRITE, "s3:PutObject", objects.put_object),
     Operation("CopyObject", "PUT", OBJECT, WRITE, "s3:PutObject", copies.copy_object, header=COPY_SOURCE),
     Operation("GetObject", "GET", OBJECT, READ, "s3:GetObject", objects.get_object, parameters=_READ_OBJECT),
@@ -108,7 +133,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "DeleteObject", "DELETE", OBJECT, WRITE, "s3:DeleteObject", objects.delete_object, parameters=_VERSION
     ),
     Operation(
-        "PutObjectAcl", "PUT", OBJECT, WRITE, "s3:PutObjectAcl", untouched.put_acl, "acl", parameters=_VERSION
+        "GetObjectAcl", "GET", OBJECT, READ, "s3:GetObjectAcl", ownership.get_object_acl, "acl", parameters=_VERSION
+    ),
+    Operation(
+        "PutObjectAcl", "PUT", OBJECT, WRITE, "s3:PutObjectAcl", ownership.put_object_acl, "acl", parameters=_VERSION
     ),
     Operation(
         "CreateMultipartUpload", "POST", OBJECT, WRITE, "s3:PutObject", uploads.create_multipart_upload, "uploads"
@@ -131,6 +159,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListParts", "GET", OBJECT, READ, "s3:ListMultipartUploadParts", uploads.list_parts, "uploadId",
         parameters=_names("max-parts part-number-marker encoding-type"),
     ),
+    Operation(
+        "RestoreObject", "POST", OBJECT, WRITE, "s3:RestoreObject", untouched.restore, "restore", parameters=_VERSION
+    ),
     *_of_untouched(),
 )  # fmt: skip
 
@@ -138,7 +169,7 @@ OPERATIONS: tuple[Operation, ...] = (
 #: meant.
 _OTHERS = _names(
     "abac analytics annotation append attributes encryption intelligent-tiering inventory metadataConfiguration"
-    " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject restore select select-type"
+    " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject select"
     " session"
 )
 SUBRESOURCES = _OTHERS | {operation.query for operation in OPERATIONS if operation.query}

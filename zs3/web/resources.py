@@ -1,6 +1,6 @@
-"""The tree of resources that an authenticated user sees: the service, buckets, objects.
+"""The tree of resources that a user, or nobody, sees: the service, buckets, objects.
 
-Finds the operation, asks whether the user may, runs the handler and answers its
+Finds the operation, asks whether the request may do it, runs the handler and answers its
 errors.  An object is one leaf, whatever slashes are in its key.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.cred.checkers import ANONYMOUS
 from twisted.cred.portal import IRealm
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -17,10 +18,11 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import Interface, implementer
 
-from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest
-from zs3.auth.users import User
+from zs3.auth.access import CREATE_BUCKET, Principal
+from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest, UnsignedRequest
 from zs3.errors import S3Error
 from zs3.web import names, operations
+from zs3.web.authorize import Denied, JudgedStore, own_gate
 from zs3.web.call import Call, Settings, effective_wire
 from zs3.web.coroutines import begin
 from zs3.web.request import Request
@@ -34,32 +36,37 @@ class Session:
     :ivar host_bucket: the bucket that the host names (virtual-hosted style), or None.
     """
 
-    credentials: SignedRequest
+    credentials: SignedRequest | UnsignedRequest
     settings: Settings
     host_bucket: str | None
 
 
 @implementer(IRealm)
 class Realm:
-    """Gives every user the tree of resources.
+    """Gives every user, and nobody, the tree of resources.
 
     :param store: an `IStore`.
     """
 
     def __init__(self, store: Any, users: IUserDirectory) -> None:
         self.store = store
-        self._users = users
+        self.users = users
 
     def requestAvatar(
         self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]
     ) -> tuple[type[Interface], object, Callable[[], None]]:
-        """The root of the tree for the user with that access key.  S3LoginFailed if there is none any more."""
+        """The root of the tree for the user with that access key, or for nobody.
+
+        :raises S3LoginFailed: there is no such user any more.
+        """
         if IResource not in interfaces or not isinstance(mind, Session):
             raise NotImplementedError("only a Session can log in, for IResource")
-        user = self._users.lookup(bytes(avatarId).decode("utf-8"))
-        if user is None:
-            raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
-        return IResource, Root(self.store, user, mind), lambda: None
+        user = None
+        if avatarId is not ANONYMOUS:
+            user = self.users.lookup(bytes(avatarId).decode("utf-8"))
+            if user is None:
+                raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
+        return IResource, Root(self, Principal(user), mind), lambda: None
 
 
 class _S3Resource(Resource):
@@ -67,9 +74,9 @@ class _S3Resource(Resource):
 
     level: str
 
-    def __init__(self, store: Any, user: User, session: Session, bucket: str = "", key: str = "") -> None:
+    def __init__(self, realm: Realm, principal: Principal, session: Session, bucket: str = "", key: str = "") -> None:
         super().__init__()
-        self._store, self._user, self._session = store, user, session
+        self._realm, self._principal, self._session = realm, principal, session
         self._bucket, self._key = bucket, key
 
     def render(self, request: IRequest) -> int:
@@ -85,20 +92,23 @@ class _S3Resource(Resource):
         try:
             await self._run(request)
         except S3Error as error:
+            if isinstance(error, Denied):
+                request.log.reason = error.reason
             send_error(request, error)
         except Exception:
             send_error(request, Failure())
 
     async def _run(self, request: Request) -> None:
-        credentials = self._session.credentials
+        credentials, settings = self._session.credentials, self._session.settings
         wire = effective_wire(request.wire, credentials.claim, request.query.pairs)
         call = Call(
             request,
-            self._store,
-            self._user,
+            self._realm.store,
+            own_gate(self._principal, self._bucket, settings.ownership),
+            self._realm.users,
             credentials.claim,
             credentials.signer,
-            self._session.settings,
+            settings,
             wire,
             self._bucket,
             self._key,
@@ -106,10 +116,14 @@ class _S3Resource(Resource):
         )
         operation = operations.find(self.level, request.wire.method, request.query.pairs, call.header)
         request.log.operation = operation.name
-        if not self._user.may(operation.access, self._bucket or None):
-            raise S3Error("AccessDenied")
+        if self._bucket and operation.iam != CREATE_BUCKET:
+            call.gate = await call.gate_to(self._bucket, operation.iam)
+        call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
+        if operation.access == operations.WRITE and isinstance(call.store, JudgedStore):
+            # It is judged again when it is changed; but who may not shall not be asked for a body first.
+            await call.store.get_object_info(self._bucket, self._key)
         await operation.handler(call)
 
 
@@ -124,12 +138,12 @@ class Root(_S3Resource):
         if bucket is not None:
             # All of the path is the key: give the segment back.
             request.postpath = [path, *(request.postpath or ())]
-            return BucketResource(self._store, self._user, self._session, bucket)
+            return BucketResource(self._realm, self._principal, self._session, bucket)
         if not path and not request.postpath:
             return self
         if not path:
             raise S3Error("InvalidBucketName", BucketName="")
-        return BucketResource(self._store, self._user, self._session, names.decode_path(path))
+        return BucketResource(self._realm, self._principal, self._session, names.decode_path(path))
 
 
 class BucketResource(_S3Resource):
@@ -141,7 +155,7 @@ class BucketResource(_S3Resource):
         if not path and not request.postpath:
             return self
         key = names.decode_path(b"/".join([path, *(request.postpath or ())]))
-        return ObjectResource(self._store, self._user, self._session, self._bucket, key)
+        return ObjectResource(self._realm, self._principal, self._session, self._bucket, key)
 
 
 class ObjectResource(_S3Resource):

@@ -4,8 +4,8 @@ Clients ask for these before they start.  The answers are true here: nothing of
 it can be configured yet, so everything is as it is on a bucket that nobody
 touched.  Configuring is NotImplemented; it is never accepted and ignored.
 
-Source: Amazon S3 API Reference, GetBucketAcl and so on; ownership and public access as for buckets
-created since April 2023.  Encryption is an exception: AWS would say AES256, and no file here is encrypted.
+Source: Amazon S3 API Reference, GetBucketCors and so on.  Encryption is an
+exception: AWS would say AES256, and no file here is encrypted.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import documents, xml
-from zs3.web.bodies import CONFIGURATION_SIZE, parse_acl
+from zs3.web import xml
 from zs3.web.call import Call, Handler
-from zs3.web.headers import check_acl, check_bucket_owner
+from zs3.web.headers import check_bucket_owner
 from zs3.web.objects import check_version
 from zs3.web.responses import send_empty, send_xml
 
@@ -40,10 +39,6 @@ class Untouched:
     remove_action: str = ""
 
 
-def _acl(call: Call) -> bytes:
-    return documents.access_control_policy(call.owner)
-
-
 def _empty(name: str) -> Callable[[Call], bytes]:
     return lambda _: xml.root(name).document()
 
@@ -51,19 +46,6 @@ def _empty(name: str) -> Callable[[Call], bytes]:
 def _request_payment(_: Call) -> bytes:
     root = xml.root("RequestPaymentConfiguration")
     root.add("Payer", "BucketOwner")
-    return root.document()
-
-
-def _ownership(_: Call) -> bytes:
-    root = xml.root("OwnershipControls")
-    root.add("Rule").add("ObjectOwnership", "BucketOwnerEnforced")
-    return root.document()
-
-
-def _public_access(_: Call) -> bytes:
-    root = xml.root("PublicAccessBlockConfiguration")
-    for name in ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"):
-        root.add(name, True)
     return root.document()
 
 
@@ -77,7 +59,6 @@ BUCKET = {
     "accelerate": Untouched(
         "GetBucketAccelerateConfiguration", "GetAccelerateConfiguration", _empty("AccelerateConfiguration")
     ),
-    "acl": Untouched("GetBucketAcl", "GetBucketAcl", _acl),
     "cors": Untouched("GetBucketCors", "GetBucketCORS", "NoSuchCORSConfiguration", "DeleteBucketCors", "PutBucketCORS"),
     "encryption": Untouched(
         "GetBucketEncryption",
@@ -100,12 +81,10 @@ BUCKET = {
     "object-lock": Untouched(
         "GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"
     ),
-    "ownershipControls": Untouched("GetBucketOwnershipControls", "GetBucketOwnershipControls", _ownership),
     "policy": Untouched(
         "GetBucketPolicy", "GetBucketPolicy", "NoSuchBucketPolicy", "DeleteBucketPolicy", "DeleteBucketPolicy"
     ),
     "policyStatus": Untouched("GetBucketPolicyStatus", "GetBucketPolicyStatus", "NoSuchBucketPolicy"),
-    "publicAccessBlock": Untouched("GetPublicAccessBlock", "GetBucketPublicAccessBlock", _public_access),
     "replication": Untouched(
         "GetBucketReplication",
         "GetReplicationConfiguration",
@@ -128,7 +107,6 @@ BUCKET = {
 }
 
 OBJECT = {
-    "acl": Untouched("GetObjectAcl", "GetObjectAcl", _acl),
     "legal-hold": Untouched("GetObjectLegalHold", "GetObjectLegalHold", "InvalidRequest"),
     "retention": Untouched("GetObjectRetention", "GetObjectRetention", "InvalidRequest"),
     "tagging": Untouched(
@@ -170,18 +148,7 @@ async def remove(call: Call) -> None:
     send_empty(call.request, 204)
 
 
-async def put_acl(call: Call) -> None:
-    """PutBucketAcl, PutObjectAcl: an ACL that says what is the case is accepted, any other refused.
-
-    So S3 does where ACLs are disabled; a client that copies an object's ACL along (s3cmd) needs it.
-    """
-    check_acl(call.header)
-    if call.header("x-amz-acl") is not None:
-        if call.request.has_body:
-            raise S3Error("UnexpectedContent")
-    else:
-        grants = parse_acl(await call.read_document(CONFIGURATION_SIZE))
-        if grants != [(call.owner.id, "FULL_CONTROL")]:
-            raise S3Error("AccessControlListNotSupported")
+async def restore(call: Call) -> None:
+    """RestoreObject, of an object that is in no archive: none is, in any storage class there is here."""
     await _check_it_exists(call)
-    send_empty(call.request, 200)
+    raise S3Error("InvalidObjectState", "Restore is not allowed for the object's current storage class")

@@ -10,9 +10,11 @@ from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
 from zs3.store.interface import MAX_PARTS, ObjectInfo, PartInfo, UploadInfo
 from zs3.web import documents, headers
+from zs3.web.authorize import Denied
 from zs3.web.bodies import COMPLETE_SIZE, parse_complete
 from zs3.web.call import Call
 from zs3.web.conditions import write_condition
+from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
 from zs3.web.listings import list_request
 from zs3.web.objects import body_length, receive
@@ -46,10 +48,16 @@ async def create_multipart_upload(call: Call) -> None:
     """CreateMultipartUpload."""
     headers.check_bucket_owner(call.header, call.owner.id)
     headers.check_new_object(call.header)
-    attributes = headers.parse_attributes(call.wire.headers)
+    attributes = attributes_of_new_object(call)
     algorithm, kind = _checksum_choice(call)
+    account = call.principal.account
     upload: UploadInfo = await call.store.create_upload(
-        call.bucket, call.key, attributes=attributes, checksum_algorithm=algorithm, checksum_type=kind
+        call.bucket,
+        call.key,
+        attributes=attributes,
+        checksum_algorithm=algorithm,
+        checksum_type=kind,
+        initiator="" if account == call.access.owner else account,
     )
     extra = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind} if algorithm else {}
     send_xml(call.request, documents.initiated(upload), headers=extra)
@@ -155,9 +163,18 @@ def _location(call: Call) -> str:
 async def abort_multipart_upload(call: Call) -> None:
     """AbortMultipartUpload."""
     headers.check_bucket_owner(call.header, call.owner.id)
+    await _check_initiator(call)
     headers.check_abort(call.header)
     await call.store.abort_upload(call.bucket, call.key, _upload_id(call))
     send_empty(call.request, 204)
+
+
+async def _check_initiator(call: Call) -> None:
+    """Let nobody see or abort an upload but who began it, and the owner of the bucket."""
+    if call.principal.account != call.access.owner:
+        upload: UploadInfo = await call.store.get_upload(call.bucket, call.key, _upload_id(call))
+        if call.principal.account != upload.initiator:
+            raise Denied("another account began the upload")
 
 
 async def list_parts(call: Call) -> None:
@@ -167,8 +184,9 @@ async def list_parts(call: Call) -> None:
     limit = bounded_number(call.parameter("max-parts"), "max-parts", default=MAX_LISTED, high=MAX_LISTED)
     marker = bounded_number(call.parameter("part-number-marker"), "part-number-marker", default=0, high=MAX_PARTS)
     encoding = encoding_type(call.parameter("encoding-type"))
+    await _check_initiator(call)
     page = await call.store.list_parts(call.bucket, call.key, _upload_id(call), after=marker, limit=limit)
-    document = documents.parts(page, owner=call.owner, marker=marker, limit=limit, encoding_type=encoding)
+    document = documents.parts(page, access=call.access, marker=marker, limit=limit, encoding_type=encoding)
     send_xml(call.request, document)
 
 
@@ -187,6 +205,6 @@ async def list_multipart_uploads(call: Call) -> None:
         limit=request.limit,
     )
     document = documents.uploads(
-        request, page, owner=call.owner, key_marker=key_marker, upload_id_marker=upload_id_marker
+        request, page, access=call.access, key_marker=key_marker, upload_id_marker=upload_id_marker
     )
     send_xml(call.request, document)
