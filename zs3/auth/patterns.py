@@ -115,6 +115,11 @@ def as_text(tokens: Sequence[Token]) -> str | None:
     return "".join(texts) if len(texts) == len(tokens) else None
 
 
+def as_prefix(tokens: Sequence[Token]) -> str | None:
+    """What all texts that tokens stand for, and no others, begin with; None if that is not how they are told."""
+    return as_text(tokens[:-1]) if tokens and tokens[-1] is Wild.ANY else None
+
+
 def compile_pattern(tokens: Sequence[Token]) -> Matcher:
     """Whether a text is one of those that the tokens, without variables, stand for."""
     text = as_text(tokens)
@@ -130,8 +135,6 @@ def compile_pattern(tokens: Sequence[Token]) -> Matcher:
             pieces[-1] += str(token)
     first, *middle, last = pieces
     middle = [piece for piece in middle if piece]
-    if not middle and not last:
-        return lambda text: text.startswith(first)
     return functools.partial(_matches_pieces, first, tuple(middle), last)
 
 

@@ -88,15 +88,6 @@ class Statement:
     conditions: tuple[Condition, ...]
     needs_object: bool
 
-    def applies(self, who: frozenset[str], resource: str, context: Context) -> bool:
-        """Whether it is about a request for one of its actions."""
-        if self.principals.isdisjoint(who) is not self.others or not self.resources(resource, context):
-            return False
-        for condition in self.conditions:  # noqa: SIM110 - this runs for each request
-            if not condition.holds(context):
-                return False
-        return True
-
     @property
     def is_public(self) -> bool:
         """Whether it allows anything to others than those whom it names, as S3 defines it."""
@@ -147,13 +138,20 @@ class Policy:
         :param resource: ``bucket`` or ``bucket/key``.
         """
         denying, allowing, _ = self._about(action)
-        for statement in denying:
-            if statement.applies(who, resource, context):
-                return Verdict(False, statement.label)
-        for statement in allowing:
-            if statement.applies(who, resource, context):
-                return Verdict(True, statement.label)
-        return None
+        found = _first(denying, who, resource, context) or _first(allowing, who, resource, context)
+        return None if found is None else Verdict(found.allows, found.label)
+
+
+def _first(statements: tuple[Statement, ...], who: frozenset[str], resource: str, context: Context) -> Statement | None:
+    """The first of some statements about an action that is about a request for it."""
+    for statement in statements:
+        if statement.principals.isdisjoint(who) is statement.others and statement.resources(resource, context):
+            for condition in statement.conditions:
+                if not condition.holds(context):
+                    break
+            else:
+                return statement
+    return None
 
 
 # Reading ----------------------------------------------------------------------------------------------------------

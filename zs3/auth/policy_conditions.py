@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from zs3.auth.patterns import Token, as_text, compile_pattern, has_variables, normal_key, resolve, tokenize
+from zs3.auth.patterns import Token, as_prefix, as_text, compile_pattern, has_variables, normal_key, resolve, tokenize
 from zs3.auth.policy_names import is_known_key
 
 
@@ -48,18 +48,13 @@ class Condition:
     :ivar operator: as the policy spells it.
     :ivar key: in its normal form.
     :ivar values: as the policy names them.
-    :ivar absent: what it is to a request that has no such key.
+    :ivar holds: whether it does, for a request.
     """
 
     operator: str
     key: str
     values: tuple[str, ...]
-    absent: bool
-    _present: Callable[[Sequence[str], Context], bool]
-
-    def holds(self, context: Context) -> bool:
-        values = context.values(self.key)
-        return self._present(values, context) if values else self.absent
+    holds: Callable[[Context], bool]
 
 
 def parse_condition(name: str, key: str, values: tuple[str, ...], *, variables: bool) -> Condition:
@@ -75,7 +70,7 @@ def parse_condition(name: str, key: str, values: tuple[str, ...], *, variables: 
         raise ValueError("Policy has an invalid condition key")
     if name == "Null":
         wanted = {_boolean(value) for value in values}
-        return Condition(name, normal, values, True in wanted, lambda _, __: False in wanted)
+        return Condition(name, normal, values, lambda context: (not context.values(normal)) in wanted)
     found = _OPERATOR(name)
     if found is None or found["base"] not in _OPERATORS:
         raise ValueError(f"Invalid Condition type : {name}")
@@ -86,26 +81,34 @@ def parse_condition(name: str, key: str, values: tuple[str, ...], *, variables: 
         raise ValueError(f"Invalid value for condition {name}: {error}") from None
     # Of several values each must differ; one that fits is enough.
     every = found["set"] == "ForAllValues:" if found["set"] else negated
-    present = functools.partial(_every if every else _some, test, negated)
     absent = bool(found["if_exists"]) or found["set"] == "ForAllValues:" or (negated and not found["set"])
-    return Condition(name, normal, values, absent, present)
+    return Condition(name, normal, values, _holder(normal, test, negated, every, absent))
 
 
 _OPERATOR = re.compile(r"(?P<set>ForAllValues:|ForAnyValue:)?(?P<base>[A-Za-z]+?)(?P<if_exists>IfExists)?").fullmatch
 
 
-def _some(test: _Test, negated: bool, values: Sequence[str], context: Context) -> bool:
-    for value in values:  # noqa: SIM110 - this runs for each request: a generator costs more than the test
-        if test(value, context) is not negated:
-            return True
-    return False
+def _holder(key: str, test: _Test, negated: bool, every: bool, absent: bool) -> Callable[[Context], bool]:
+    """Whether a condition holds.
 
+    :param negated: whether a value is to fail the test.
+    :param every: whether all values are to be so, or only one.
+    :param absent: what it is to a request that has no such key.
+    """
 
-def _every(test: _Test, negated: bool, values: Sequence[str], context: Context) -> bool:
-    for value in values:  # noqa: SIM110 - as above
-        if test(value, context) is negated:
-            return False
-    return True
+    def holds(context: Context) -> bool:
+        values = context.values(key)
+        if not values:
+            return absent
+        for value in values:
+            if test(value, context) is negated:
+                if every:
+                    return False
+            elif not every:
+                return True
+        return every
+
+    return holds
 
 
 # Text -------------------------------------------------------------------------------------------------------------
@@ -145,10 +148,17 @@ def patterns_test(patterns: Sequence[tuple[Token, ...]]) -> _Test:
     known = [tokens for tokens in patterns if not has_variables(tokens)]
     varying = [tokens for tokens in patterns if has_variables(tokens)]
     same = frozenset(text for tokens in known if (text := as_text(tokens)) is not None)
-    matchers = tuple(compile_pattern(tokens) for tokens in known if as_text(tokens) is None)
+    # Most patterns are the beginning of what they stand for, and many of these are tried in one go.
+    prefixes = tuple(prefix for tokens in known if (prefix := as_prefix(tokens)) is not None)
+    others = [tokens for tokens in known if as_text(tokens) is None and as_prefix(tokens) is None]
+    if not varying and not others:
+        if not same:
+            return lambda value, _: value.startswith(prefixes)
+        return lambda value, _: value in same or value.startswith(prefixes)
+    matchers = tuple(compile_pattern(tokens) for tokens in others)
 
     def test(value: str, context: Context) -> bool:
-        if value in same:
+        if value in same or value.startswith(prefixes):
             return True
         for matches in matchers:
             if matches(value):
@@ -213,6 +223,7 @@ def _split(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
 _NUMBER = re.compile(r"[+-]?[0-9]{1,32}(?:\.[0-9]{1,32})?", re.ASCII).fullmatch
 
 
+@functools.lru_cache(maxsize=1024)
 def _number(text: str) -> Decimal:
     if not _NUMBER(text):
         raise ValueError(f"{text!r} is no number")
@@ -250,7 +261,10 @@ def _compared(
                 given = convert(value)
             except ValueError:
                 return False
-            return any(compare(given, limit) for limit in limits)
+            for limit in limits:  # noqa: SIM110 - as above
+                if compare(given, limit):
+                    return True
+            return False
 
         return test
 
@@ -267,9 +281,6 @@ def _boolean(text: str) -> bool:
 def _bool(values: tuple[str, ...], _: bool) -> _Test:
     wanted = frozenset(str(_boolean(value)).lower() for value in values)
     return lambda value, _: value.lower() in wanted
-
-
-_Network = tuple[int, int, int]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -299,7 +310,10 @@ def _ip(values: tuple[str, ...], _: bool) -> _Test:
         if found is None:
             return False
         version, number = found
-        return any(kind == version and number & mask == base for kind, mask, base in networks)
+        for kind, mask, base in networks:  # noqa: SIM110 - as above
+            if number & mask == base and kind == version:
+                return True
+        return False
 
     return test
 
