@@ -130,6 +130,10 @@ class Policy:
         """Whether what it says of an action can depend on the tags that the object has."""
         return self._about(action).needs_object
 
+    def can_allow(self, who: frozenset[str], action: str) -> bool:
+        """Whether there is a resource and a request for which it allows an action."""
+        return any(not statement.principals.isdisjoint(who) for statement in self._about(action).allowing)
+
     def judge(self, who: frozenset[str], action: str, resource: str, context: Context) -> Verdict | None:
         """What it says of a request; None if nothing.
 
@@ -193,9 +197,16 @@ def stored_policy(text: str, bucket: str) -> Policy:
     try:
         return parse_policy(text, bucket)
     except S3Error as error:
-        everything = frozenset(_ACTIONS.values())
-        label = f"that it cannot be read ({error.message})"
-        return Policy([Statement(label, False, frozenset((EVERYBODY,)), False, everything, lambda *_: True, (), False)])
+        return _closed(f"it is none of this bucket ({error.message})")
+
+
+def _closed(reason: str) -> Policy:
+    """A policy that denies everything."""
+    everything = frozenset(_ACTIONS.values())
+    return Policy([Statement(reason, False, frozenset((EVERYBODY,)), False, everything, lambda *_: True, (), False)])
+
+
+CLOSED = _closed("it was not asked for")
 
 
 class _Number(str):

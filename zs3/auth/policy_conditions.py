@@ -31,6 +31,32 @@ class Context(Protocol):
         """
 
 
+class Nothing:
+    """The context of a request of which nothing is known."""
+
+    def values(self, key: str) -> None:  # noqa: ARG002
+        return None
+
+
+NOTHING = Nothing()
+
+
+class Overlay:
+    """A context with values in place of some of another's.
+
+    :param above: normal forms of keys, and their values.
+    """
+
+    __slots__ = ("_above", "_below")
+
+    def __init__(self, above: Mapping[str, str], below: Context) -> None:
+        self._above, self._below = above, below
+
+    def values(self, key: str) -> Sequence[str] | None:
+        value = self._above.get(key)
+        return self._below.values(key) if value is None else (value,)
+
+
 def one_value(context: Context, key: str) -> str | None:
     """The value of a variable: of what has several, there is none."""
     values = context.values(key)

@@ -44,7 +44,7 @@ BUCKET_ACTIONS = _names(
 #: On neither, though a wildcard may stand for them.
 OTHER_ACTIONS = _names("s3:", "ListAllMyBuckets GetAccountPublicAccessBlock PutAccountPublicAccessBlock CreateSession")
 
-EXISTING_TAG = "s3:existingobjecttag/"
+EXISTING_TAG, REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
 
 #: Keys that a request here can have a value of, in their normal form; one that ends with ``/`` stands for all that
 #: begin so.
@@ -53,7 +53,7 @@ KEYS = _names(
     "aws:currenttime aws:epochtime aws:principalaccount aws:principalarn aws:principalisawsservice"
     " aws:principaltype aws:referer aws:requestedregion aws:resourceaccount aws:securetransport aws:sourceip"
     " aws:useragent aws:userid aws:username aws:viaawsservice"
-    " s3:authtype s3:delimiter s3:if-match s3:if-none-match s3:locationconstraint s3:max-keys"
+    " s3:authtype s3:delimiter s3:if-match s3:if-none-match s3:max-keys"
     " s3:objectcreationoperation s3:prefix s3:requestobjecttagkeys s3:resourceaccount s3:signatureage"
     " s3:signatureversion s3:tlsversion s3:versionid s3:x-amz-acl s3:x-amz-content-sha256 s3:x-amz-copy-source"
     " s3:x-amz-grant-full-control s3:x-amz-grant-read s3:x-amz-grant-read-acp s3:x-amz-grant-write"
@@ -72,11 +72,16 @@ NEVER = _names(
     " aws:sourceorgpaths aws:sourceowner aws:sourcevpc aws:sourcevpce aws:tagkeys aws:tokenissuetime"
     " aws:vpceaccount aws:vpceorgid aws:vpceorgpaths aws:vpcsourceip"
     " s3:accesspointnetworkorigin s3:accessgrantsinstancearn s3:dataaccesspointaccount s3:dataaccesspointarn"
-    " s3:destinationregion s3:inventoryaccessibleoptionalfields s3:isreplicationpauserequest"
+    " s3:destinationregion s3:locationconstraint s3:inventoryaccessibleoptionalfields s3:isreplicationpauserequest"
     " s3:object-lock-legal-hold s3:object-lock-mode s3:object-lock-remaining-retention-days"
     " s3:object-lock-retain-until-date"
     " aws:principaltag/ aws:requesttag/ aws:resourcetag/ s3:buckettag/",
 )
+
+
+def is_of_object(action: str) -> bool:
+    """Whether the resource of an action is an object."""
+    return action in OBJECT_ACTIONS
 
 
 def is_known_key(key: str) -> bool:

@@ -16,6 +16,7 @@ from zs3.auth.payload import Payload, make_payload
 from zs3.auth.wire import Claim, Signer, Wire
 from zs3.errors import S3Error
 from zs3.web.authorize import Gate, gate_of
+from zs3.web.context import RequestContext
 from zs3.web.documents import DEFAULT_REGION, Owner, owner_of
 from zs3.web.http1 import header_text
 
@@ -137,9 +138,13 @@ class Call:
         """The owner of the bucket; who asks, where there is no bucket."""
         return owner_of(self.gate.access.owner)
 
-    async def gate_to(self, bucket: str, action: str) -> Gate:
-        """What this request may do in a bucket; see `gate_of`."""
-        return await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
+    async def gate_to(self, bucket: str, key: str, action: str) -> Gate:
+        """What this request may do in a bucket, and to an object there; see `gate_of`."""
+        gate = await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
+        gate.key = key
+        if gate.access.policy is not None:
+            gate.context = RequestContext(self, gate.access.owner)
+        return gate
 
     @property
     def resource(self) -> str:

@@ -74,7 +74,7 @@ async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
     What can be decided now is, before anything is said of what is there.
     """
     source = parse_source(call.header(COPY_SOURCE) or "")
-    gate = await call.gate_to(source.bucket, GET_OBJECT)
+    gate = await call.gate_to(source.bucket, source.key, GET_OBJECT)
     if not depends_on_object(GET_OBJECT, gate.access):
         gate.check(GET_OBJECT)
     headers.check_bucket_owner(call.header, call.owner.id)
@@ -83,7 +83,7 @@ async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
     headers.check_copy_source_encryption(call.header)
 
     def check(info: ObjectInfo) -> None:
-        gate.check(GET_OBJECT, info.attributes.access)
+        gate.check(GET_OBJECT, info.attributes)
         check_copy_source(call.header, info)
 
     return source, check, gate
@@ -170,7 +170,7 @@ async def _copy(
 def _tell(failure: Failure, gate: Gate) -> NoReturn:
     """That the source is not there is told to who may list its bucket."""
     if isinstance(failure.value, S3Error):
-        raise gate.told(failure.value)
+        raise gate.told(failure.value, GET_OBJECT)
     failure.raiseException()
 
 

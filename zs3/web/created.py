@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from zs3.auth import access
-from zs3.auth.access import ACCESS, BLOCK_ACLS, OWNERSHIP, OWNERSHIPS, PREFERRED, BucketAccess, object_record
+from zs3.auth.access import ACCESS, BLOCK_ACLS, OWNERSHIP, OWNERSHIPS, PREFERRED, PUT_ACL, BucketAccess, object_record
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes
@@ -71,6 +71,11 @@ def access_of_new_object(call: Call, header: Header) -> str:
     :raises S3Error: for what the headers ask and the bucket does not allow.
     """
     bucket = call.access
+    if asks_for_acl(header):
+        # Its maker gives it; but a policy may say that nobody does.
+        decision = call.gate.decide(PUT_ACL)
+        if decision.explicit:
+            raise Denied(decision.reason)
     if not bucket.has_acls:
         check_disabled(header, strict=bucket.controls)
         return ""

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from zs3 import checksums
+from zs3.auth.access import DELETE_OBJECT
 from zs3.errors import S3Error
 from zs3.web import documents, names
 from zs3.web.bodies import DELETE_SIZE, DeleteEntry, parse_delete
@@ -67,6 +68,8 @@ class _Deletes:
 
     async def _delete(self, entry: DeleteEntry) -> None:
         names.check_key(entry.key)
+        told = {"s3:versionid": entry.version} if entry.version else None
+        self.call.gate.check(DELETE_OBJECT, key=entry.key, told=told)
         condition = entry_condition(entry.etag, entry.size, entry.modified)
         if not entry.version or is_null_version(entry.version):
             await self.call.store.delete_object(self.call.bucket, entry.key, condition)

@@ -110,8 +110,11 @@ class Express:
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        gate = Gate(Principal(user), bucket, bucket_access(configuration, self._settings.ownership))
-        if not gate.may(operation.iam, reader.info().attributes.access):
+        access = bucket_access(configuration, self._settings.ownership, bucket)
+        # What the conditions of a policy ask for is known on the ordinary way.
+        if access.policy is not None or not Gate(Principal(user), bucket, access).may(
+            operation.iam, reader.info().attributes
+        ):
             reader.close()
             return None
         content: bytes | None = b""

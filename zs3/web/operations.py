@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import buckets, copies, deletes, listings, objects, ownership, untouched, uploads
+from zs3.web import buckets, copies, deletes, listings, objects, ownership, policies, untouched, uploads
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -124,6 +124,15 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DeletePublicAccessBlock", "DELETE", BUCKET, WRITE, "s3:PutBucketPublicAccessBlock",
         ownership.delete_public_access_block, "publicAccessBlock",
+    ),
+    Operation("GetBucketPolicy", "GET", BUCKET, READ, "s3:GetBucketPolicy", policies.get_bucket_policy, "policy"),
+    Operation("PutBucketPolicy", "PUT", BUCKET, WRITE, "s3:PutBucketPolicy", policies.put_bucket_policy, "policy"),
+    Operation(
+        "DeleteBucketPolicy", "DELETE", BUCKET, WRITE, "s3:DeleteBucketPolicy", policies.delete_bucket_policy, "policy"
+    ),
+    Operation(
+        "GetBucketPolicyStatus", "GET", BUCKET, READ, "s3:GetBucketPolicyStatus", policies.get_bucket_policy_status,
+        "policyStatus",
     ),
     Operation("PutObject", "PUT", OBJECT, WRITE, "s3:PutObject", objects.put_object),
     Operation("CopyObject", "PUT", OBJECT, WRITE, "s3:PutObject", copies.copy_object, header=COPY_SOURCE),

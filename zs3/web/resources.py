@@ -117,7 +117,7 @@ class _S3Resource(Resource):
         operation = operations.find(self.level, request.wire.method, request.query.pairs, call.header)
         request.log.operation = operation.name
         if self._bucket and operation.iam != CREATE_BUCKET:
-            call.gate = await call.gate_to(self._bucket, operation.iam)
+            call.gate = await call.gate_to(self._bucket, self._key, operation.iam)
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)

@@ -1,0 +1,152 @@
+"""What the conditions of policies are told of a request.
+
+Each value is found when a condition asks for it, and never in what a client can
+say of itself beside its request: forwarding headers are not looked at.
+
+Source: Service Authorization Reference, "Condition keys for Amazon S3"; IAM User
+Guide, "AWS global condition context keys".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from twisted.internet.address import IPv4Address, IPv6Address
+
+from zs3.auth import dates
+from zs3.auth.policy_names import REQUEST_TAG
+from zs3.errors import S3Error
+from zs3.web.query import Query
+
+if TYPE_CHECKING:
+    from zs3.web.call import Call
+
+#: The operations that make an object, of those that need the right to.
+_CREATING = frozenset(("PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"))
+_WRITING = _CREATING | {"CreateMultipartUpload", "UploadPart", "UploadPartCopy"}
+
+_AUTH_TYPES = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "query-v2": "REST-QUERY-STRING", "post": "POST"}
+
+
+class RequestContext:
+    """The `zs3.auth.policy_conditions.Context` of a call.
+
+    :param owner: the account that owns the bucket.
+    """
+
+    __slots__ = ("_call", "_known", "_owner")
+
+    def __init__(self, call: Call, owner: str) -> None:
+        self._call, self._owner = call, owner
+        self._known: dict[str, Sequence[str] | None] = {}
+
+    def values(self, key: str) -> Sequence[str] | None:
+        """What the request has of a condition key, in its normal form."""
+        if key not in self._known:
+            self._known[key] = self._find(key)
+        return self._known[key]
+
+    def _find(self, key: str) -> Sequence[str] | None:
+        if key.startswith(REQUEST_TAG):
+            value = self._tags().get(key.removeprefix(REQUEST_TAG))
+        elif key == "s3:requestobjecttagkeys":
+            return tuple(self._tags())
+        elif key in _FINDERS:
+            value = _FINDERS[key](self._call)
+        elif key.endswith(":resourceaccount"):
+            value = self._owner
+        elif key.startswith("s3:x-amz-"):
+            value = self._call.header(key.removeprefix("s3:"))
+        else:
+            value = None
+        return None if value is None else (value,)
+
+    def _tags(self) -> Mapping[str, str]:
+        """The tags that the request gives in a header; none if they cannot be read, and it is refused then."""
+        text = self._call.header("x-amz-tagging")
+        try:
+            return dict(Query(text.encode("utf-8")).pairs) if text else {}
+        except S3Error:
+            return {}
+
+
+def _header(name: str) -> Callable[[Call], str | None]:
+    return lambda call: call.header(name)
+
+
+def _parameter(name: str) -> Callable[[Call], str | None]:
+    return lambda call: call.parameter(name)
+
+
+def _of_user(make: Callable[[Call, str], str]) -> Callable[[Call], str | None]:
+    """What there is only of who signed the request."""
+    return lambda call: make(call, call.principal.user.name) if call.principal.user else None
+
+
+def _address(call: Call) -> str | None:
+    peer = call.request.channel.getPeer()
+    return peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
+
+
+def _tls_version(call: Call) -> str | None:
+    name = call.request.channel.tls_version()
+    return None if name is None else name.removeprefix("TLSv")
+
+
+def _auth_type(call: Call) -> str | None:
+    return _AUTH_TYPES.get(call.claim.kind) if call.principal.user else None
+
+
+def _signature_version(call: Call) -> str | None:
+    if call.principal.user is None:
+        return None
+    return "AWS" if call.claim.kind == "query-v2" else "AWS4-HMAC-SHA256"
+
+
+def _signature_age(call: Call) -> str | None:
+    """Milliseconds since it was signed; of the old signature that is not known."""
+    signed = dates.parse_timestamp(call.signer.timestamp) if call.signer else None
+    return None if signed is None else str(max(0, int((call.request.received_s - signed) * 1000)))
+
+
+def _copy_source(call: Call) -> str | None:
+    text = call.header("x-amz-copy-source")
+    return None if text is None else unquote(text.partition("?")[0]).removeprefix("/")
+
+
+def _creation(call: Call) -> str | None:
+    operation = call.request.log.operation
+    return str(operation in _CREATING).lower() if operation in _WRITING else None
+
+
+_FINDERS: Mapping[str, Callable[[Call], str | None]] = {
+    "aws:currenttime": lambda call: dates.iso(call.request.received_s),
+    "aws:epochtime": lambda call: str(int(call.request.received_s)),
+    "aws:principalaccount": _of_user(lambda call, _: call.principal.account),
+    "aws:principalarn": _of_user(lambda call, name: f"arn:aws:iam::{call.principal.account}:user/{name}"),
+    "aws:principalisawsservice": lambda _: "false",
+    "aws:principaltype": lambda call: "User" if call.principal.user else "Anonymous",
+    "aws:referer": _header("referer"),
+    "aws:requestedregion": lambda call: call.settings.region_name,
+    "aws:securetransport": lambda call: str(call.request.isSecure()).lower(),
+    "aws:sourceip": _address,
+    "aws:useragent": _header("user-agent"),
+    "aws:userid": _of_user(lambda _, name: name),
+    "aws:username": _of_user(lambda _, name: name),
+    "aws:viaawsservice": lambda _: "false",
+    "s3:authtype": _auth_type,
+    "s3:delimiter": _parameter("delimiter"),
+    "s3:if-match": _header("if-match"),
+    "s3:if-none-match": _header("if-none-match"),
+    "s3:max-keys": _parameter("max-keys"),
+    "s3:objectcreationoperation": _creation,
+    "s3:prefix": _parameter("prefix"),
+    "s3:signatureage": _signature_age,
+    "s3:signatureversion": _signature_version,
+    "s3:tlsversion": _tls_version,
+    "s3:versionid": _parameter("versionId"),
+    "s3:x-amz-content-sha256": lambda call: call.claim.payload_hash,
+    "s3:x-amz-copy-source": _copy_source,
+}
