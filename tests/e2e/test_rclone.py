@@ -15,8 +15,7 @@ from tests.e2e.plainhttp import fetch
 Rclone = Callable[..., str]
 
 
-@pytest.fixture
-def rclone(run: Run, endpoint: Endpoint) -> Rclone:
+def command(run: Run, endpoint: Endpoint) -> Rclone:
     variables = {
         "RCLONE_CONFIG_ZS3_TYPE": "s3",
         "RCLONE_CONFIG_ZS3_PROVIDER": "Other",
@@ -30,6 +29,11 @@ def rclone(run: Run, endpoint: Endpoint) -> Rclone:
     # An empty configuration; one failed try is a failed test.
     options = ("--config", "/dev/null", "--retries", "1", "--low-level-retries", "1", "--log-level", "ERROR")
     return partial(run, "rclone", *options, variables=variables)
+
+
+@pytest.fixture
+def rclone(run: Run, endpoint: Endpoint) -> Rclone:
+    return command(run, endpoint)
 
 
 def test_a_tree_is_synchronised_checked_and_moved(

@@ -15,8 +15,7 @@ from tests.e2e.plainhttp import fetch
 S3cmd = Callable[..., str]
 
 
-@pytest.fixture
-def s3cmd(run: Run, endpoint: Endpoint, tmp_path: Path) -> S3cmd:
+def command(run: Run, endpoint: Endpoint, tmp_path: Path) -> S3cmd:
     settings = {
         "access_key": ACCESS_KEY,
         "secret_key": SECRET_KEY,
@@ -31,6 +30,11 @@ def s3cmd(run: Run, endpoint: Endpoint, tmp_path: Path) -> S3cmd:
     config = tmp_path / "s3cfg"
     config.write_text("[default]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
     return partial(run, "s3cmd", "--config", config, "--no-progress")
+
+
+@pytest.fixture
+def s3cmd(run: Run, endpoint: Endpoint, tmp_path: Path) -> S3cmd:
+    return command(run, endpoint, tmp_path)
 
 
 def names(listing: str) -> list[str]:

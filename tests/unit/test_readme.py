@@ -13,7 +13,8 @@ def test_the_operations_of_the_readme_are_those_of_the_table():
     section = README.partition(".. operations\n")[2].partition(".. operations end\n")[0]
     told = set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", section))
     untouched = {name for each in (*BUCKET.values(), *OBJECT.values()) for name in (each.read, each.remove)}
-    assert told == {each.name for each in OPERATIONS} - untouched
+    only_refuse = {"RestoreObject"}
+    assert told == {each.name for each in OPERATIONS} - untouched - only_refuse
 
 
 def test_the_commands_for_start_and_tests_are_there_once():

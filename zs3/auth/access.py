@@ -75,6 +75,8 @@ _OBJECT_RIGHTS = {
     "s3:DeleteObjectTagging": "",
     "s3:GetObjectLegalHold": "",
     "s3:GetObjectRetention": "",
+    "s3:GetObjectTorrent": "",
+    "s3:RestoreObject": "",
 }
 #: Actions on what an object is, not on what a bucket holds: whose it is can matter.
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)

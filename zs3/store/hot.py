@@ -21,6 +21,7 @@ from zs3.store.buckets import Buckets
 from zs3.store.interface import NOT_CONFIGURED, Configuration, ObjectInfo
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
+from zs3.store.unconfigured import Unconfigured
 
 #: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
@@ -54,6 +55,7 @@ class HotFiles:
         self._identity: tuple[int, int] | None = None
         self._in_memory = False
         self._looked = 0.0
+        self._unconfigured = Unconfigured(-1)
         # Only the reactor's thread reads.
         self._buffer = memoryview(bytearray(MOST))
 
@@ -69,8 +71,10 @@ class HotFiles:
         status = os.fstat(fd)
         self._fd, self._device, self._identity = fd, status.st_dev, (status.st_dev, status.st_ino)
         self._in_memory = kind == kernel.TMPFS
+        self._unconfigured = Unconfigured(fd)
 
     def stop(self) -> None:
+        self._unconfigured.close()
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = self._device = -1
@@ -167,6 +171,9 @@ class HotFiles:
         """
         if not self._is_there() or not _BUCKET(bucket):
             return None
+        now = self._now()
+        if self._unconfigured.knows(bucket, now):
+            return NOT_CONFIGURED
         directory = _open_bucket(self._fd, bucket.encode())
         if directory < 0:
             return None
@@ -178,7 +185,13 @@ class HotFiles:
                 return NOT_CONFIGURED if never_written else None
             if not known.recognises(identifier, os.fstat(directory), bucket):
                 return None
-        fd = _open_file(self._fd, b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME))
+            path = b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME)
+            fd = _open_file(self._fd, path)
+            if fd == -errno.ENOENT and self._unconfigured.begin(bucket, directory, identifier, now):
+                # Once more: what was found before one began to watch proves nothing.
+                fd = _open_file(self._fd, path)
+                if fd != -errno.ENOENT:
+                    self._unconfigured.discard(bucket)
         if fd < 0:
             return NOT_CONFIGURED if fd == -errno.ENOENT else None
         with paths.opened(fd):

@@ -1,0 +1,171 @@
+"""What is shared with everybody or with another account, by the clients that people share things with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.e2e import test_awscli, test_rclone, test_s3cmd
+from tests.e2e.conftest import Run
+from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, running
+from tests.e2e.plainhttp import fetch
+from zs3.auth.accounts import canonical_id
+
+GUEST_KEY, GUEST_SECRET = "GUESTACCESSKEY", "guest-secret-key"
+USERS = f"""
+[users.owner]
+access_key = "{ACCESS_KEY}"
+secret_key = "{SECRET_KEY}"
+role = "admin"
+[users.guest]
+access_key = "{GUEST_KEY}"
+secret_key = "{GUEST_SECRET}"
+role = "writer"
+account = "guests"
+"""
+ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    home = tmp_path_factory.mktemp("public")
+    users = home / "users.toml"
+    users.touch(0o600)
+    users.write_text(USERS)
+    options = ("--auth", f"zs3:{users}", "--object-ownership", "ObjectWriter")
+    with running(home, home / "data", *options) as daemon:
+        yield daemon
+
+
+def s3(daemon: Daemon, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=daemon.plain.url,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name=REGION,
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+    )
+
+
+def status(daemon: Daemon, path: str) -> int:
+    """Of a GET that nobody signed."""
+    return fetch(daemon.plain, daemon.plain.url + path).status
+
+
+def test_aws_shares_with_everybody_and_no_more(run: Run, daemon: Daemon, bucket: str, tmp_path: Path) -> None:
+    aws = test_awscli.command(run, daemon.plain)
+    (tmp_path / "page.html").write_text("<p>hello")
+    aws("s3", "mb", f"s3://{bucket}")
+    aws("s3", "cp", "--acl", "public-read", tmp_path / "page.html", f"s3://{bucket}/page.html")
+    aws("s3", "cp", tmp_path / "page.html", f"s3://{bucket}/private.html")
+    answer = fetch(daemon.plain, f"{daemon.plain.url}/{bucket}/page.html")
+    assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, b"<p>hello", "text/html")
+    assert status(daemon, f"/{bucket}/private.html") == status(daemon, f"/{bucket}/absent") == 403
+    assert status(daemon, f"/{bucket}") == 403
+    aws("s3api", "put-bucket-acl", "--bucket", bucket, "--acl", "public-read")
+    assert b"<Key>private.html</Key>" in fetch(daemon.plain, f"{daemon.plain.url}/{bucket}").body
+    assert status(daemon, f"/{bucket}/private.html") == 403
+    assert status(daemon, f"/{bucket}/absent") == 404
+    acl = json.loads(aws("s3api", "get-bucket-acl", "--bucket", bucket))
+    assert {"Grantee": {"Type": "Group", "URI": ALL_USERS}, "Permission": "READ"} in acl["Grants"]
+    aws("s3api", "put-object-acl", "--bucket", bucket, "--key", "page.html", "--acl", "private")
+    assert status(daemon, f"/{bucket}/page.html") == 403
+
+
+def test_s3cmd_sets_and_grants_and_revokes(run: Run, daemon: Daemon, bucket: str, tmp_path: Path) -> None:
+    s3cmd = test_s3cmd.command(run, daemon.plain, tmp_path)
+    url = f"s3://{bucket}"
+    (tmp_path / "file.txt").write_text("content")
+    s3cmd("mb", url)
+    s3cmd("put", "--acl-public", tmp_path / "file.txt", f"{url}/public.txt")
+    s3cmd("put", tmp_path / "file.txt", f"{url}/file.txt")
+    assert status(daemon, f"/{bucket}/public.txt") == 200
+    assert status(daemon, f"/{bucket}/file.txt") == 403
+    s3cmd("setacl", "--acl-public", f"{url}/file.txt")
+    assert status(daemon, f"/{bucket}/file.txt") == 200
+    s3cmd("setacl", "--acl-private", "--recursive", url)
+    assert status(daemon, f"/{bucket}/file.txt") == status(daemon, f"/{bucket}/public.txt") == 403
+    s3cmd("setacl", f"--acl-grant=read:{canonical_id('guests')}", f"{url}/file.txt")
+    guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
+    assert guest.get_object(Bucket=bucket, Key="file.txt")["Body"].read() == b"content"
+    assert "guests" in s3cmd("info", f"{url}/file.txt")
+    s3cmd("setacl", f"--acl-revoke=read:{canonical_id('guests')}", f"{url}/file.txt")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        guest.get_object(Bucket=bucket, Key="file.txt")
+    # s3cmd takes an object's ACL along.
+    s3cmd("setacl", "--acl-public", f"{url}/file.txt")
+    s3cmd("mv", f"{url}/file.txt", f"{url}/moved.txt")
+    assert status(daemon, f"/{bucket}/moved.txt") == 200
+
+
+def test_rclone_uploads_and_copies_with_an_acl(run: Run, daemon: Daemon, bucket: str, tmp_path: Path) -> None:
+    rclone = test_rclone.command(run, daemon.plain)
+    (tmp_path / "file.txt").write_text("content")
+    rclone("mkdir", "--s3-bucket-acl", "public-read", f"zs3:{bucket}")
+    assert status(daemon, f"/{bucket}") == 200
+    rclone("copyto", "--s3-acl", "public-read", tmp_path / "file.txt", f"zs3:{bucket}/public.txt")
+    rclone("copyto", "--s3-acl", "private", tmp_path / "file.txt", f"zs3:{bucket}/private.txt")
+    rclone("copyto", "--s3-acl", "public-read", f"zs3:{bucket}/private.txt", f"zs3:{bucket}/copied.txt")
+    codes = [status(daemon, f"/{bucket}/{name}.txt") for name in ("public", "private", "copied")]
+    assert codes == [200, 403, 200]
+
+
+def test_what_boto3_puts_is_what_it_gets(daemon: Daemon, bucket: str) -> None:
+    """The calls of a program that configures a bucket and reads back each time, as Terraform does."""
+    client = s3(daemon)
+    client.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerPreferred")
+    rules = client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+    assert rules == [{"ObjectOwnership": "BucketOwnerPreferred"}]
+    for ownership in ("ObjectWriter", "BucketOwnerEnforced", "BucketOwnerPreferred"):
+        controls = {"Rules": [{"ObjectOwnership": ownership}]}
+        client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=controls)
+        assert client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == controls
+    block = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), False)
+    for name in block:
+        wanted = block | {name: True}
+        client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=wanted)
+        assert client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == wanted
+    client.delete_public_access_block(Bucket=bucket)
+    with pytest.raises(ClientError, match="NoSuchPublicAccessBlockConfiguration"):
+        client.get_public_access_block(Bucket=bucket)
+    acl = client.get_bucket_acl(Bucket=bucket)
+    grantee = {"Type": "CanonicalUser", "ID": canonical_id("guests"), "DisplayName": "guests"}
+    grants = [{"Grantee": grantee, "Permission": "WRITE"}, *acl["Grants"]]
+    client.put_bucket_acl(Bucket=bucket, AccessControlPolicy={"Owner": acl["Owner"], "Grants": grants})
+    assert client.get_bucket_acl(Bucket=bucket)["Grants"] == grants
+    guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
+    guest.put_object(Bucket=bucket, Key="given", Body=b"content", ACL="bucket-owner-full-control")
+    assert client.get_object(Bucket=bucket, Key="given")["Body"].read() == b"content"
+    assert client.get_object_acl(Bucket=bucket, Key="given")["Owner"] == acl["Owner"]
+    assert bucket not in [each["Name"] for each in guest.list_buckets()["Buckets"]]
+    with pytest.raises(ClientError, match="BucketAlreadyExists"):
+        guest.create_bucket(Bucket=bucket)
+
+
+def test_all_of_it_is_there_after_a_restart(tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    users.touch(0o600)
+    users.write_text(USERS)
+    data = tmp_path / "data"
+    options = ("--auth", f"zs3:{users}", "--object-ownership", "ObjectWriter")
+    with running(tmp_path, data, *options) as daemon:
+        guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
+        guest.create_bucket(Bucket="guests-own", ACL="public-read")
+        guest.put_object(Bucket="guests-own", Key="key", Body=b"content", ACL="public-read")
+    with running(tmp_path, data, *options) as daemon:
+        assert status(daemon, "/guests-own") == status(daemon, "/guests-own/key") == 200
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3(daemon).put_object(Bucket="guests-own", Key="key", Body=b"other")
+    # Without ACLs nothing of it is public, and all is still whose it was.
+    with running(tmp_path, data, *options[:2]) as daemon:
+        assert status(daemon, "/guests-own") == status(daemon, "/guests-own/key") == 403
+        guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
+        assert guest.get_object(Bucket="guests-own", Key="key")["Body"].read() == b"content"
