@@ -77,6 +77,10 @@ OPERATIONS: dict[str, tuple[Callable[[Client], Any], Callable[[Client, Any], Any
     "PUT, large, in new directories": (_nothing, lambda client, _: client.put("new/deep/key", LARGE, condition=CREATE)),
     "PUT that displaces": (lambda client: client.delete("key/below"), lambda client, _: client.put("key/below", b"1")),
     "CopyObject": (_nothing, lambda client, _: client.copy("large", "key")),
+    "PutObjectTagging": (
+        lambda client: client.put("key", OLD),
+        lambda client, _: client.change("key", tags={"k": "v" * 3000}),
+    ),
     "CreateMultipartUpload": (_nothing, lambda client, _: client.begin("key")),
     "UploadPart": (_begun, lambda client, begun: client.part(begun[0], 2, LARGE)),
     "CompleteMultipartUpload": (_begun, lambda client, begun: client.complete(*begun)),

@@ -101,7 +101,7 @@ def test_what_an_upload_made_stays_known(client: Client) -> None:
 def test_a_copy_has_the_tags_of_its_source_or_its_own(client: Client) -> None:
     put(client, "source", tags=TAGS)
     assert client.copy("source", "copy").attributes.tags == TAGS
-    assert client.copy("source", "copy", attributes=Attributes()).attributes.tags == {}
+    assert client.copy("source", "copy", attributes=lambda _: Attributes()).attributes.tags == {}
     client.change("copy", tags={"k": "v"})
     assert client.info("source").attributes.tags == TAGS
 

@@ -239,8 +239,10 @@ def test_copy_keeps_or_replaces_what_belongs_to_it(client: Client) -> None:
     assert client.get("deep/er/copy") == b"bytes"
     assert (copy.etag, copy.attributes, copy.checksum) == (source.etag, attributes, source.checksum)
     other = Attributes({"content-type": "x/y"}, {"b": "2"})
-    assert client.copy("source", "source", attributes=other).attributes == other
+    assert client.copy("source", "source", attributes=lambda _: other).attributes == other
     assert client.get("source") == b"bytes"
+    client.copy("source", "source", attributes=lambda info: Attributes(metadata={"was": info.attributes.metadata["b"]}))
+    assert client.info("source").attributes.metadata == {"was": "2"}
 
 
 def test_copy_computes_the_checksum_that_is_asked_for(client: Client) -> None:

@@ -85,7 +85,7 @@ class Operation:
     """A request that changes something.
 
     :ivar prepare: brings about the old state; its result is given to `run`.
-    :ivar new: of each key in `bucket`, what it is when all went well; None: not there.
+    :ivar new: of each key in `bucket`, what it is when all went well, bytes and number of tags; None: not there.
     :ivar old: what it was before.
     """
 
@@ -94,6 +94,10 @@ class Operation:
     run: Callable[[Any, Any], Any]
     old: dict[str, bytes | None]
     new: dict[str, bytes | None]
+
+
+#: Few enough for an attribute: of sidecars, the number of calls differs.
+TAGS = {"TagSet": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]}
 
 
 def _put_old(s3: Any) -> None:
@@ -150,6 +154,13 @@ OPERATIONS = (
         lambda s3, _: s3.copy_object(Bucket="bucket", Key="key", CopySource="bucket/other"),
         {"key": OLD},
         {"key": b"other"},
+    ),
+    Operation(
+        "PutObjectTagging",
+        _put_old,
+        lambda s3, _: s3.put_object_tagging(Bucket="bucket", Key="key", Tagging=TAGS),
+        {"key": OLD},
+        {"key": OLD + b"2 tags"},
     ),
     Operation(
         "CompleteMultipartUpload",
@@ -320,9 +331,11 @@ class Victim:
 
     def _get(self, key: str) -> bytes | None:
         try:
-            with closing(self.s3.get_object(Bucket="bucket", Key=key)["Body"]) as body:
+            response = self.s3.get_object(Bucket="bucket", Key=key)
+            with closing(response["Body"]) as body:
                 content: bytes = body.read()
-                return content
+            tags = response.get("TagCount")
+            return content if tags is None else content + b"%d tags" % tags
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchKey":
                 raise

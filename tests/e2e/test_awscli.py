@@ -111,3 +111,26 @@ def test_an_object_that_is_put_is_a_plain_file(run: Run, daemon: Daemon, bucket:
     (tmp_path / "report.txt").write_text("plain")
     aws("s3", "cp", tmp_path / "report.txt", f"s3://{bucket}/2024/report.txt")
     assert (daemon.data / bucket / "2024" / "report.txt").read_text() == "plain"
+
+
+def test_tags_go_with_a_copy(run: Run, daemon: Daemon, bucket: str, tmp_path: Path) -> None:
+    aws = command(run, daemon.plain)
+    url = f"s3://{bucket}"
+    aws("s3", "mb", url)
+    (tmp_path / "small").write_text("small")
+    aws("s3", "cp", tmp_path / "small", f"{url}/small")
+    few = {"TagSet": [{"Key": "colour", "Value": "grün + blau"}, {"Key": "size", "Value": ""}]}
+    many = {"TagSet": [{"Key": f"{number}" + "k" * 127, "Value": "v" * 256} for number in range(10)]}
+    key = ("--bucket", bucket, "--key")
+    for tags in (few, many):
+        aws("s3api", "put-object-tagging", *key, "small", "--tagging", json.dumps(tags))
+        assert json.loads(aws("s3api", "get-object-tagging", *key, "small")) == tags
+        aws("s3", "cp", f"{url}/small", f"{url}/copy")
+        assert json.loads(aws("s3api", "get-object-tagging", *key, "copy")) == tags
+    aws("s3api", "delete-object-tagging", *key, "small")
+    assert json.loads(aws("s3api", "get-object-tagging", *key, "small")) == {"TagSet": []}
+    assert json.loads(aws("s3api", "get-object-tagging", *key, "copy")) == many
+    aws("s3", "cp", f"{url}/small", tmp_path / "back")
+    assert (tmp_path / "back").read_text() == "small"
+    aws("s3api", "put-bucket-tagging", "--bucket", bucket, "--tagging", json.dumps(few))
+    assert json.loads(aws("s3api", "get-bucket-tagging", "--bucket", bucket)) == few

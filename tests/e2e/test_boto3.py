@@ -266,3 +266,48 @@ def test_wrong_credentials_are_told_from_unknown_ones(connect: Connect, endpoint
     nobody = fetch(endpoint, "/")
     assert nobody.status == 403
     assert b"<Code>AccessDenied</Code>" in nobody.body
+
+
+def test_tags_of_objects_and_buckets(s3: Any, bucket: str) -> None:
+    def tags_of(key: str) -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]}
+
+    s3.create_bucket(Bucket=bucket)
+    body = s3.put_object(Bucket=bucket, Key="k", Body=b"content", Tagging="colour=gr%C3%BCn&empty=")
+    assert tags_of("k") == {"colour": "grün", "empty": ""}
+    assert s3.get_object(Bucket=bucket, Key="k")["TagCount"] == 2
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "k"})
+    s3.copy_object(
+        Bucket=bucket,
+        Key="other",
+        CopySource={"Bucket": bucket, "Key": "k"},
+        TaggingDirective="REPLACE",
+        Tagging="a=b",
+    )
+    new = {"Ümlaut/+-=._:/@": "日本", "long": "v" * 256}
+    s3.put_object_tagging(
+        Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in new.items()]}
+    )
+    assert tags_of("k") == new
+    assert tags_of("copy") == {"colour": "grün", "empty": ""}
+    assert tags_of("other") == {"a": "b"}
+    assert s3.get_object(Bucket=bucket, Key="k", IfMatch=body["ETag"])["Body"].read() == b"content"
+    s3.delete_object_tagging(Bucket=bucket, Key="k")
+    assert tags_of("k") == {}
+    with pytest.raises(ClientError) as caught:
+        s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "a&b", "Value": ""}]})
+    assert code_of(caught) == "InvalidTag"
+
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload, Tagging="of=upload")["UploadId"]
+    etag = s3.upload_part(**upload, PartNumber=1, Body=b"part")["ETag"]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    assert tags_of("parts") == {"of": "upload"}
+
+    of_bucket = [{"Key": "cost centre", "Value": "4711"}]
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": of_bucket})
+    assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == of_bucket
+    s3.delete_bucket_tagging(Bucket=bucket)
+    with pytest.raises(ClientError) as caught:
+        s3.get_bucket_tagging(Bucket=bucket)
+    assert code_of(caught) == "NoSuchTagSet"

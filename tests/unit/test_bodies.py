@@ -7,7 +7,7 @@ import pytest
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store.interface import CompletedPart
-from zs3.web.bodies import DeleteEntry, parse_complete, parse_delete, parse_location
+from zs3.web.bodies import DeleteEntry, parse_complete, parse_delete, parse_new_bucket
 
 CRC = base64.b64encode(b"\1\2\3\4").decode()
 
@@ -90,17 +90,24 @@ def test_a_completion_that_is_none_is_refused(parts, code):
     ],
 )
 def test_a_bucket_may_have_a_location(document, location):
-    assert parse_location(document) == location
+    assert parse_new_bucket(document) == (location, {})
+
+
+def test_a_bucket_may_have_tags():
+    tags = "<Tags><Tag><Key>a</Key><Value>b</Value></Tag><Tag><Key>c</Key><Value/></Tag></Tags>"
+    document = f"<CreateBucketConfiguration>{tags}</CreateBucketConfiguration>".encode()
+    assert parse_new_bucket(document) == ("", {"a": "b", "c": ""})
 
 
 @pytest.mark.parametrize(
     ("inside", "code"),
     [
-        ("<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>", "NotImplemented"),
+        ("<Tags><Tag><Key>a</Key></Tag></Tags>", "MalformedXML"),
+        ("<Tags><Tag><Key>aws:a</Key><Value>b</Value></Tag></Tags>", "InvalidTag"),
         ("<Bucket><Type>Directory</Type></Bucket>", "NotImplemented"),
         ("<Other/>", "MalformedXML"),
     ],
 )
 def test_what_else_a_bucket_could_have_is_refused(inside, code):
     with pytest.raises(S3Error, match=code):
-        parse_location(f"<CreateBucketConfiguration>{inside}</CreateBucketConfiguration>".encode())
+        parse_new_bucket(f"<CreateBucketConfiguration>{inside}</CreateBucketConfiguration>".encode())

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from zope.interface import Interface, implementer
 from zope.interface.verify import verifyObject
 
+from zs3.auth import accounts
 from zs3.auth.credentials import (
     ISignedRequest,
     IUserDirectory,
@@ -212,3 +213,12 @@ class TestFactory:
     def test_useless_argument_is_refused(self, argument, message):
         with pytest.raises(ValueError, match=message):
             ZS3CheckerFactory().generateChecker(argument)
+
+
+def test_an_account_is_found_by_its_id_while_a_user_acts_for_it():
+    alice = User("ALICE", "secret-key", "reader", None, "alice", "family")
+    checker = UsersChecker({"ALICE": alice})
+    assert checker.find_account(accounts.canonical_id("family")) == "family"
+    assert checker.find_account(accounts.canonical_id(accounts.DEFAULT)) == accounts.DEFAULT, "it owns what others made"
+    assert checker.find_account(accounts.canonical_id("others")) is None
+    assert checker.find_account("family") is None

@@ -99,7 +99,6 @@ def test_a_website_redirect_goes_to_a_path_or_a_web_site():
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
         ("x-amz-server-side-encryption", "aws:kms", "NotImplemented"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256", "NotImplemented"),
-        ("x-amz-tagging", "a=b", "NotImplemented"),
         ("x-amz-object-lock-mode", "GOVERNANCE", "InvalidRequest"),
         ("x-amz-object-lock-legal-hold", "ON", "InvalidRequest"),
         ("x-amz-write-offset-bytes", "0", "NotImplemented"),
@@ -114,7 +113,6 @@ def test_what_would_not_be_done_is_refused(name, value, code):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("x-amz-tagging", ""),
         ("x-amz-request-payer", "requester"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_copy_is_recognised_by_its_header():
 
 
 #: With these, too, there is a PUT.
-PUT_SUBRESOURCES = {"acl", "ownershipControls", "policy", "publicAccessBlock", "uploadId", "uploads"}
+PUT_SUBRESOURCES = {"acl", "tagging", "ownershipControls", "policy", "publicAccessBlock", "uploadId", "uploads"}
 
 
 @pytest.mark.parametrize("level", [BUCKET, OBJECT])

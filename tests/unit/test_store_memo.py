@@ -125,7 +125,9 @@ def hidden(directory: Path) -> None:
 OBJECT_CHANGES: dict[str, Callable[[Client, Path], object]] = {
     "put": lambda client, _: client.put("b", b"atad"),
     "delete": lambda client, _: client.delete("b"),
-    "attributes": lambda client, _: client.copy("b", "b", attributes=Attributes({"x-amz-storage-class": "GLACIER"})),
+    "attributes": lambda client, _: client.copy(
+        "b", "b", attributes=lambda _: Attributes({"x-amz-storage-class": "GLACIER"})
+    ),
     "overwritten with the same size and time": lambda _, bucket: overwritten(bucket / "b"),
     "written anew": lambda _, bucket: (bucket / "b").write_bytes(b"datamore"),
     "touched": lambda _, bucket: (bucket / "b").touch(),

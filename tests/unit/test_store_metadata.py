@@ -36,7 +36,7 @@ records = st.builds(
     st.integers(-(2**62), 2**62),
     st.binary(min_size=16, max_size=16),
     st.integers(0, 10_000),
-    st.builds(Attributes, headers, st.dictionaries(names, st.text()), st.dictionaries(st.text(), st.text())),
+    st.builds(Attributes, headers, st.dictionaries(names, st.text()), st.dictionaries(st.text(), st.text()), st.text()),
     checksums(),
     st.lists(st.integers(1, 2**40), max_size=5).map(tuple),
     st.text("0123456789abcdef", max_size=48),

@@ -20,7 +20,17 @@ WITHOUT_DIRECTORIES = ("change", "change from a sidecar", "change of a plain fil
 #: Of these each single fsync is needed.
 LEAN = (
     *("put", "put over", "put deep", "put beside", "put a long key", "create only", "displace", "put with a sidecar"),
-    *("copy", "copy deep", "delete", "delete and prune", "create upload", "part", "part over", "configure"),
+    *(
+        "change of one of two names",
+        "copy",
+        "copy deep",
+        "delete",
+        "delete and prune",
+        "create upload",
+        "part",
+        "part over",
+        "configure",
+    ),
 )
 
 

@@ -110,6 +110,7 @@ class TestOptions:
         ("arguments", "message"),
         [
             (["--sync", "maybe"], "--sync: on or off"),
+            (["--object-ownership", "Nobody"], "--object-ownership: BucketOwnerEnforced or BucketOwnerPreferred or"),
             (["--file-mode", "999"], "three octal digits, e.g. 640"),
             (["--file-mode", "-1"], "three octal digits, e.g. 640"),
             (["--file-mode", "400"], "--file-mode must let the owner read and write"),
@@ -364,6 +365,6 @@ def test_twistd_finds_the_service_and_the_checker():
 
 def test_help_names_every_option():
     text = tap.Options().getUsage()
-    for name in ("data", "listen", "auth", "region", "domain", "no-sigv2", "sync", "file-mode", "dir-mode",
+    for name in ("data", "listen", "auth", "object-ownership", "region", "domain", "no-sigv2", "sync", "file-mode", "dir-mode",
                  "access-log", "access-log-format", "threads", "workers", "drain-timeout"):  # fmt: skip
         assert re.search(rf"--{name}\b", text)

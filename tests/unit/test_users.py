@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,11 @@ def test_file_gives_users_by_access_key(tmp_path):
     }
 
 
+def test_a_user_acts_for_the_account_that_is_named_or_the_default_one(tmp_path):
+    loaded = users.load(write(tmp_path / "users", ALICE + 'account = "bobs-family"\n'))
+    assert (loaded["ALICE"].account, loaded["BOB"].account) == ("default", "bobs-family")
+
+
 @pytest.mark.parametrize(
     ("role", "read", "write"), [("admin", True, True), ("writer", True, True), ("reader", True, False)]
 )
@@ -76,6 +82,7 @@ def test_secret_is_not_in_the_repr():
     "each",
     [
         user("writer", frozenset({"b", "a"})),
+        replace(user("reader"), account="family"),
         User("A+@~.-_9", "quote\"back\\slash'", "admin", None, 'na"me\\'),
     ],
 )
@@ -157,6 +164,10 @@ def test_file_that_is_not_utf8_is_refused(tmp_path):
         (ALICE.replace('"ALICE"', '"ALICE\\n"'), r"users\.alice: access_key must"),
         (ALICE.replace('"ALICE"', "7"), r"users\.alice: access_key must"),
         (ALICE.replace('"BOB"', '"ALICE"'), r"users\.bob: access_key is that of users\.alice"),
+        (ALICE + 'account = "a b"', r"users\.bob: account must"),
+        (ALICE + 'account = "@nobody"', r"users\.bob: account must"),
+        (ALICE + 'account = ""', r"users\.bob: account must"),
+        (ALICE + "account = 7", r"users\.bob: account must"),
         (ALICE.replace('"bobs-secret"', '"short"'), r"users\.bob: secret_key must"),
         (ALICE.replace('"bobs-secret"', '"bobs secret"'), r"users\.bob: secret_key must"),
         (ALICE.replace('["photos", "music"]', '"photos"'), r"users\.alice: buckets must be a list"),

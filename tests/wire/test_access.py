@@ -3,11 +3,14 @@
 import re
 
 import pytest
+from twisted.cred.portal import Portal
 
 from tests.wire.daemon import ADMIN, ALICE, BOB, READER, Daemon, parse, texts
 from zs3.auth import accounts
 from zs3.auth.access import ENFORCED, PREFERRED, WRITER
 from zs3.auth.users import User
+from zs3.web.guard import S3Guard
+from zs3.web.resources import Realm
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 AUTHENTICATED = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
@@ -589,7 +592,7 @@ def test_the_short_cut_lets_in_whom_the_ordinary_way_lets_in(tmp_path, ownership
             assert client("PUT", bucket, {"acl": ""}, {"x-amz-acl": "public-read-write"}).status == 200
             daemon.client(BOB).put(bucket + "/by-bob", b"content")
     both = set()
-    for user in (ALICE, BOB, ADMIN, READER):
+    for user in (ALICE, BOB, ADMIN, READER, None):
         client = daemon.client(user)
         for bucket in ("/alices", "/ours"):
             for key in ("private", "public", "bobs", "by-bob", "absent"):
@@ -599,9 +602,49 @@ def test_the_short_cut_lets_in_whom_the_ordinary_way_lets_in(tmp_path, ownership
                         guard._express = way
                         response = client(method, f"{bucket}/{key}")
                         answers.append((response.status, response.error_code, response.headers.get("etag")))
-                    assert answers[0] == answers[1], (user.name, bucket, key)
+                    assert answers[0] == answers[1], (user, bucket, key)
                     assert said[-1] == (answers[0][0] == 200)
                     both.add(said[-1])
     guard._express = express
     assert both == {True, False}
     daemon.stop()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"If-None-Match": "*"},
+        {"Range": "bytes=1-2"},
+        {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"},
+        {"x-amz-content-sha256": "nonsense"},
+        {"x-amz-date": "nonsense"},
+        {"Authorization": "nonsense"},
+        {"Authorization": ""},
+        {"x-amz-expected-bucket-owner": "0" * 64},
+    ],
+)
+def test_the_short_cut_answers_nobody_as_the_ordinary_way_does(daemon, alice, nobody, bucket, headers):
+    alice.put(bucket + "/a", b"content", {"x-amz-acl": "public-read"})
+    guard = daemon.server.site.resource
+    express, answers = guard._express, []
+    for way in (express, None):
+        guard._express = way
+        response = nobody("GET", bucket + "/a", None, headers)
+        answers.append((response.status, response.error_code, response.headers.get("etag")))
+    guard._express = express
+    assert answers[0] == answers[1]
+
+
+def test_where_the_portal_has_no_checker_for_it_nobody_is_let_in(daemon, alice, bucket):
+    alice.put(bucket + "/a", b"content", {"x-amz-acl": "public-read"})
+    users = daemon.users
+    daemon.server.site.resource = S3Guard(
+        Portal(Realm(daemon.store, users), [users]),
+        region=None,
+        sigv2=True,
+        domains=(),
+        clock=daemon.server.clock,
+        ownership=WRITER,
+    )
+    assert outcome(daemon.client(None)("GET", bucket + "/a")) == DENIED
+    assert daemon.client(BOB)("GET", bucket + "/a").status == 200

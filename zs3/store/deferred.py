@@ -410,7 +410,7 @@ class FilesystemStore:
         key: str,
         *,
         check: SourceCheck,
-        attributes: Attributes | None,
+        attributes: AttributesChange | None,
         condition: WriteCondition,
         checksum_algorithm: str = "",
     ) -> Deferred[ObjectInfo]:
@@ -424,7 +424,7 @@ class FilesystemStore:
 
     async def _copy_object(
         self,
-        copy: tuple[str, str, str, str, SourceCheck, Attributes | None, str],
+        copy: tuple[str, str, str, str, SourceCheck, AttributesChange | None, str],
         condition: WriteCondition,
     ) -> ObjectInfo:
         bucket, key = copy[2:4]

@@ -345,13 +345,13 @@ class IStore(Interface):
         key: str,
         *,
         check: SourceCheck,
-        attributes: Attributes | None,
+        attributes: AttributesChange | None,
         condition: WriteCondition,
         checksum_algorithm: str = "",
     ) -> Deferred[ObjectInfo]:
         """Copy within the store; never through user space where the kernel can.
 
-        :param attributes: replace the source's; None keeps them.
+        :param attributes: makes the copy's of the source as it is; None keeps them.
         :param checksum_algorithm: what the copy's checksum is to be; "" keeps the source's.
         """
 

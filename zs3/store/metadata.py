@@ -120,7 +120,8 @@ class Record:
     def info(self, key: str) -> ObjectInfo:
         attributes = self.attributes
         if "content-type" not in attributes.headers:
-            attributes = replace(attributes, headers={"content-type": DEFAULT_TYPE, **attributes.headers})
+            headers = {"content-type": DEFAULT_TYPE, **attributes.headers}
+            attributes = Attributes(headers, attributes.metadata, attributes.tags, attributes.access)
         return ObjectInfo(
             key, self.size, self.mtime_ns, self.etag, attributes, self.checksum, self.part_sizes, self.upload_id
         )

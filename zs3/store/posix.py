@@ -248,7 +248,7 @@ class PosixStore:
         bucket: str,
         key: str,
         check: SourceCheck,
-        attributes: Attributes | None,
+        attributes: AttributesChange | None,
         checksum_algorithm: str,
     ) -> StagedFile:
         """A sealed copy of an object, to be published as `key`."""
@@ -262,7 +262,7 @@ class PosixStore:
                 ):
                     checksum = _checksum(staged, checksum_algorithm)
                 digest, suffix = parse_etag(source.etag)
-                kept = source.attributes if attributes is None else attributes
+                kept = source.attributes if attributes is None else attributes(source)
                 record = Record(staged.size, 0, digest, suffix, kept, checksum)
                 staged.seal(record, opened.records(), key)
                 return staged

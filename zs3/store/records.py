@@ -182,29 +182,38 @@ class Records:
         """The valid record of an open file, or None."""
         return self._read(fd, status, key)[0]
 
-    def _read(self, fd: int, status: os.stat_result, key: str) -> tuple[Record | None, bool]:
-        """The same, and whether that is all in the file itself."""
-        data = _attribute(fd)
-        while True:
-            record, inside = self._found(data, status, key)
-            if record is not None or inside or (again := _attribute(fd)) == data:
-                break
-            # The sidecar was missing because the record has just been changed.
-            data = again
+    def _read(
+        self, fd: int, status: os.stat_result, key: str, seen: bytes | int | None = None
+    ) -> tuple[Record | None, bool]:
+        """The same, and whether that is all in the file itself.
+
+        :param seen: what the attribute was, or the errno of that, when the sidecar that it led to was missing.
+        """
+        inside = False
+        attribute: bytes | int
+        try:
+            attribute = os.getxattr(fd, ATTRIBUTE)
+        except OSError as error:
+            if error.errno not in REFUSED:
+                raise
+            attribute = error.errno
+            record = None
+            if self._has_by_key:
+                record = _read_sidecar(_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns)))
+            else:
+                inside = attribute == errno.ENODATA
+        else:
+            name = metadata.unpack_reference(attribute)
+            inside = name is None
+            record = metadata.unpack(attribute) if name is None else _read_sidecar(self._any(name))
+        if record is None and not inside and attribute != seen:
+            # The record may just have been changed.
+            return self._read(fd, status, key, attribute)
         if record is None or not record.describes(status):
             return None, inside
-        if is_young(status) and not self._private:
+        if not self._private and is_young(status):
             return None, False
         return record, inside
-
-    def _found(self, data: bytes | int, status: os.stat_result, key: str) -> tuple[Record | None, bool]:
-        """The record that an attribute is or names, or that is kept by key; and whether that is all in the file."""
-        if isinstance(data, int):
-            if self._has_by_key:
-                return _read_sidecar(_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))), False
-            return None, data == errno.ENODATA
-        name = metadata.unpack_reference(data)
-        return (metadata.unpack(data), True) if name is None else (_read_sidecar(self._any(name)), False)
 
     def _any(self, name: bytes) -> bytes:
         return _sidecar(os.path.join(self.directory, b"any"), name)

@@ -8,14 +8,15 @@ Pure.  Strict: what S3's schema does not name is MalformedXML, never passed over
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zs3 import checksums
 from zs3.auth.access import BLOCKS, OWNERSHIPS
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import MAX_PARTS, CompletedPart
-from zs3.web import xml
+from zs3.store.interface import EMPTY, MAX_PARTS, CompletedPart
+from zs3.web import tags, xml
 from zs3.web.xml import Node
 
 MAX_DELETES = 1000
@@ -98,18 +99,19 @@ def _part_checksum(node: Node) -> Checksum | None:
     return None
 
 
-def parse_location(body: bytes) -> str:
-    """The location constraint of a CreateBucketConfiguration, "" for none.
+def parse_new_bucket(body: bytes) -> tuple[str, Mapping[str, str]]:
+    """The location constraint of a CreateBucketConfiguration, "" for none, and the tags.
 
-    :raises S3Error: MalformedXML; NotImplemented for a directory bucket or tags.
+    :raises S3Error: MalformedXML; InvalidTag; NotImplemented for a directory bucket.
     """
     if not body:
-        return ""
+        return "", EMPTY
     root = xml.parse(body, "CreateBucketConfiguration", max_elements=256)
-    for name in ("Location", "Bucket", "Tags"):
+    for name in ("Location", "Bucket"):
         if any(True for _ in root.each(name)):
             raise S3Error("NotImplemented", f"{name} in a CreateBucketConfiguration is not implemented.")
-    return (root.only("LocationConstraint").value("LocationConstraint") or "").strip()
+    location = (root.only("LocationConstraint", "Tags").value("LocationConstraint") or "").strip()
+    return location, tags.checked(tags.pairs_of(root.each("Tags")), tags.MAX_BUCKET_TAGS)
 
 
 def parse_ownership(body: bytes) -> str:

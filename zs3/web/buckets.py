@@ -6,13 +6,15 @@ from zs3.auth.access import LIST_BUCKET, bucket_access, user_may
 from zs3.errors import S3Error
 from zs3.store.interface import BucketInfo
 from zs3.web import documents, names
-from zs3.web.bodies import CONFIGURATION_SIZE, parse_location
+from zs3.web.bodies import parse_new_bucket
 from zs3.web.call import Call
 from zs3.web.created import configuration_of_new_bucket
 from zs3.web.documents import DEFAULT_REGION
 from zs3.web.headers import check_bucket_owner, check_new_bucket
 from zs3.web.parameters import bounded_number, decode_token, encode_token
 from zs3.web.responses import send_empty, send_xml
+from zs3.web.tagging import configured
+from zs3.web.tags import SIZE
 
 MAX_BUCKETS = 10_000
 
@@ -57,8 +59,8 @@ async def create_bucket(call: Call) -> None:
     if not names.is_new_bucket_name(call.bucket):
         raise S3Error("InvalidBucketName", BucketName=call.bucket)
     check_new_bucket(call.header)
-    configuration = configuration_of_new_bucket(call)
-    location = parse_location(await call.read_document(CONFIGURATION_SIZE))
+    location, tags = parse_new_bucket(await call.read_document(SIZE))
+    configuration = configuration_of_new_bucket(call) | configured(tags)
     region = call.settings.region
     if location and region and location != region:
         raise S3Error(
@@ -75,7 +77,7 @@ async def create_bucket(call: Call) -> None:
         wanted = bucket_access(configuration, call.settings.ownership)
         if there.owner != wanted.owner:
             raise S3Error("BucketAlreadyExists", BucketName=call.bucket) from None
-        if call.settings.region_name != DEFAULT_REGION:
+        if tags or call.settings.region_name != DEFAULT_REGION:
             raise
         if there.acl != wanted.acl:
             raise S3Error("BucketAlreadyExists", BucketName=call.bucket) from None

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zs3 import checksums
 from zs3.auth.access import GET_OBJECT, depends_on_object
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ObjectInfo, PartInfo, SourceCheck, WriteCondition
+from zs3.store.interface import Attributes, ObjectInfo, PartInfo, SourceCheck
 from zs3.web import documents, headers, names
 from zs3.web.authorize import Gate
 from zs3.web.call import Call
@@ -27,7 +27,7 @@ from zs3.web.slowly import answer_slowly
 COPY_SOURCE = "x-amz-copy-source"
 
 #: What a copy does not take from its source: S3 says so of both.
-_OWN_HEADERS = frozenset((STORAGE_CLASS, WEBSITE_REDIRECT))
+_OWN_HEADERS = (STORAGE_CLASS, WEBSITE_REDIRECT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +97,11 @@ def _directive(call: Call, name: str) -> str:
     return value
 
 
-class _Other(Exception):
-    """The source has other attributes than those that the copy's were made of."""
-
-    def __init__(self, info: ObjectInfo) -> None:
-        super().__init__()
-        self.info = info
-
-
 async def copy_object(call: Call) -> None:
     """CopyObject."""
     source, check, gate = await _readable_source(call)
     headers.check_new_object(call.header)
-    _directive(call, "x-amz-tagging-directive")
+    new_tags = _directive(call, "x-amz-tagging-directive") == "REPLACE"
     given = attributes_of_new_object(call)
     replaces = _directive(call, "x-amz-metadata-directive") == "REPLACE"
     changes = replaces or any(call.header(name) is not None for name in _OWN_HEADERS)
@@ -121,50 +113,32 @@ async def copy_object(call: Call) -> None:
         )
     algorithm = _checksum_algorithm(call)
     condition = write_condition(call.header)
-    copying = Deferred.fromCoroutine(_copy(call, source, check, given, replaces, condition, algorithm))
+    copying: Deferred[ObjectInfo] = call.store.copy_object(
+        source.bucket,
+        source.key,
+        call.bucket,
+        call.key,
+        check=check,
+        attributes=lambda info: _attributes(info.attributes, given, replaces=replaces, new_tags=new_tags),
+        condition=condition,
+        checksum_algorithm=algorithm,
+    )
     copying.addErrback(_tell, gate)
     await answer_slowly(call, copying, documents.copy_result)
 
 
-async def _copy(
-    call: Call,
-    source: Source,
-    allowed: SourceCheck,
-    given: Attributes,
-    replaces: bool,
-    condition: WriteCondition,
-    algorithm: str,
-) -> ObjectInfo:
-    """Copy, with attributes that are made of the source's where the store's own way would not be S3's."""
-    own = {name: given.headers[name] for name in _OWN_HEADERS if name in given.headers}
-    attributes = given if replaces else None
-    base: Attributes | None = None
+def _attributes(source: Attributes, given: Attributes, *, replaces: bool, new_tags: bool) -> Attributes:
+    """Those of a copy.
 
-    def check(info: ObjectInfo) -> None:
-        allowed(info)
-        if attributes is None:
-            if own or given.access != info.attributes.access or _OWN_HEADERS & info.attributes.headers.keys():
-                raise _Other(info)
-        elif base not in (None, info.attributes):
-            raise _Other(info)
-
-    while True:
-        try:
-            info: ObjectInfo = await call.store.copy_object(
-                source.bucket,
-                source.key,
-                call.bucket,
-                call.key,
-                check=check,
-                attributes=attributes,
-                condition=condition,
-                checksum_algorithm=algorithm,
-            )
-            return info
-        except _Other as other:
-            base = other.info.attributes
-            inherited = {name: value for name, value in base.headers.items() if name not in _OWN_HEADERS}
-            attributes = replace(base, headers={**inherited, **own}, access=given.access)
+    :param replaces: headers and metadata are those given.
+    :param new_tags: likewise the tags.
+    """
+    tags = given.tags if new_tags else source.tags
+    if replaces:
+        return replace(given, tags=tags)
+    kept = {name: value for name, value in source.headers.items() if name not in _OWN_HEADERS}
+    own = {name: value for name, value in given.headers.items() if name in _OWN_HEADERS}
+    return replace(source, headers=kept | own, tags=tags, access=given.access)
 
 
 def _tell(failure: Failure, gate: Gate) -> NoReturn:

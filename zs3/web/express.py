@@ -60,10 +60,11 @@ class Express:
     """Knows what the guard and the realm know.
 
     :param store: an `IStore`.
+    :param unsigned: whether requests that nobody signed are let in.
     """
 
-    def __init__(self, store: Any, users: UsersChecker, settings: Settings) -> None:
-        self._store, self._users, self._settings = store, users, settings
+    def __init__(self, store: Any, users: UsersChecker, settings: Settings, *, unsigned: bool) -> None:
+        self._store, self._users, self._settings, self._unsigned = store, users, settings, unsigned
 
     def serve(self, head: Head, channel: Channel) -> bool:
         """Answer, now or later, or do nothing and say False.
@@ -101,8 +102,12 @@ class Express:
         if operation is None or target is None or not head.values.keys() <= _ORDINARY:
             return None
         bucket, key = target[1].decode("ascii"), target[2].decode("ascii")
-        user = signer_of(head.method, head.target, head.values, self._users, now=now, region=self._settings.region)
-        if user is None:
+        user = None
+        if b"authorization" in head.values:
+            user = signer_of(head.method, head.target, head.values, self._users, now=now, region=self._settings.region)
+            if user is None:
+                return None
+        elif not self._unsigned or b"x-amz-content-sha256" in head.values:
             return None
         configuration = self._store.configuration_now(bucket)
         if configuration is None:
@@ -129,7 +134,7 @@ class Express:
             raise
         if content is not None:
             reader.close()
-        log = RequestLog(operation.name, bucket, key, user.access_key)
+        log = RequestLog(operation.name, bucket, key, "" if user is None else user.access_key)
         return _Found(status, headers, span, content, reader, log)
 
 

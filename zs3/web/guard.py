@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from twisted.cred.checkers import AllowAnonymousAccess
+from twisted.cred.credentials import IAnonymous
 from twisted.cred.error import LoginFailed
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
@@ -93,7 +95,8 @@ class S3Guard:
             and type(realm) is Realm
             and isinstance(checker, UsersChecker)
         ):
-            self._express = Express(realm.store, checker, self._settings)
+            unsigned = type(portal.checkers.get(IAnonymous)) is AllowAnonymousAccess
+            self._express = Express(realm.store, checker, self._settings, unsigned=unsigned)
 
     def serve_at_once(self, head: Head, channel: Channel) -> bool:
         """Answer what is answered at once; see `zs3.web.express`."""

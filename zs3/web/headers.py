@@ -1,7 +1,7 @@
 """What requests say of an object in headers, and how the object's answers say it again.
 
 Pure: pairs of a `Wire` in, `Attributes` out, and back.  Whatever a client asks
-for that this server would not do (encryption, tags, locks) is
+for that this server would not do (encryption, locks) is
 refused here rather than passed over.
 
 Sources: Amazon S3 API Reference, PutObject, CopyObject, GetObject; User Guide,
@@ -15,10 +15,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ObjectInfo
+from zs3.store.interface import EMPTY, Attributes, ObjectInfo
 from zs3.web.dates import http_date
 from zs3.web.documents import STANDARD, STORAGE_CLASS, quoted
 from zs3.web.http1 import header_text
+from zs3.web.tags import TAGGING, parse_header
 
 #: A request header as text, or None if there is none.
 Header = Callable[[str], str | None]
@@ -83,8 +84,9 @@ def parse_attributes(pairs: Sequence[tuple[bytes, bytes]]) -> Attributes:
     System headers keep their bytes (as Latin-1 text); metadata is text.
 
     :param pairs: the request's headers, names in lower case.
-    :raises S3Error: MetadataTooLarge above 2 KiB; InvalidStorageClass.
+    :raises S3Error: MetadataTooLarge above 2 KiB; InvalidStorageClass; as `tags.parse_header`.
     """
+    tagging: list[str] = []
     headers: dict[str, str] = {}
     metadata: dict[str, str] = {}
     for raw_name, raw_value in pairs:
@@ -93,11 +95,13 @@ def parse_attributes(pairs: Sequence[tuple[bytes, bytes]]) -> Attributes:
             _append(metadata, header_text(raw_name)[len(META) :], header_text(raw_value))
         elif name in _STORED:
             _append(headers, name, raw_value.decode("latin-1"))
+        elif name == TAGGING:
+            tagging.append(header_text(raw_value))
     _check_metadata_size(metadata)
     _drop_transfer_encoding(headers)
     _check_storage_class(headers)
     _check_redirect(headers)
-    return Attributes(headers, metadata)
+    return Attributes(headers, metadata, parse_header(",".join(tagging)) if tagging else EMPTY)
 
 
 def _append(mapping: dict[str, str], name: str, value: str) -> None:
@@ -148,11 +152,9 @@ def check_bucket_owner(header: Header, owner_id: str, *, name: str = "x-amz-expe
 def check_new_object(header: Header) -> None:
     """Refuse headers of a request that creates an object which ask for more than there is.
 
-    :raises S3Error: NotImplemented for encryption, tags and appending; InvalidRequest for object locks.
+    :raises S3Error: NotImplemented for encryption and appending; InvalidRequest for object locks.
     """
     _refuse_encryption(header, "x-amz-server-side-encryption")
-    if header("x-amz-tagging"):
-        raise S3Error("NotImplemented", "Object tags are not implemented.", Header="x-amz-tagging")
     if header("x-amz-write-offset-bytes") is not None:
         raise S3Error("NotImplemented", "Appending is not implemented.", Header="x-amz-write-offset-bytes")
     for name in _LOCKS:
@@ -249,6 +251,8 @@ def representation(info: ObjectInfo) -> dict[str, bytes]:
             missing += 1
     if missing:
         result["x-amz-missing-meta"] = b"%d" % missing
+    if info.attributes.tags:
+        result["x-amz-tagging-count"] = b"%d" % len(info.attributes.tags)
     return result
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.web import buckets, copies, deletes, listings, objects, ownership, policies, untouched, uploads
+from zs3.web import buckets, copies, deletes, listings, objects, ownership, policies, tagging, untouched, uploads
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
@@ -99,6 +99,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListMultipartUploads", "GET", BUCKET, READ, "s3:ListBucketMultipartUploads", uploads.list_multipart_uploads,
         "uploads", parameters=_names("prefix delimiter key-marker upload-id-marker max-uploads encoding-type"),
     ),
+    Operation("GetBucketTagging", "GET", BUCKET, READ, "s3:GetBucketTagging", tagging.get_bucket_tagging, "tagging"),
+    Operation("PutBucketTagging", "PUT", BUCKET, WRITE, "s3:PutBucketTagging", tagging.put_bucket_tagging, "tagging"),
+    Operation(
+        "DeleteBucketTagging", "DELETE", BUCKET, WRITE, "s3:PutBucketTagging", tagging.delete_bucket_tagging, "tagging"
+    ),
     Operation("GetBucketAcl", "GET", BUCKET, READ, "s3:GetBucketAcl", ownership.get_bucket_acl, "acl"),
     Operation("PutBucketAcl", "PUT", BUCKET, WRITE, "s3:PutBucketAcl", ownership.put_bucket_acl, "acl"),
     Operation(
@@ -146,6 +151,18 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "PutObjectAcl", "PUT", OBJECT, WRITE, "s3:PutObjectAcl", ownership.put_object_acl, "acl", parameters=_VERSION
+    ),
+    Operation(
+        "GetObjectTagging", "GET", OBJECT, READ, "s3:GetObjectTagging", tagging.get_object_tagging, "tagging",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "PutObjectTagging", "PUT", OBJECT, WRITE, "s3:PutObjectTagging", tagging.put_object_tagging, "tagging",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "DeleteObjectTagging", "DELETE", OBJECT, WRITE, "s3:DeleteObjectTagging", tagging.delete_object_tagging,
+        "tagging", parameters=_VERSION,
     ),
     Operation(
         "CreateMultipartUpload", "POST", OBJECT, WRITE, "s3:PutObject", uploads.create_multipart_upload, "uploads"

@@ -49,12 +49,6 @@ def _request_payment(_: Call) -> bytes:
     return root.document()
 
 
-def _no_tags(_: Call) -> bytes:
-    root = xml.root("Tagging")
-    root.add("TagSet")
-    return root.document()
-
-
 BUCKET = {
     "accelerate": Untouched(
         "GetBucketAccelerateConfiguration", "GetAccelerateConfiguration", _empty("AccelerateConfiguration")
@@ -89,9 +83,6 @@ BUCKET = {
         "PutReplicationConfiguration",
     ),
     "requestPayment": Untouched("GetBucketRequestPayment", "GetBucketRequestPayment", _request_payment),
-    "tagging": Untouched(
-        "GetBucketTagging", "GetBucketTagging", "NoSuchTagSet", "DeleteBucketTagging", "PutBucketTagging"
-    ),
     "versioning": Untouched("GetBucketVersioning", "GetBucketVersioning", _empty("VersioningConfiguration")),
     "website": Untouched(
         "GetBucketWebsite",
@@ -105,9 +96,6 @@ BUCKET = {
 OBJECT = {
     "legal-hold": Untouched("GetObjectLegalHold", "GetObjectLegalHold", "InvalidRequest"),
     "retention": Untouched("GetObjectRetention", "GetObjectRetention", "InvalidRequest"),
-    "tagging": Untouched(
-        "GetObjectTagging", "GetObjectTagging", _no_tags, "DeleteObjectTagging", "DeleteObjectTagging"
-    ),
     "torrent": Untouched("GetObjectTorrent", "GetObjectTorrent", "NoSuchKey"),
 }
 

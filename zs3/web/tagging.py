@@ -1,0 +1,82 @@
+"""The operations on the tags of objects and buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from zs3.errors import S3Error
+from zs3.store.interface import Attributes, ObjectInfo
+from zs3.web.call import Call
+from zs3.web.headers import check_bucket_owner
+from zs3.web.objects import check_version
+from zs3.web.responses import send_empty, send_xml
+from zs3.web.tags import MAX_BUCKET_TAGS, SIZE, document, parse_tagging
+
+_TAGS = "tags"
+
+
+def configured(tags: Mapping[str, str]) -> dict[str, Any]:
+    """A bucket's tags as they are in its configuration."""
+    return {_TAGS: [list(pair) for pair in tags.items()]} if tags else {}
+
+
+def _check_object(call: Call) -> None:
+    check_bucket_owner(call.header, call.owner.id)
+    check_version(call)
+
+
+async def get_object_tagging(call: Call) -> None:
+    """GetObjectTagging."""
+    _check_object(call)
+    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key)
+    send_xml(call.request, document(info.attributes.tags.items()))
+
+
+async def put_object_tagging(call: Call) -> None:
+    """PutObjectTagging: in place of all tags that there are."""
+    _check_object(call)
+    tags = parse_tagging(await call.read_document(SIZE))
+
+    def change(info: ObjectInfo) -> Attributes:
+        return replace(info.attributes, tags=tags)
+
+    await call.store.change_object(call.bucket, call.key, change)
+    send_empty(call.request, 200)
+
+
+async def delete_object_tagging(call: Call) -> None:
+    """DeleteObjectTagging."""
+    _check_object(call)
+    await call.store.change_object(call.bucket, call.key, lambda info: replace(info.attributes, tags={}))
+    send_empty(call.request, 204)
+
+
+async def get_bucket_tagging(call: Call) -> None:
+    """GetBucketTagging."""
+    check_bucket_owner(call.header, call.owner.id)
+    pairs = (await call.store.get_configuration(call.bucket)).get(_TAGS)
+    if not pairs:
+        raise S3Error("NoSuchTagSet", BucketName=call.bucket)
+    send_xml(call.request, document(pairs))
+
+
+async def put_bucket_tagging(call: Call) -> None:
+    """PutBucketTagging: in place of all tags that there are."""
+    check_bucket_owner(call.header, call.owner.id)
+    tags = configured(parse_tagging(await call.read_document(SIZE), MAX_BUCKET_TAGS))
+
+    def change(configuration: dict[str, Any]) -> None:
+        configuration.pop(_TAGS, None)
+        configuration.update(tags)
+
+    await call.store.change_configuration(call.bucket, change)
+    send_empty(call.request, 204)
+
+
+async def delete_bucket_tagging(call: Call) -> None:
+    """DeleteBucketTagging."""
+    check_bucket_owner(call.header, call.owner.id)
+    await call.store.change_configuration(call.bucket, lambda configuration: configuration.pop(_TAGS, None))
+    send_empty(call.request, 204)
