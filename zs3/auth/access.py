@@ -49,14 +49,15 @@ _POLICY_ACTIONS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:Del
 
 CREATE_BUCKET, LIST_BUCKET = "s3:CreateBucket", "s3:ListBucket"
 GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
-DELETE_OBJECT, PUT_ACL, PUT_TAGGING = "s3:DeleteObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
+PUT_OBJECT, PUT_ACL, PUT_TAGGING = "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
+DELETE_OBJECT = "s3:DeleteObject"
 
 #: What a permission in the ACL of a bucket allows.
 _BUCKET_RIGHTS = {
     LIST_BUCKET: READ,
     "s3:ListBucketVersions": READ,
     "s3:ListBucketMultipartUploads": READ,
-    "s3:PutObject": WRITE,
+    PUT_OBJECT: WRITE,
     DELETE_OBJECT: WRITE,
     "s3:AbortMultipartUpload": WRITE,
     "s3:ListMultipartUploadParts": WRITE,
@@ -243,9 +244,14 @@ def evaluate(
     return Decision(False, f"the ACL does not give {needed}")
 
 
+def allows_without_policy(principal: Principal, action: str, bucket: str, access: BucketAccess) -> bool:
+    """Whether an action would be allowed if the bucket had no policy."""
+    return evaluate(principal, action, bucket, replace(access, policy=None)).allowed
+
+
 def is_possible(principal: Principal, action: str, bucket: str, access: BucketAccess) -> bool:
     """Whether an action on objects can be allowed for one of them; what is not told yet is which."""
-    if evaluate(principal, action, bucket, replace(access, policy=None)).allowed:
+    if allows_without_policy(principal, action, bucket, access):
         return True
     return access.policy is not None and access.policy.can_allow(_identities(principal), action)
 

@@ -21,7 +21,14 @@ from typing import Any, NamedTuple, NoReturn
 from zs3.auth import accounts
 from zs3.auth.patterns import Automaton, Token, Wild, compile_pattern, tokenize
 from zs3.auth.policy_conditions import Condition, Context, parse_condition, parse_network, patterns_test
-from zs3.auth.policy_names import BUCKET_ACTIONS, EXISTING_TAG, OBJECT_ACTIONS, OTHER_ACTIONS
+from zs3.auth.policy_names import (
+    BUCKET_ACTIONS,
+    EXISTING_TAG,
+    OBJECT_ACTIONS,
+    OTHER_ACTIONS,
+    REQUEST_TAG,
+    REQUEST_TAG_KEYS,
+)
 from zs3.errors import S3Error
 
 #: S3's limit for the policy of a bucket, in bytes.
@@ -77,6 +84,7 @@ class Statement:
     :ivar others: whether it is about all but `principals`.
     :ivar actions: all that it is about, in the case of IAM.
     :ivar needs_object: whether it may ask for a tag that the object has.
+    :ivar needs_request_tags: whether it may ask for the tags that the request gives.
     """
 
     label: str
@@ -87,6 +95,7 @@ class Statement:
     resources: Callable[[str, Context], bool]
     conditions: tuple[Condition, ...]
     needs_object: bool
+    needs_request_tags: bool
 
     @property
     def is_public(self) -> bool:
@@ -100,6 +109,7 @@ class _Relevant(NamedTuple):
     denying: tuple[Statement, ...]
     allowing: tuple[Statement, ...]
     needs_object: bool
+    needs_request_tags: bool
 
 
 class Policy:
@@ -121,6 +131,7 @@ class Policy:
                 tuple(statement for statement in about if not statement.allows),
                 tuple(statement for statement in about if statement.allows),
                 any(statement.needs_object for statement in about),
+                any(statement.needs_request_tags for statement in about),
             )
             if action in _ACTIONS.values():  # what is remembered is bounded
                 self._by_action[action] = found
@@ -129,6 +140,10 @@ class Policy:
     def needs_object(self, action: str) -> bool:
         """Whether what it says of an action can depend on the tags that the object has."""
         return self._about(action).needs_object
+
+    def needs_request_tags(self, action: str) -> bool:
+        """Whether what it says of an action can depend on the tags that the request gives."""
+        return self._about(action).needs_request_tags
 
     def can_allow(self, who: frozenset[str], action: str) -> bool:
         """Whether there is a resource and a request for which it allows an action."""
@@ -141,7 +156,7 @@ class Policy:
         :param action: of IAM, e.g. ``s3:GetObject``.
         :param resource: ``bucket`` or ``bucket/key``.
         """
-        denying, allowing, _ = self._about(action)
+        denying, allowing, *_ = self._about(action)
         found = _first(denying, who, resource, context) or _first(allowing, who, resource, context)
         return None if found is None else Verdict(found.allows, found.label)
 
@@ -203,7 +218,9 @@ def stored_policy(text: str, bucket: str) -> Policy:
 def _closed(reason: str) -> Policy:
     """A policy that denies everything."""
     everything = frozenset(_ACTIONS.values())
-    return Policy([Statement(reason, False, frozenset((EVERYBODY,)), False, everything, lambda *_: True, (), False)])
+    return Policy(
+        [Statement(reason, False, frozenset((EVERYBODY,)), False, everything, lambda *_: True, (), False, False)]
+    )
 
 
 CLOSED = _closed("it was not asked for")
@@ -276,6 +293,8 @@ def _parse_statement(number: int, statement: Any, bucket: str, variables: bool) 
     patterns = _parse_resources(named, bucket, variables)
     if not allows and not all_but:
         _check_effect(actions, patterns, bucket)
+    conditions = _parse_conditions(statement.get("Condition", {}), variables)
+    names = json.dumps(statement).lower()
     return Statement(
         label=f"statement {number}" + (f" ({sid})" if sid else ""),
         allows=allows,
@@ -283,9 +302,10 @@ def _parse_statement(number: int, statement: Any, bucket: str, variables: bool) 
         others=others,
         actions=frozenset().union(*actions),
         resources=_all_but(patterns_test(patterns)) if all_but else patterns_test(patterns),
-        conditions=_parse_conditions(statement.get("Condition", {}), variables),
-        # A name that is only in a value does no harm: the object is looked at then.
-        needs_object=EXISTING_TAG in json.dumps(statement).lower(),
+        conditions=conditions,
+        # A name that is only in a value does no harm: it is looked at then.
+        needs_object=EXISTING_TAG in names,
+        needs_request_tags=REQUEST_TAG in names or REQUEST_TAG_KEYS in names,
     )
 
 

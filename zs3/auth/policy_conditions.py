@@ -49,12 +49,12 @@ class Overlay:
 
     __slots__ = ("_above", "_below")
 
-    def __init__(self, above: Mapping[str, str], below: Context) -> None:
+    def __init__(self, above: Mapping[str, Sequence[str]], below: Context) -> None:
         self._above, self._below = above, below
 
     def values(self, key: str) -> Sequence[str] | None:
-        value = self._above.get(key)
-        return self._below.values(key) if value is None else (value,)
+        values = self._above.get(key)
+        return self._below.values(key) if values is None else values
 
 
 def one_value(context: Context, key: str) -> str | None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from zs3.auth import access
-from zs3.auth.access import LIST_BUCKET, OBJECT_ACTIONS, BucketAccess, Decision, Principal
+from zs3.auth.access import LIST_BUCKET, OBJECT_ACTIONS, PUT_OBJECT, PUT_TAGGING, BucketAccess, Decision, Principal
 from zs3.auth.acl import private
 from zs3.auth.policy_conditions import NOTHING, Context, Overlay
-from zs3.auth.policy_names import EXISTING_TAG, is_of_object
+from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, is_of_object
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes, IObjectReader, ObjectInfo
 
@@ -36,14 +36,16 @@ class Gate:
     :ivar access: what is known of it.
     :ivar key: of the object that it is about; "" for none.
     :ivar context: what the conditions of policies are told.
+    :ivar request_tags: those that the body of the request gives, once it was read.
     """
 
-    __slots__ = ("access", "context", "key", "name", "principal")
+    __slots__ = ("access", "context", "key", "name", "principal", "request_tags")
 
     def __init__(
         self, principal: Principal, name: str, access: BucketAccess, key: str = "", context: Context = NOTHING
     ) -> None:
         self.principal, self.name, self.access, self.key, self.context = principal, name, access, key, context
+        self.request_tags: Mapping[str, str] | None = None
 
     def decide(
         self, action: str, attributes: Attributes | None = None, *, key: str = "", told: Mapping[str, str] | None = None
@@ -54,13 +56,16 @@ class Gate:
         :param key: of the object, where it is not that of the gate.
         :param told: what conditions are told instead of what the request says.
         """
-        context, record = self.context, ""
+        record = "" if attributes is None else attributes.access
+        if self.access.policy is None:
+            return access.evaluate(self.principal, action, self.name, self.access, record)
+        above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in (told or {}).items()}
         if attributes is not None:
-            record = attributes.access
-            if attributes.tags:
-                context = Overlay({EXISTING_TAG + name: value for name, value in attributes.tags.items()}, context)
-        if told:
-            context = Overlay(told, context)
+            above |= {EXISTING_TAG + name: (value,) for name, value in attributes.tags.items()}
+        if self.request_tags is not None:
+            above |= {REQUEST_TAG + name: (value,) for name, value in self.request_tags.items()}
+            above[REQUEST_TAG_KEYS] = tuple(self.request_tags)
+        context = Overlay(above, self.context) if above else self.context
         key = (key or self.key) if is_of_object(action) else ""
         return access.evaluate(self.principal, action, self.name, self.access, record, key=key, context=context)
 
@@ -90,6 +95,20 @@ class Gate:
                 return Denied(decision.reason)
         return error
 
+    def waits_for_tags(self, action: str) -> bool:
+        """Whether an action can only be decided with the tags that the body of its request gives."""
+        policy = self.access.policy
+        return action == PUT_TAGGING and policy is not None and policy.needs_request_tags(action)
+
+    def check_tags_of_new_object(self) -> None:
+        """Raise `Denied` if an object that may be made may not be given tags with it."""
+        decision = self.decide(PUT_TAGGING)
+        if decision.allowed:
+            return
+        # Who may write by an ACL may; by a policy, that must allow this too.
+        if decision.explicit or not access.allows_without_policy(self.principal, PUT_OBJECT, self.name, self.access):
+            raise Denied(decision.reason)
+
     def store_for(self, action: str, store: Any) -> Any:
         """The store, for an operation that needs this action; raises `Denied` where that is certain by now."""
         if is_of_object(action) and not self.key:
@@ -100,7 +119,7 @@ class Gate:
         if action not in OBJECT_ACTIONS:
             self.check(action)
             return store
-        if access.depends_on_object(action, self.access):
+        if access.depends_on_object(action, self.access) or self.waits_for_tags(action):
             return JudgedStore(store, self, action)
         self.check(action)
         return store if self.may_know() else JudgedStore(store, self, action)

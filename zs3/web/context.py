@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from twisted.internet.address import IPv4Address, IPv6Address
 
 from zs3.auth import dates
-from zs3.auth.policy_names import REQUEST_TAG
+from zs3.auth.policy_names import REQUEST_TAG, REQUEST_TAG_KEYS
 from zs3.errors import S3Error
 from zs3.web.query import Query
 
@@ -51,7 +51,7 @@ class RequestContext:
     def _find(self, key: str) -> Sequence[str] | None:
         if key.startswith(REQUEST_TAG):
             value = self._tags().get(key.removeprefix(REQUEST_TAG))
-        elif key == "s3:requestobjecttagkeys":
+        elif key == REQUEST_TAG_KEYS:
             return tuple(self._tags())
         elif key in _FINDERS:
             value = _FINDERS[key](self._call)

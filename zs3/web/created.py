@@ -61,7 +61,10 @@ def attributes_of_new_object(call: Call) -> Attributes:
 
     :raises S3Error: as `parse_attributes` and `access_of_new_object`.
     """
-    return replace(parse_attributes(call.wire.headers), access=access_of_new_object(call, call.header))
+    attributes = parse_attributes(call.wire.headers)
+    if attributes.tags:
+        call.gate.check_tags_of_new_object()
+    return replace(attributes, access=access_of_new_object(call, call.header))
 
 
 def access_of_new_object(call: Call, header: Header) -> str:

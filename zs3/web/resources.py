@@ -121,7 +121,8 @@ class _S3Resource(Resource):
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
-        if operation.access == operations.WRITE and isinstance(call.store, JudgedStore):
+        judged = isinstance(call.store, JudgedStore)
+        if judged and operation.access == operations.WRITE and not call.gate.waits_for_tags(operation.iam):
             # It is judged again when it is changed; but who may not shall not be asked for a body first.
             await call.store.get_object_info(self._bucket, self._key)
         await operation.handler(call)
