@@ -413,6 +413,117 @@ def test_who_may_not_upload_is_not_asked_for_the_body(alice, bucket):
     assert response.status == 403
 
 
+# Tags -----------------------------------------------------------------------------------------------------------------
+
+
+def tagging(**tags):
+    pairs = "".join(f"<Tag><Key>{key}</Key><Value>{value}</Value></Tag>" for key, value in tags.items())
+    return f"<Tagging><TagSet>{pairs}</TagSet></Tagging>".encode()
+
+
+PUBLIC = {"StringEquals": {"s3:ExistingObjectTag/Security": "public"}}
+
+
+@pytest.fixture
+def tagged(alice, bucket):
+    for name, tags in (("open", "Security=public&a=b"), ("closed", "Security=private"), ("other", "security=public")):
+        alice.put(f"{bucket}/{name}", b"content", {"x-amz-tagging": tags})
+    alice.put(bucket + "/bare", b"content")
+    return bucket
+
+
+@pytest.mark.parametrize("ownership", ["ObjectWriter", "BucketOwnerEnforced"])
+@pytest.mark.parametrize(
+    ("action", "method", "query"),
+    [
+        ("s3:GetObject", "GET", None),
+        ("s3:GetObject", "HEAD", None),
+        ("s3:GetObjectAcl", "GET", {"acl": ""}),
+        ("s3:GetObjectTagging", "GET", {"tagging": ""}),
+        ("s3:DeleteObjectTagging", "DELETE", {"tagging": ""}),
+    ],
+)
+def test_what_is_allowed_by_the_tags_of_an_object(alice, bob, nobody, tagged, ownership, action, method, query):
+    body = f"<OwnershipControls><Rule><ObjectOwnership>{ownership}</ObjectOwnership></Rule></OwnershipControls>"
+    assert alice("PUT", tagged, {"ownershipControls": ""}, body=body.encode()).status == 200
+    put_policy(alice, statement(Action=action, Condition=PUBLIC))
+    for name in ("closed", "other", "bare", "absent"):
+        for client in (bob, nobody):
+            assert client(method, f"{tagged}/{name}", query).status == 403, name
+    assert nobody(method, tagged + "/open", query).status in (200, 204)
+
+
+def test_what_is_denied_by_the_tags_of_an_object(alice, tagged):
+    put_policy(
+        alice, statement(Effect="Deny", Condition={"StringNotEquals": {"s3:ExistingObjectTag/Security": "public"}})
+    )
+    assert alice("GET", tagged + "/open").status == 200
+    for name in ("closed", "other", "bare", "absent"):
+        assert outcome(alice("GET", f"{tagged}/{name}")) == DENIED
+
+
+def test_tags_are_those_of_the_moment(alice, bob, tagged):
+    put_policy(alice, statement(Action="s3:PutObjectTagging", Condition=PUBLIC))
+    assert outcome(bob("PUT", tagged + "/closed", {"tagging": ""}, body=tagging(Security="public"))) == DENIED
+    assert bob("PUT", tagged + "/open", {"tagging": ""}, body=tagging(Security="private")).status == 200
+    assert outcome(bob("PUT", tagged + "/open", {"tagging": ""}, body=tagging(Security="public"))) == DENIED
+
+
+def test_the_tags_that_a_request_gives(alice, bob, bucket):
+    condition = {
+        "StringEquals": {"s3:RequestObjectTag/Security": "public"},
+        "ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": ["Security", "a"]},
+    }
+    put_policy(alice, statement(Action=["s3:PutObject", "s3:PutObjectTagging"], Condition=condition))
+    put = bucket + "/a"
+    for tags, status in (
+        ("Security=public", 200),
+        ("Security=public&a=b", 200),
+        ("Security=public&b=c", 403),
+        ("Security=private", 403),
+        ("", 403),
+        ("Security=public&Security=private", 403),
+    ):
+        assert bob("PUT", put, None, {"x-amz-tagging": tags}, b"x").status == status, tags
+    alice.put(bucket + "/b", b"content")
+    for tags, status in (
+        ({"Security": "public"}, 200),
+        ({"Security": "public", "b": "c"}, 403),
+        ({"Security": "private"}, 403),
+        ({}, 403),
+    ):
+        assert bob("PUT", bucket + "/b", {"tagging": ""}, body=tagging(**tags)).status == status, tags
+    # What a header says of it there is nothing.
+    header = {"x-amz-tagging": "Security=public"}
+    assert bob("PUT", bucket + "/b", {"tagging": ""}, header, tagging(Security="private")).status == 403
+    assert texts(parse(alice("GET", bucket + "/b", {"tagging": ""})), "TagSet/Tag/Value") == ["public"]
+
+
+def test_who_may_write_by_a_policy_needs_another_right_for_tags(alice, bob, bucket):
+    put_policy(alice, statement(Action="s3:PutObject"))
+    header = {"x-amz-tagging": "a=b"}
+    assert outcome(bob("PUT", bucket + "/a", None, header, b"x")) == DENIED
+    assert outcome(bob("POST", bucket + "/a", {"uploads": ""}, header)) == DENIED
+    bob.put(bucket + "/a", b"x")
+    put_policy(alice, statement(Action=["s3:PutObject", "s3:PutObjectTagging"]))
+    bob.put(bucket + "/a", b"x", header)
+    put_policy(alice, statement(Effect="Deny", Action="s3:PutObjectTagging"))
+    assert outcome(alice("PUT", bucket + "/a", None, header, b"x")) == DENIED
+
+
+def test_a_copy_takes_tags_along_that_may_be_read(alice, bob, tagged):
+    bob.put("/bobs")
+    copy = {"x-amz-copy-source": "/photos/open"}
+    put_policy(alice, statement(Action="s3:GetObject"))
+    assert outcome(bob("PUT", "/bobs/a", None, copy)) == DENIED
+    assert bob("PUT", "/bobs/a", None, {**copy, "x-amz-tagging-directive": "REPLACE"}).status == 200
+    assert bob("PUT", "/bobs/a", None, {"x-amz-copy-source": "/photos/bare"}).status == 200
+    put_policy(alice, statement(Action=["s3:GetObject", "s3:GetObjectTagging"], Condition=PUBLIC))
+    assert bob("PUT", "/bobs/a", None, copy).status == 200
+    assert outcome(bob("PUT", "/bobs/a", None, {"x-amz-copy-source": "/photos/closed"})) == DENIED
+    assert len(parse(bob("GET", "/bobs/a", {"tagging": ""})).find("TagSet")) == 2
+
+
 # Requests about several objects ---------------------------------------------------------------------------------------
 
 
