@@ -8,7 +8,10 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from tests.wire.daemon import ALICE, BOB, CLERK, READING_BOB, Daemon, parse, texts
 from zs3.auth import accounts
 from zs3.auth.access import ENFORCED, WRITER
+from zs3.auth.policy_names import KEYS
 from zs3.web.accesslog import AccessLog
+from zs3.web.context import RequestContext
+from zs3.web.express import Express
 
 DENIED = (403, "AccessDenied")
 ARN = "arn:aws:s3:::photos"
@@ -642,3 +645,40 @@ def test_the_log_tells_which_statement_denied(tmp_path):
     log.close()
     line = json.loads(path.read_text().splitlines()[-1])
     assert line["reason"] == "the bucket policy denies it: statement 2 (NoDeletes)"
+
+
+# The short cut --------------------------------------------------------------------------------------------------------
+
+
+ASKED = [*sorted(key for key in KEYS if not key.endswith("/")), "s3:existingobjecttag/a", "s3:requestobjecttag/a"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+def test_the_short_cut_decides_as_the_ordinary_way(daemon, alice, bucket, monkeypatch, effect, method):
+    alice.put(bucket + "/key", b"content", {"x-amz-tagging": "a=b"})
+    guard = daemon.server.site.resource
+    express, find = guard._express, RequestContext._find
+    found = {express: set(), None: set()}
+
+    def noting(self, key):
+        value = find(self, key)
+        found[guard._express].add((self._asked.principal, key, value))
+        return value
+
+    monkeypatch.setattr(RequestContext, "_find", noting)
+    served = []
+    monkeypatch.setattr(Express, "serve", lambda *args, serve=Express.serve: served.append(serve(*args)) or served[-1])
+    for key in ASKED:
+        condition = {"StringLike": {key: "*"}}
+        put_policy(alice, statement(Principal={"AWS": "alice"}), statement(Effect=effect, Condition=condition))
+        for user in (ALICE, BOB, None):
+            client, answers = daemon.client(user), []
+            target, headers = client.signed(method, bucket + "/key", None, {"User-Agent": "curl", "If-Match": "*"})
+            for guard._express in (None, express):
+                response = client.connection.request(method, target, headers)
+                answers.append((response.status, response.body))
+            assert answers[0] == answers[1]
+            assert served.pop() is (answers[1][0] == 200)
+    assert found[express] == found[None]
+    assert {key for _, key, _ in found[None]} > {"aws:sourceip", "aws:username", "s3:signatureage", "s3:if-match"}

@@ -16,7 +16,7 @@ from zs3.auth.payload import Payload, make_payload
 from zs3.auth.wire import Claim, Signer, Wire
 from zs3.errors import S3Error
 from zs3.web.authorize import Gate, gate_of
-from zs3.web.context import RequestContext
+from zs3.web.context import Asked, RequestContext
 from zs3.web.documents import DEFAULT_REGION, Owner, owner_of
 from zs3.web.http1 import header_text
 
@@ -143,8 +143,22 @@ class Call:
         gate = await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
         gate.key = key
         if gate.access.policy is not None:
-            gate.context = RequestContext(self, gate.access.owner)
+            gate.context = RequestContext(self._asked(), gate.access.owner)
         return gate
+
+    def _asked(self) -> Asked:
+        return Asked(
+            self.gate.principal,
+            self.claim.kind,
+            self.claim.payload_hash,
+            self.signer.timestamp if self.signer else "",
+            self.settings.region_name,
+            self.request.channel,
+            self.request.received_s,
+            self.request.log.operation,
+            self.header,
+            self.parameter,
+        )
 
     @property
     def resource(self) -> str:
