@@ -70,9 +70,11 @@ class RequestContext:
 
     def values(self, key: str) -> Sequence[str] | None:
         """What the request has of a condition key, in its normal form."""
-        if key not in self._known:
-            self._known[key] = self._find(key)
-        return self._known[key]
+        try:
+            return self._known[key]
+        except KeyError:
+            found = self._known[key] = self._find(key)
+            return found
 
     def _find(self, key: str) -> Sequence[str] | None:
         if key.startswith(REQUEST_TAG):
