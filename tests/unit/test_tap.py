@@ -365,6 +365,6 @@ def test_twistd_finds_the_service_and_the_checker():
 
 def test_help_names_every_option():
     text = tap.Options().getUsage()
-    for name in ("data", "listen", "auth", "object-ownership", "region", "domain", "no-sigv2", "sync", "file-mode", "dir-mode",
-                 "access-log", "access-log-format", "threads", "workers", "drain-timeout"):  # fmt: skip
+    for name in ("data", "listen", "auth", "object-ownership", "region", "domain", "no-sigv2", "sync", "file-mode",
+                 "dir-mode", "access-log", "access-log-format", "threads", "workers", "drain-timeout"):  # fmt: skip
         assert re.search(rf"--{name}\b", text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.daemon import Daemon
+from tests.wire.daemon import ALICE, BOB, Daemon
 
 
 @pytest.fixture
@@ -23,3 +23,21 @@ def bucket(client):
     """The path of an empty bucket."""
     client.put("/photos")
     return "/photos"
+
+
+@pytest.fixture
+def alice(daemon):
+    """An admin of an account of her own."""
+    return daemon.client(ALICE)
+
+
+@pytest.fixture
+def bob(daemon):
+    """A writer of another account."""
+    return daemon.client(BOB)
+
+
+@pytest.fixture
+def nobody(daemon):
+    """A client that signs nothing."""
+    return daemon.client(None)

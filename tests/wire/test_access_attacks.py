@@ -3,7 +3,7 @@
 import pytest
 
 from tests.wire.daemon import ALICE, BOB, Daemon, parse, texts
-from tests.wire.test_access import DENIED, canonical, outcome, policy
+from tests.wire.sharing import DENIED, canonical, outcome, policy
 from zs3.auth.access import ENFORCED, WRITER
 
 
@@ -149,3 +149,21 @@ def test_22_who_may_read_or_write_gives_itself_no_more(daemon):
     # In its own name it may write, and what it writes is its own.
     bob.put("/photos/own", b"mine", {"x-amz-acl": "public-read"})
     assert texts(parse(bob("GET", "/photos")), "Contents/Owner/DisplayName") == ["bob", "alice"]
+
+
+@pytest.mark.parametrize("daemon", [WRITER], indirect=True)
+def test_18_who_may_write_and_not_list_finds_nothing_out_by_conditions(daemon, alice):
+    bob = daemon.client(BOB)
+    assert alice("PUT", "/photos", {"acl": ""}, {"x-amz-grant-write": canonical("bob")}).status == 200
+    etag = alice("HEAD", "/photos/there").headers["etag"]
+    for headers in ({"If-Match": etag}, {"If-Match": '"other"'}, {"If-Match": "*"}, {"x-amz-if-match-size": "7"}):
+        for method in ("PUT", "DELETE"):
+            there, absent = (bob(method, f"/photos/{key}", None, headers) for key in ("there", "absent"))
+            assert seen(there) == seen(absent)
+            assert outcome(there) == DENIED
+    for key in ("there", "absent"):
+        element = f"<Object><Key>{key}</Key><ETag>other</ETag></Object>".encode()
+        root = parse(bob.post_xml("/photos", {"delete": ""}, b"<Delete>" + element + b"</Delete>"))
+        assert root.findtext("Error/Code") == "AccessDenied"
+    assert alice("GET", "/photos/there").body == b"content"
+    bob.put("/photos/new", b"dropped")

@@ -83,8 +83,7 @@ _OBJECT_RIGHTS = {
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """Who asks.
 
     :ivar user: who signed the request; None if nobody did.
@@ -133,6 +132,9 @@ class Decision(NamedTuple):
     allowed: bool
     reason: str
     explicit: bool = False
+
+
+_OWN = Decision(True, "it belongs to the account")
 
 
 # The names in the configuration of a bucket
@@ -193,7 +195,7 @@ def depends_on_object(action: str, access: BucketAccess) -> bool:
     """Whether `evaluate` must be told of the object."""
     if action not in OBJECT_ACTIONS:
         return False
-    return access.has_acls or (access.policy is not None and access.policy.needs_object(action))
+    return access.ownership != ENFORCED or (access.policy is not None and access.policy.needs_object(action))
 
 
 def evaluate(
@@ -226,10 +228,11 @@ def evaluate(
         if access.policy.is_public and access.blocks(RESTRICT_BUCKETS) and not _is_of_owner(principal, access.owner):
             return Decision(False, "the bucket policy is public, and the public access block restricts it")
     acl, rights = access.acl, _BUCKET_RIGHTS
-    if action in OBJECT_ACTIONS:
+    if depends_on_object(action, access):
         acl, rights = object_acl(access, record), _OBJECT_RIGHTS
-    if _is_of_owner(principal, acl.owner):
-        return Decision(True, "it belongs to the account")
+    user = principal.user
+    if user is not None and user.account == acl.owner:
+        return _OWN
     # The policy of a bucket gives away only what belongs to the bucket's owner.
     if verdict is not None and acl.owner == access.owner:
         return Decision(True, f"the bucket policy allows it: {verdict.statement}")

@@ -85,6 +85,10 @@ class Gate:
         """Whether it may be told that there is no object `key`: a listing with that prefix would tell."""
         return self.decide(LIST_BUCKET, told={"s3:prefix": self.key}).allowed
 
+    def check_knowing(self, key: str) -> None:
+        """As `may_know`, of another object; raises `Denied`."""
+        self.check(LIST_BUCKET, told={"s3:prefix": key})
+
     def told(self, error: S3Error, action: str) -> S3Error:
         """What may be told instead of an error of an action: that there is no such object, not to everybody."""
         if error.code == "NoSuchKey":

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from zs3 import checksums
 from zs3.auth.access import DELETE_OBJECT
 from zs3.errors import S3Error
+from zs3.store.interface import WriteCondition
 from zs3.web import documents, names
 from zs3.web.bodies import DELETE_SIZE, DeleteEntry, parse_delete
 from zs3.web.call import Call
@@ -71,5 +72,8 @@ class _Deletes:
         told = {"s3:versionid": entry.version} if entry.version else None
         self.call.gate.check(DELETE_OBJECT, key=entry.key, told=told)
         condition = entry_condition(entry.etag, entry.size, entry.modified)
+        if condition != WriteCondition():
+            # Whether it holds tells what is there.
+            self.call.gate.check_knowing(entry.key)
         if not entry.version or is_null_version(entry.version):
             await self.call.store.delete_object(self.call.bucket, entry.key, condition)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
-from zs3.auth.access import Principal, bucket_access
+from zs3.auth.access import Principal, bucket_access, evaluate
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.auth.wire import UNSIGNED_PAYLOAD
@@ -118,11 +118,15 @@ class Express:
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        access = bucket_access(configuration, self._settings.ownership, bucket)
-        gate = Gate(Principal(user), bucket, access, key)
-        if access.policy is not None:
-            gate.context = RequestContext(self._asked(head, channel, gate.principal, now, operation.name), access.owner)
-        if not gate.may(operation.iam, reader.info().attributes):
+        access, info = bucket_access(configuration, self._settings.ownership, bucket), reader.info()
+        principal = Principal(user)
+        if access.policy is None:
+            allowed = evaluate(principal, operation.iam, bucket, access, info.attributes.access).allowed
+        else:
+            asked = self._asked(head, channel, principal, now, operation.name)
+            gate = Gate(principal, bucket, access, key, RequestContext(asked, access.owner))
+            allowed = gate.may(operation.iam, info.attributes)
+        if not allowed:
             reader.close()
             return None
         content: bytes | None = b""

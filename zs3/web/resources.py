@@ -28,6 +28,9 @@ from zs3.web.coroutines import begin
 from zs3.web.request import Request
 from zs3.web.responses import send_error
 
+#: Conditions of writes on what must be there.
+_COMPARING = ("if-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size")
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -121,11 +124,18 @@ class _S3Resource(Resource):
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
-        judged = isinstance(call.store, JudgedStore)
-        if judged and operation.access == operations.WRITE and not call.gate.waits_for_tags(operation.iam):
-            # It is judged again when it is changed; but who may not shall not be asked for a body first.
-            await call.store.get_object_info(self._bucket, self._key)
+        if operation.access == operations.WRITE:
+            await self._check_write(call, operation)
         await operation.handler(call)
+
+    async def _check_write(self, call: Call, operation: operations.Operation) -> None:
+        """What the body of a request need not be waited for."""
+        if isinstance(call.store, JudgedStore) and not call.gate.waits_for_tags(operation.iam):
+            # It is judged again when it is changed.
+            await call.store.get_object_info(self._bucket, self._key)
+        if any(call.header(name) is not None for name in _COMPARING):
+            # Whether they hold tells what is there.
+            call.gate.check_knowing(self._key)
 
 
 class Root(_S3Resource):
