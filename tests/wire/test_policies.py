@@ -493,12 +493,14 @@ def test_the_tags_that_a_request_gives(alice, bob, bucket):
         ({"Security": "public"}, 200),
         ({"Security": "public", "b": "c"}, 403),
         ({"Security": "private"}, 403),
+        ({"a": "b"}, 403),
         ({}, 403),
     ):
         assert bob("PUT", bucket + "/b", {"tagging": ""}, body=tagging(**tags)).status == status, tags
     # What a header says of it there is nothing.
     header = {"x-amz-tagging": "Security=public"}
-    assert bob("PUT", bucket + "/b", {"tagging": ""}, header, tagging(Security="private")).status == 403
+    for tags in ({"Security": "private"}, {"a": "b"}, {}):
+        assert bob("PUT", bucket + "/b", {"tagging": ""}, header, tagging(**tags)).status == 403
     assert texts(parse(alice("GET", bucket + "/b", {"tagging": ""})), "TagSet/Tag/Value") == ["public"]
 
 
@@ -525,6 +527,20 @@ def test_a_copy_takes_tags_along_that_may_be_read(alice, bob, tagged):
     assert bob("PUT", "/bobs/a", None, copy).status == 200
     assert outcome(bob("PUT", "/bobs/a", None, {"x-amz-copy-source": "/photos/closed"})) == DENIED
     assert len(parse(bob("GET", "/bobs/a", {"tagging": ""})).find("TagSet")) == 2
+
+
+def test_the_tags_that_a_copy_takes_along_are_given_by_it(alice, bob, bucket):
+    bob.put("/bobs")
+    for name in ("public", "private"):
+        bob.put(f"/bobs/{name}", b"content", {"x-amz-tagging": f"Security={name}"})
+    condition = {"StringEquals": {"s3:RequestObjectTag/Security": "public"}}
+    put_policy(alice, statement(Action="s3:PutObject"), statement(Action="s3:PutObjectTagging", Condition=condition))
+    lie = {"x-amz-tagging": "Security=public"}
+    assert bob("PUT", bucket + "/a", None, {"x-amz-copy-source": "/bobs/public"}).status == 200
+    assert outcome(bob("PUT", bucket + "/a", None, {"x-amz-copy-source": "/bobs/private"})) == DENIED
+    assert outcome(bob("PUT", bucket + "/a", None, {"x-amz-copy-source": "/bobs/private", **lie})) == DENIED
+    new = {"x-amz-copy-source": "/bobs/private", "x-amz-tagging-directive": "REPLACE", **lie}
+    assert bob("PUT", bucket + "/a", None, new).status == 200
 
 
 # Requests about several objects ---------------------------------------------------------------------------------------
@@ -570,6 +586,15 @@ def test_a_copy_needs_the_right_on_both_sides(alice, bob, bucket):
     assert copy("/bobs/a", "/photos/b") == (200, "")
     bob.put("/bobs/b", b"x")
     assert copy("/bobs/b", "/photos/b") == DENIED
+
+
+def test_uploads_are_seen_and_aborted_by_who_may_by_policy(alice, bob, bucket):
+    upload = {"uploadId": parse(alice("POST", bucket + "/a", {"uploads": ""})).findtext("UploadId")}
+    assert outcome(bob("GET", bucket + "/a", upload)) == outcome(bob("DELETE", bucket + "/a", upload)) == DENIED
+    put_policy(alice, statement(Action=["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]))
+    assert bob("GET", bucket + "/a", upload).status == 200
+    assert bob("DELETE", bucket + "/a", upload).status == 204
+    assert outcome(alice("GET", bucket + "/a", upload)) == (404, "NoSuchUpload")
 
 
 def test_a_part_is_copied_from_what_may_be_read(alice, bob, bucket):

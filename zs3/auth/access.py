@@ -50,7 +50,7 @@ _POLICY_ACTIONS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:Del
 CREATE_BUCKET, LIST_BUCKET = "s3:CreateBucket", "s3:ListBucket"
 GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
 PUT_OBJECT, PUT_ACL, PUT_TAGGING = "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
-DELETE_OBJECT = "s3:DeleteObject"
+DELETE_OBJECT, ABORT_UPLOAD, LIST_PARTS = "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
 
 #: What a permission in the ACL of a bucket allows.
 _BUCKET_RIGHTS = {
@@ -59,8 +59,8 @@ _BUCKET_RIGHTS = {
     "s3:ListBucketMultipartUploads": READ,
     PUT_OBJECT: WRITE,
     DELETE_OBJECT: WRITE,
-    "s3:AbortMultipartUpload": WRITE,
-    "s3:ListMultipartUploadParts": WRITE,
+    ABORT_UPLOAD: WRITE,
+    LIST_PARTS: WRITE,
     "s3:GetBucketAcl": READ_ACP,
     "s3:PutBucketAcl": WRITE_ACP,
 }
@@ -127,7 +127,7 @@ class BucketAccess:
 
 
 class Decision(NamedTuple):
-    """:ivar explicit: whether it is denied whoever owns what."""
+    """:ivar explicit: whether the policy of the bucket says so, which is not moved by who owns what."""
 
     allowed: bool
     reason: str
@@ -235,7 +235,7 @@ def evaluate(
         return _OWN
     # The policy of a bucket gives away only what belongs to the bucket's owner.
     if verdict is not None and acl.owner == access.owner:
-        return Decision(True, f"the bucket policy allows it: {verdict.statement}")
+        return Decision(True, f"the bucket policy allows it: {verdict.statement}", explicit=True)
     if not access.has_acls:
         return Decision(False, "it belongs to another account, and ACLs are disabled")
     needed = rights.get(action)

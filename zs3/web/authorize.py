@@ -36,7 +36,7 @@ class Gate:
     :ivar access: what is known of it.
     :ivar key: of the object that it is about; "" for none.
     :ivar context: what the conditions of policies are told.
-    :ivar request_tags: those that the body of the request gives, once it was read.
+    :ivar request_tags: those that the request gives by other ways than a header, once they are known.
     """
 
     __slots__ = ("access", "context", "key", "name", "principal", "request_tags")
@@ -95,7 +95,7 @@ class Gate:
             if not self.may_know():
                 return Denied("there is no such object, and who may not list the bucket is not told")
             decision = self.decide(action)
-            if decision.explicit:
+            if decision.explicit and not decision.allowed:
                 return Denied(decision.reason)
         return error
 

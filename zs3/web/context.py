@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: The operations that make an object, of those that need the right to.
 _CREATING = frozenset(("PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"))
 _WRITING = _CREATING | {"CreateMultipartUpload", "UploadPart", "UploadPartCopy"}
+#: Those that give an object the tags of a header.
+_TAGGING = frozenset(("PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"))
 
 _AUTH_TYPES = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "query-v2": "REST-QUERY-STRING", "post": "POST"}
 
@@ -93,7 +95,10 @@ class RequestContext:
 
     def _tags(self) -> Mapping[str, str]:
         """The tags that the request gives in a header; none if they cannot be read, and it is refused then."""
-        text = self._asked.header("x-amz-tagging")
+        operation, header = self._asked.operation, self._asked.header
+        if operation not in _TAGGING or (operation == "CopyObject" and header("x-amz-tagging-directive") != "REPLACE"):
+            return {}  # the header is passed over
+        text = header("x-amz-tagging")
         try:
             return dict(Query(text.encode("utf-8")).pairs) if text else {}
         except S3Error:

@@ -116,6 +116,7 @@ async def copy_object(call: Call) -> None:
         check_source(info)
         if info.attributes.tags and not new_tags:
             gate.check(GET_TAGGING, info.attributes)
+            call.gate.request_tags = info.attributes.tags
             call.gate.check_tags_of_new_object()
 
     algorithm = _checksum_algorithm(call)

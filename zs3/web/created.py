@@ -77,7 +77,7 @@ def access_of_new_object(call: Call, header: Header) -> str:
     if asks_for_acl(header):
         # Its maker gives it; but a policy may say that nobody does.
         decision = call.gate.decide(PUT_ACL)
-        if decision.explicit:
+        if decision.explicit and not decision.allowed:
             raise Denied(decision.reason)
     if not bucket.has_acls:
         check_disabled(header, strict=bucket.controls)
