@@ -1,4 +1,7 @@
-"""Bucket policies over the whole tree: put and told, and what they mean for other requests."""
+"""Bucket policies over the whole tree: put and told, and what they mean for other requests.
+
+Numbers in names are those of attacks in the project's list.
+"""
 
 import json
 
@@ -109,7 +112,7 @@ def test_a_reason_is_told_that_a_document_can_carry(alice, bucket):
     assert parse(response).findtext("Message") == "Unknown field <\ufffd>"
 
 
-def test_only_the_owners_account_sees_or_changes_a_policy(alice, clerk, bob, nobody, bucket):
+def test_22_only_the_owners_account_sees_or_changes_a_policy(alice, clerk, bob, nobody, bucket):
     put_policy(alice, statement(Action="s3:*", Resource=[ARN, ARN + "/*"]))
     body = document(statement(Effect="Deny")).encode()
     for client in (bob, nobody):
@@ -294,7 +297,7 @@ def test_the_number_of_keys(alice, bob, bucket):
         (UNIXAddress("/run/socket"), False),
     ],
 )
-def test_the_address_is_that_of_the_connection(daemon, alice, nobody, bucket, peer, allowed):
+def test_21_the_address_is_that_of_the_connection(daemon, alice, nobody, bucket, peer, allowed):
     alice.put(bucket + "/a", b"content")
     put_policy(alice, statement(Condition={"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}))
     client = daemon.client(None, peer=peer)
@@ -392,6 +395,17 @@ def test_variables_name_who_asks(alice, bob, bucket):
     )
     bob.put(bucket + "/home/bob2/a", b"content")
     assert outcome(bob("PUT", bucket + "/home/alice/a", body=b"x")) == DENIED
+
+
+def test_21_no_header_or_parameter_says_who_asks(alice, bob, nobody, bucket):
+    alice.put(bucket + "/home/alice/a", b"content")
+    mine = statement(Resource=ARN + "/home/${aws:username, 'alic'}/*")
+    put_policy(alice, mine, statement(Condition={"StringEquals": {"aws:PrincipalAccount": "alice"}}))
+    for name in ("aws:username", "aws-username", "x-amz-username", "username", "aws:PrincipalAccount"):
+        assert outcome(bob("GET", bucket + "/home/alice/a", {name: "alice"})) == DENIED
+        assert outcome(nobody("GET", bucket + "/home/alice/a", {name: "alice"})) == DENIED
+        if ":" not in name:
+            assert outcome(bob("GET", bucket + "/home/alice/a", None, {name: "alice"})) == DENIED
 
 
 def test_what_an_upload_must_say(alice, bob, bucket):
