@@ -169,3 +169,67 @@ def test_all_of_it_is_there_after_a_restart(tmp_path: Path) -> None:
         assert status(daemon, "/guests-own") == status(daemon, "/guests-own/key") == 403
         guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
         assert guest.get_object(Bucket="guests-own", Key="key")["Body"].read() == b"content"
+
+
+POLICY = Path(__file__).parents[2] / "docs/policy.json"
+
+
+def test_the_policy_of_the_manual(run: Run, daemon: Daemon, bucket: str, tmp_path: Path) -> None:
+    aws = test_awscli.command(run, daemon.plain)
+    policy = POLICY.read_text("utf-8").replace(":::photos", f":::{bucket}")
+    (tmp_path / "policy.json").write_text(policy)
+    (tmp_path / "file").write_text("content")
+    aws("s3", "mb", f"s3://{bucket}")
+    for key in ("public/file", "private/file"):
+        aws("s3", "cp", tmp_path / "file", f"s3://{bucket}/{key}")
+    aws("s3api", "put-bucket-policy", "--bucket", bucket, "--policy", f"file://{tmp_path}/policy.json")
+    told = aws("s3api", "get-bucket-policy", "--bucket", bucket, "--query", "Policy", "--output", "text")
+    assert told.strip() == policy.strip()
+    assert json.loads(aws("s3api", "get-bucket-policy-status", "--bucket", bucket)) == {
+        "PolicyStatus": {"IsPublic": True}
+    }
+    assert fetch(daemon.plain, f"{daemon.plain.url}/{bucket}/public/file").body == b"content"
+    assert status(daemon, f"/{bucket}/private/file") == status(daemon, f"/{bucket}/public/absent") == 403
+    assert status(daemon, f"/{bucket}") == 403
+    guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
+    guest.put_object(Bucket=bucket, Key="guests/guest/note", Body=b"note")
+    assert guest.get_object(Bucket=bucket, Key="guests/guest/note")["Body"].read() == b"note"
+    answer = guest.delete_objects(
+        Bucket=bucket, Delete={"Objects": [{"Key": "guests/guest/note"}, {"Key": "public/file"}]}
+    )
+    assert [each["Key"] for each in answer["Deleted"]] == ["guests/guest/note"]
+    assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [("public/file", "AccessDenied")]
+    for key in ("guests/other/note", "note"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            guest.put_object(Bucket=bucket, Key=key, Body=b"")
+    # The loopback is not at home: to the owner, too, it is denied.
+    owner = s3(daemon)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        owner.get_object(Bucket=bucket, Key="private/file")
+    owner.put_bucket_policy(Bucket=bucket, Policy=policy.replace("192.168.0.0/16", "127.0.0.0/8"))
+    assert owner.get_object(Bucket=bucket, Key="private/file")["Body"].read() == b"content"
+    aws("s3api", "delete-bucket-policy", "--bucket", bucket)
+    assert status(daemon, f"/{bucket}/public/file") == 403
+
+
+def test_a_policy_asks_for_tls(daemon: Daemon, bucket: str) -> None:
+    plain = s3(daemon)
+    plain.create_bucket(Bucket=bucket)
+    plain.put_object(Bucket=bucket, Key="key", Body=b"content")
+    conditions = {"Bool": {"aws:SecureTransport": "false"}}, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+    statements = [
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"},
+        *(
+            {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*", "Condition": condition}
+            for condition in conditions
+        ),
+    ]
+    plain.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        plain.get_object(Bucket=bucket, Key="key")
+    assert status(daemon, f"/{bucket}/key") == 403
+    assert fetch(daemon.tls, f"{daemon.tls.url}/{bucket}/key").body == b"content"
+    statements[2]["Condition"] = {"NumericLessThan": {"s3:TlsVersion": "1.4"}}
+    plain.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    assert fetch(daemon.tls, f"{daemon.tls.url}/{bucket}/key").status == 403
+    plain.delete_bucket_policy(Bucket=bucket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -41,6 +42,7 @@ from zs3.auth.acl import (
     private,
     read_acl,
 )
+from zs3.auth.policy import parse_policy
 from zs3.auth.users import User
 
 
@@ -225,6 +227,67 @@ def test_it_is_known_when_the_object_must_be_looked_at(who, action, access, reco
 
 def needs_object(action: str, bucket: BucketAccess) -> bool:
     return access.depends_on_object(action, bucket)
+
+
+# Policies -------------------------------------------------------------------------------------------------------------
+
+
+def statement(effect: str, principal: object = "*", action: object = "s3:*", **more: object) -> dict[str, object]:
+    return {"Effect": effect, "Principal": principal, "Action": action, "Resource": "*", **more}
+
+
+def with_policy(access: BucketAccess, *statements: dict[str, object]) -> BucketAccess:
+    return replace(access, policy=parse_policy(json.dumps({"Statement": statements}), "b"))
+
+
+@given(principals, buckets, records, st.sampled_from(["*", {"AWS": "owner"}, {"AWS": "other"}]))
+def test_a_denial_never_widens(who, access, record, principal):
+    for others in ([statement("Allow")], [statement("Allow", {"AWS": "third"})]):
+        denied = with_policy(access, *others, statement("Deny", principal, ["s3:Get*", "s3:List*"]))
+        assert may(who, denied, record) <= may(who, with_policy(access, *others), record)
+
+
+@given(principals, buckets, records)
+def test_what_a_policy_allows_is_of_the_owner_of_the_bucket(who, access, record):
+    unrestricted = replace(access, block=None)
+    more = may(who, with_policy(unrestricted, statement("Allow")), record) - may(who, unrestricted, record)
+    if object_acl(access, record).owner != access.owner and access.has_acls:
+        assert not more & OBJECT_ACTIONS
+    else:
+        assert may(who, with_policy(unrestricted, statement("Allow")), record) == ON_BUCKET | ON_OBJECT | FOR_OWNERS
+
+
+@given(buckets, records, st.sampled_from(BLOCKS))
+def test_a_restricted_bucket_with_a_public_policy_is_for_its_account_alone(access, record, what):
+    restricted = with_policy(replace(access, block=frozenset((what,))), statement("Allow"))
+    for who in (OTHER, THIRD, NOBODY):
+        if who.account != access.owner and what == "RestrictPublicBuckets":
+            assert may(who, restricted, record) == set()
+
+
+@pytest.mark.parametrize("role", ["admin", "writer"])
+def test_only_an_administrator_of_the_owner_can_undo_whatever_a_policy_did(role):
+    denied = with_policy(bucket(), statement("Deny", action="*"))
+    for account in ("owner", "other"):
+        for action in ("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"):
+            decision = evaluate(user(account, role), action, "b", denied)
+            assert decision.allowed == ((account, role) == ("owner", "admin"))
+    assert not evaluate(user("owner", "admin"), "s3:DeleteBucket", "b", denied).allowed
+
+
+def test_a_policy_about_tags_needs_the_object():
+    tags = {"StringEquals": {"s3:ExistingObjectTag/a": "b"}}
+    access = with_policy(bucket(ownership=ENFORCED), statement("Allow", action="s3:GetObject", Condition=tags))
+    assert needs_object(GET, access)
+    assert not needs_object(GET_ACL, access)
+    assert not needs_object(PUT, access)
+
+
+def test_a_bucket_with_a_policy_that_is_not_named_is_closed():
+    configuration = {"access": "owner READ:@AllUsers", "policy": json.dumps({"Statement": [statement("Allow")]})}
+    assert may(NOBODY, bucket_access(configuration, WRITER, "b"))
+    for who in EVERYONE:
+        assert may(who, bucket_access(configuration, WRITER)) == set()
 
 
 # What is kept ---------------------------------------------------------------------------------------------------------

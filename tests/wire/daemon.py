@@ -33,7 +33,11 @@ OWNER_ID = accounts.canonical_id(accounts.DEFAULT)
 #: Of accounts of their own.
 ALICE = User("ALICEKEY", "alice-secret", "admin", None, "alice", "alice")
 BOB = User("BOBKEY", "bob-secret-key", "writer", None, "bob2", "bob")
-USERS = {user.access_key: user for user in (ADMIN, WRITER, READER, ALICE, BOB)}
+#: Of Alice's account, and no administrator of it.
+CLERK = User("CLERKKEY", "clerk-secret", "writer", None, "clerk", "alice")
+#: Of Bob's account, and may only read.
+READING_BOB = User("READBOBKEY", "readbob-secret", "reader", None, "reading", "bob")
+USERS = {user.access_key: user for user in (ADMIN, WRITER, READER, ALICE, BOB, CLERK, READING_BOB)}
 
 HOST = "s3.test"
 NS = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}

@@ -20,6 +20,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import (
+    IAddress,
     IHalfCloseableDescriptor,
     IPushProducer,
     ISSLTransport,
@@ -90,6 +91,7 @@ class MemoryTransport:
         self.producer: Any = None
         self._producer_paused = False
         self._delivering = False
+        self.peer: IAddress = IPv4Address("TCP", "192.0.2.7", 54321)
         if secure:
             directlyProvides(self, ISSLTransport, providedBy(self))
 
@@ -142,8 +144,8 @@ class MemoryTransport:
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Nothing is delayed."""
 
-    def getPeer(self) -> IPv4Address:
-        return IPv4Address("TCP", "192.0.2.7", 54321)
+    def getPeer(self) -> IAddress:
+        return self.peer
 
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.1", 9000)
@@ -274,14 +276,23 @@ class Server:
         self.clock.rightNow = EPOCH
         self.site = Site(resource, clock=self.clock, **options)
 
-    def connect(self, *, segment: int = 65536, buffer_size: int | None = None, secure: bool = False) -> Connection:
+    def connect(
+        self,
+        *,
+        segment: int = 65536,
+        buffer_size: int | None = None,
+        secure: bool = False,
+        peer: IAddress | None = None,
+    ) -> Connection:
         """A new connection.
 
         :param segment: the most bytes that reach the server at once.
         :param buffer_size: of the server's send buffer; by default the client takes everything at once.
         :param secure: pretend to be TLS.
+        :param peer: where the client is.
         """
         transport = MemoryTransport(self.clock, buffer_size=buffer_size, secure=secure)
+        transport.peer = peer or transport.peer
         protocol = self.site.buildProtocol(transport.getPeer())
         assert protocol is not None
         transport.protocol = protocol

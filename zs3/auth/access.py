@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from zs3.auth import accounts
+from zs3.auth import policy as policies
 from zs3.auth.acl import (
     ALL_USERS,
     AUTHENTICATED_USERS,
@@ -30,6 +31,8 @@ from zs3.auth.acl import (
     private,
     read_acl,
 )
+from zs3.auth.policy import Policy, Verdict
+from zs3.auth.policy_conditions import NOTHING, Context
 from zs3.auth.users import User
 
 # Object ownership
@@ -41,17 +44,23 @@ BLOCK_ACLS, IGNORE_ACLS = "BlockPublicAcls", "IgnorePublicAcls"
 BLOCK_POLICY, RESTRICT_BUCKETS = "BlockPublicPolicy", "RestrictPublicBuckets"
 BLOCKS = (BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT_BUCKETS)
 
-CREATE_BUCKET, LIST_BUCKET, GET_OBJECT = "s3:CreateBucket", "s3:ListBucket", "s3:GetObject"
+#: On the policy itself.
+_POLICY_ACTIONS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
+
+CREATE_BUCKET, LIST_BUCKET = "s3:CreateBucket", "s3:ListBucket"
+GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
+PUT_OBJECT, PUT_ACL, PUT_TAGGING = "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
+DELETE_OBJECT, ABORT_UPLOAD, LIST_PARTS = "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
 
 #: What a permission in the ACL of a bucket allows.
 _BUCKET_RIGHTS = {
     LIST_BUCKET: READ,
     "s3:ListBucketVersions": READ,
     "s3:ListBucketMultipartUploads": READ,
-    "s3:PutObject": WRITE,
-    "s3:DeleteObject": WRITE,
-    "s3:AbortMultipartUpload": WRITE,
-    "s3:ListMultipartUploadParts": WRITE,
+    PUT_OBJECT: WRITE,
+    DELETE_OBJECT: WRITE,
+    ABORT_UPLOAD: WRITE,
+    LIST_PARTS: WRITE,
     "s3:GetBucketAcl": READ_ACP,
     "s3:PutBucketAcl": WRITE_ACP,
 }
@@ -61,9 +70,9 @@ _OBJECT_RIGHTS = {
     "s3:GetObjectVersion": READ,
     "s3:GetObjectAttributes": "",
     "s3:GetObjectAcl": READ_ACP,
-    "s3:PutObjectAcl": WRITE_ACP,
-    "s3:GetObjectTagging": "",
-    "s3:PutObjectTagging": "",
+    PUT_ACL: WRITE_ACP,
+    GET_TAGGING: "",
+    PUT_TAGGING: "",
     "s3:DeleteObjectTagging": "",
     "s3:GetObjectLegalHold": "",
     "s3:GetObjectRetention": "",
@@ -95,12 +104,14 @@ class BucketAccess:
     :ivar ownership: one of `OWNERSHIPS`.
     :ivar controls: whether that was said of this very bucket.
     :ivar block: what is on of `BLOCKS`; None if there is no public access block.
+    :ivar policy: None if there is none.
     """
 
     acl: Acl
     ownership: str = ENFORCED
     controls: bool = False
     block: frozenset[str] | None = None
+    policy: Policy | None = None
 
     @property
     def owner(self) -> str:
@@ -116,15 +127,18 @@ class BucketAccess:
 
 
 class Decision(NamedTuple):
+    """:ivar explicit: whether the policy of the bucket says so, which is not moved by who owns what."""
+
     allowed: bool
     reason: str
+    explicit: bool = False
 
 
 _OWN = Decision(True, "it belongs to the account")
 
 
 # The names in the configuration of a bucket
-ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK = "access", "ownership", "publicAccessBlock"
+ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK, POLICY = "access", "ownership", "publicAccessBlock", "policy"
 
 
 @functools.lru_cache(maxsize=8)
@@ -138,13 +152,14 @@ def untouched(ownership: str) -> BucketAccess:
     return BucketAccess(private(accounts.DEFAULT), ownership, False, block)
 
 
-def bucket_access(configuration: Mapping[str, Any], ownership: str) -> BucketAccess:
+def bucket_access(configuration: Mapping[str, Any], ownership: str, bucket: str = "") -> BucketAccess:
     """What the configuration of a bucket says; nothing that cannot be understood gives anybody more.
 
     :param ownership: what the daemon gives to a bucket of which nothing else is said.
+    :param bucket: its name; what has a policy, and is not named, is closed.
     """
     default = untouched(ownership)
-    if configuration.keys().isdisjoint((ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK)):
+    if configuration.keys().isdisjoint((ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK, POLICY)):
         return default
     acl, block, controls = default.acl, default.block, OWNERSHIP in configuration
     if ACCESS in configuration:
@@ -156,7 +171,10 @@ def bucket_access(configuration: Mapping[str, Any], ownership: str) -> BucketAcc
         said = configuration[PUBLIC_ACCESS_BLOCK]
         on = said if isinstance(said, list) else BLOCKS
         block = None if said is None else frozenset(what for what in BLOCKS if what in on)
-    return BucketAccess(acl, ownership, controls, block)
+    policy = None
+    if POLICY in configuration:
+        policy = policies.stored_policy(str(configuration[POLICY]), bucket) if bucket else policies.CLOSED
+    return BucketAccess(acl, ownership, controls, block, policy)
 
 
 def is_write(action: str) -> bool:
@@ -175,10 +193,21 @@ def user_may(principal: Principal, action: str, bucket: str) -> bool:
 
 def depends_on_object(action: str, access: BucketAccess) -> bool:
     """Whether `evaluate` must be told of the object."""
-    return access.ownership != ENFORCED and action in OBJECT_ACTIONS
+    if action not in OBJECT_ACTIONS:
+        return False
+    return access.ownership != ENFORCED or (access.policy is not None and access.policy.needs_object(action))
 
 
-def evaluate(principal: Principal, action: str, bucket: str, access: BucketAccess, record: str = "") -> Decision:
+def evaluate(
+    principal: Principal,
+    action: str,
+    bucket: str,
+    access: BucketAccess,
+    record: str = "",
+    *,
+    key: str = "",
+    context: Context = NOTHING,
+) -> Decision:
     """Decide.
 
     :param action: of IAM, e.g. ``s3:GetObject``.
@@ -186,15 +215,27 @@ def evaluate(principal: Principal, action: str, bucket: str, access: BucketAcces
     :param access: what is known of it; for what belongs to no bucket, and for a bucket that is to be made, one of the
         principal's own.
     :param record: what the object has recorded of its owner and its ACL, "" for nothing.
+    :param key: of the object; "" for what is of the bucket.
+    :param context: what the conditions of policies are told.
     """
     if not user_may(principal, action, bucket):
         return Decision(False, "neither the role nor the buckets of the user allow it")
+    verdict = None
+    if access.policy is not None and not _is_exempt(principal, action, access):
+        verdict = _judge(access.policy, principal, action, f"{bucket}/{key}" if key else bucket, context)
+        if verdict is not None and not verdict.allows:
+            return Decision(False, f"the bucket policy denies it: {verdict.statement}", explicit=True)
+        if access.policy.is_public and access.blocks(RESTRICT_BUCKETS) and not _is_of_owner(principal, access.owner):
+            return Decision(False, "the bucket policy is public, and the public access block restricts it")
     acl, rights = access.acl, _BUCKET_RIGHTS
     if depends_on_object(action, access):
         acl, rights = object_acl(access, record), _OBJECT_RIGHTS
     user = principal.user
     if user is not None and user.account == acl.owner:
         return _OWN
+    # The policy of a bucket gives away only what belongs to the bucket's owner.
+    if verdict is not None and acl.owner == access.owner:
+        return Decision(True, f"the bucket policy allows it: {verdict.statement}", explicit=True)
     if not access.has_acls:
         return Decision(False, "it belongs to another account, and ACLs are disabled")
     needed = rights.get(action)
@@ -204,6 +245,36 @@ def evaluate(principal: Principal, action: str, bucket: str, access: BucketAcces
         if permission in (needed, FULL_CONTROL) and _is_one_of(principal, grantee, access):
             return Decision(True, f"the ACL gives {permission} to {grantee}")
     return Decision(False, f"the ACL does not give {needed}")
+
+
+def allows_without_policy(principal: Principal, action: str, bucket: str, access: BucketAccess) -> bool:
+    """Whether an action would be allowed if the bucket had no policy."""
+    return evaluate(principal, action, bucket, replace(access, policy=None)).allowed
+
+
+def is_possible(principal: Principal, action: str, bucket: str, access: BucketAccess) -> bool:
+    """Whether an action on objects can be allowed for one of them; what is not told yet is which."""
+    if allows_without_policy(principal, action, bucket, access):
+        return True
+    return access.policy is not None and access.policy.can_allow(_identities(principal), action)
+
+
+def _is_of_owner(principal: Principal, owner: str) -> bool:
+    return principal.user is not None and principal.account == owner
+
+
+def _is_exempt(principal: Principal, action: str, access: BucketAccess) -> bool:
+    """Whether no policy can deny it: as AWS's root user, an administrator can undo whatever a policy did."""
+    user = principal.user
+    return action in _POLICY_ACTIONS and user is not None and user.role == "admin" and user.account == access.owner
+
+
+def _judge(policy: Policy, principal: Principal, action: str, resource: str, context: Context) -> Verdict | None:
+    return policy.judge(_identities(principal), action, resource, context)
+
+
+def _identities(principal: Principal) -> frozenset[str]:
+    return policies.identities(principal.account, None if principal.user is None else principal.user.name)
 
 
 def _is_one_of(principal: Principal, grantee: str, access: BucketAccess) -> bool:

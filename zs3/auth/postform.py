@@ -80,9 +80,10 @@ class _FormClaim(Claim):
     """A signature that is said to be over a policy, which is signed as it is sent: in base64."""
 
     __slots__ = ("_policy", "_signature")
+    _kind = "form"
 
     def __init__(self, access_key: str, signature: str, policy: str) -> None:
-        super().__init__(access_key, "form", UNSIGNED_PAYLOAD)
+        super().__init__(access_key, self._kind, UNSIGNED_PAYLOAD)
         self._signature, self._policy = signature, policy
 
     def mismatch(self) -> S3Error:
@@ -107,6 +108,7 @@ class _V4FormClaim(_FormClaim):
 
 class _V2FormClaim(_FormClaim):
     __slots__ = ()
+    _kind = "form-v2"
 
     def check(self, secret: str) -> Signer | None:
         digest = hmac.digest(secret.encode("utf-8"), self._policy.encode("utf-8"), "sha1")

@@ -96,7 +96,8 @@ class Claim(ABC):
     """A decoded, not yet verified credential.
 
     :ivar access_key: whose secret it must be checked with.
-    :ivar kind: where it came from: ``"header"``, ``"query"`` or ``"query-v2"``; ``"none"`` if there is none.
+    :ivar kind: where it came from: ``"header"``, ``"query"``, ``"query-v2"``, ``"form"`` or ``"form-v2"``; ``"none"``
+        if there is none.
     :ivar payload_hash: a SHA-256 in lower-case hex, or one of the words that may stand in its place;
         covered by the signature.
     """

@@ -6,12 +6,14 @@ looked at or changed, so that no other can take its place in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zs3.auth import access
-from zs3.auth.access import LIST_BUCKET, OBJECT_ACTIONS, BucketAccess, Principal
+from zs3.auth.access import LIST_BUCKET, OBJECT_ACTIONS, PUT_OBJECT, PUT_TAGGING, BucketAccess, Decision, Principal
 from zs3.auth.acl import private
+from zs3.auth.policy_conditions import NOTHING, Context, Overlay
+from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, is_of_object
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes, IObjectReader, ObjectInfo
 
@@ -32,38 +34,99 @@ class Gate:
 
     :ivar name: of the bucket; "" for what belongs to none.
     :ivar access: what is known of it.
+    :ivar key: of the object that it is about; "" for none.
+    :ivar context: what the conditions of policies are told.
+    :ivar request_tags: those that the request gives by other ways than a header, once they are known.
     """
 
-    __slots__ = ("access", "name", "principal")
+    __slots__ = ("access", "context", "key", "name", "principal", "request_tags")
 
-    def __init__(self, principal: Principal, name: str, access: BucketAccess) -> None:
-        self.principal, self.name, self.access = principal, name, access
+    def __init__(
+        self, principal: Principal, name: str, access: BucketAccess, key: str = "", context: Context = NOTHING
+    ) -> None:
+        self.principal, self.name, self.access, self.key, self.context = principal, name, access, key, context
+        self.request_tags: Mapping[str, str] | None = None
 
-    def may(self, action: str, record: str = "") -> bool:
-        """Whether an action is allowed; for one on an object, with what that has recorded of its owner and ACL."""
-        return access.evaluate(self.principal, action, self.name, self.access, record).allowed
+    def decide(
+        self, action: str, attributes: Attributes | None = None, *, key: str = "", told: Mapping[str, str] | None = None
+    ) -> Decision:
+        """Whether an action is allowed.
 
-    def check(self, action: str, record: str = "") -> None:
-        """As `may`; raises `Denied`."""
-        decision = access.evaluate(self.principal, action, self.name, self.access, record)
+        :param attributes: of the object, for an action on what it is.
+        :param key: of the object, where it is not that of the gate.
+        :param told: what conditions are told instead of what the request says.
+        """
+        record = "" if attributes is None else attributes.access
+        if self.access.policy is None:
+            return access.evaluate(self.principal, action, self.name, self.access, record)
+        above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in (told or {}).items()}
+        if attributes is not None:
+            above |= {EXISTING_TAG + name: (value,) for name, value in attributes.tags.items()}
+        if self.request_tags is not None:
+            above |= {REQUEST_TAG + name: (value,) for name, value in self.request_tags.items()}
+            above[REQUEST_TAG_KEYS] = tuple(self.request_tags)
+        context = Overlay(above, self.context) if above else self.context
+        key = (key or self.key) if is_of_object(action) else ""
+        return access.evaluate(self.principal, action, self.name, self.access, record, key=key, context=context)
+
+    def may(self, action: str, attributes: Attributes | None = None) -> bool:
+        """As `decide`."""
+        return self.decide(action, attributes).allowed
+
+    def check(
+        self, action: str, attributes: Attributes | None = None, *, key: str = "", told: Mapping[str, str] | None = None
+    ) -> None:
+        """As `decide`; raises `Denied`."""
+        decision = self.decide(action, attributes, key=key, told=told)
         if not decision.allowed:
             raise Denied(decision.reason)
 
-    def told(self, error: S3Error) -> S3Error:
-        """What may be told instead of an error: that there is no such object, only to who may list the bucket."""
-        if error.code == "NoSuchKey" and not self.may(LIST_BUCKET):
-            return Denied("there is no such object, and who may not list the bucket is not told")
+    def may_know(self) -> bool:
+        """Whether it may be told that there is no object `key`: a listing with that prefix would tell."""
+        return self.decide(LIST_BUCKET, told={"s3:prefix": self.key}).allowed
+
+    def check_knowing(self, key: str) -> None:
+        """As `may_know`, of another object; raises `Denied`."""
+        self.check(LIST_BUCKET, told={"s3:prefix": key})
+
+    def told(self, error: S3Error, action: str) -> S3Error:
+        """What may be told instead of an error of an action: that there is no such object, not to everybody."""
+        if error.code == "NoSuchKey":
+            if not self.may_know():
+                return Denied("there is no such object, and who may not list the bucket is not told")
+            decision = self.decide(action)
+            if decision.explicit and not decision.allowed:
+                return Denied(decision.reason)
         return error
+
+    def waits_for_tags(self, action: str) -> bool:
+        """Whether an action can only be decided with the tags that the body of its request gives."""
+        policy = self.access.policy
+        return action == PUT_TAGGING and policy is not None and policy.needs_request_tags(action)
+
+    def check_tags_of_new_object(self) -> None:
+        """Raise `Denied` if an object that may be made may not be given tags with it."""
+        decision = self.decide(PUT_TAGGING)
+        if decision.allowed:
+            return
+        # Who may write by an ACL may; by a policy, that must allow this too.
+        if decision.explicit or not access.allows_without_policy(self.principal, PUT_OBJECT, self.name, self.access):
+            raise Denied(decision.reason)
 
     def store_for(self, action: str, store: Any) -> Any:
         """The store, for an operation that needs this action; raises `Denied` where that is certain by now."""
+        if is_of_object(action) and not self.key:
+            # Which ones, the body says; each is asked for then.
+            if not access.is_possible(self.principal, action, self.name, self.access):
+                raise Denied("it is allowed for no object")
+            return store
         if action not in OBJECT_ACTIONS:
             self.check(action)
             return store
-        if access.depends_on_object(action, self.access):
+        if access.depends_on_object(action, self.access) or self.waits_for_tags(action):
             return JudgedStore(store, self, action)
         self.check(action)
-        return store if self.may(LIST_BUCKET) else JudgedStore(store, self, action)
+        return store if self.may_know() else JudgedStore(store, self, action)
 
 
 def own_gate(principal: Principal, name: str, ownership: str) -> Gate:
@@ -85,7 +148,7 @@ async def gate_of(store: Any, principal: Principal, name: str, action: str, owne
     configuration = store.configuration_now(name)
     if configuration is None:
         configuration = await store.get_configuration(name)
-    return Gate(principal, name, access.bucket_access(configuration, ownership))
+    return Gate(principal, name, access.bucket_access(configuration, ownership, name))
 
 
 class JudgedStore:
@@ -98,13 +161,13 @@ class JudgedStore:
         self._store, self._gate, self._action = store, gate, action
 
     def _judge(self, info: ObjectInfo) -> None:
-        self._gate.check(self._action, info.attributes.access)
+        self._gate.check(self._action, info.attributes)
 
     async def open_object(self, bucket: str, key: str) -> IObjectReader:
         try:
             reader: IObjectReader = await self._store.open_object(bucket, key)
         except S3Error as error:
-            raise self._gate.told(error) from None
+            raise self._gate.told(error, self._action) from None
         try:
             self._judge(reader.info())
         except BaseException:
@@ -116,7 +179,7 @@ class JudgedStore:
         try:
             info: ObjectInfo = await self._store.get_object_info(bucket, key)
         except S3Error as error:
-            raise self._gate.told(error) from None
+            raise self._gate.told(error, self._action) from None
         self._judge(info)
         return info
 
@@ -133,5 +196,5 @@ class JudgedStore:
         try:
             info: ObjectInfo = await self._store.change_object(bucket, key, judged)
         except S3Error as error:
-            raise self._gate.told(error) from None
+            raise self._gate.told(error, self._action) from None
         return info

@@ -16,6 +16,7 @@ from zs3.auth.payload import Payload, make_payload
 from zs3.auth.wire import Claim, Signer, Wire
 from zs3.errors import S3Error
 from zs3.web.authorize import Gate, gate_of
+from zs3.web.context import Asked, RequestContext
 from zs3.web.documents import DEFAULT_REGION, Owner, owner_of
 from zs3.web.http1 import header_text
 
@@ -145,9 +146,27 @@ class Call:
         """The owner of the bucket; who asks, where there is no bucket."""
         return owner_of(self.gate.access.owner)
 
-    async def gate_to(self, bucket: str, action: str) -> Gate:
-        """What this request may do in a bucket; see `gate_of`."""
-        return await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
+    async def gate_to(self, bucket: str, key: str, action: str) -> Gate:
+        """What this request may do in a bucket, and to an object there; see `gate_of`."""
+        gate = await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
+        gate.key = key
+        if gate.access.policy is not None:
+            gate.context = RequestContext(self._asked(), gate.access.owner)
+        return gate
+
+    def _asked(self) -> Asked:
+        return Asked(
+            self.gate.principal,
+            self.claim.kind,
+            self.claim.payload_hash,
+            self.signer.timestamp if self.signer else "",
+            self.settings.region_name,
+            self.request.channel,
+            self.request.received_s,
+            self.request.log.operation,
+            self.header,
+            self.parameter,
+        )
 
     @property
     def resource(self) -> str:

@@ -163,6 +163,10 @@ class Channel(http.HTTPChannel):
         else:
             self.transport.write(data)
 
+    def tls_version(self) -> str | None:
+        """In OpenSSL's words, e.g. ``TLSv1.3``; None without TLS."""
+        return str(self.transport._tlsConnection.get_protocol_version_name()) if self._on_tls else None  # noqa: SLF001
+
     # Asked once: each is a system call, and every request wants to know.  Not before the first request: what a proxy
     # says of its client comes with the first bytes.
     def getPeer(self) -> IAddress:

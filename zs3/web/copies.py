@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from zs3 import checksums
-from zs3.auth.access import GET_OBJECT, depends_on_object
+from zs3.auth.access import GET_OBJECT, GET_TAGGING, depends_on_object
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes, ObjectInfo, PartInfo, SourceCheck
 from zs3.web import documents, headers, names
@@ -74,7 +74,7 @@ async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
     What can be decided now is, before anything is said of what is there.
     """
     source = parse_source(call.header(COPY_SOURCE) or "")
-    gate = await call.gate_to(source.bucket, GET_OBJECT)
+    gate = await call.gate_to(source.bucket, source.key, GET_OBJECT)
     if not depends_on_object(GET_OBJECT, gate.access):
         gate.check(GET_OBJECT)
     headers.check_bucket_owner(call.header, call.owner.id)
@@ -83,7 +83,7 @@ async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
     headers.check_copy_source_encryption(call.header)
 
     def check(info: ObjectInfo) -> None:
-        gate.check(GET_OBJECT, info.attributes.access)
+        gate.check(GET_OBJECT, info.attributes)
         check_copy_source(call.header, info)
 
     return source, check, gate
@@ -99,7 +99,7 @@ def _directive(call: Call, name: str) -> str:
 
 async def copy_object(call: Call) -> None:
     """CopyObject."""
-    source, check, gate = await _readable_source(call)
+    source, check_source, gate = await _readable_source(call)
     headers.check_new_object(call.header)
     new_tags = _directive(call, "x-amz-tagging-directive") == "REPLACE"
     given = attributes_of_new_object(call)
@@ -111,6 +111,14 @@ async def copy_object(call: Call) -> None:
             "This copy request is illegal because it is trying to copy an object to itself without changing the"
             " object's metadata, storage class, website redirect location or encryption attributes.",
         )
+
+    def check(info: ObjectInfo) -> None:
+        check_source(info)
+        if info.attributes.tags and not new_tags:
+            gate.check(GET_TAGGING, info.attributes)
+            call.gate.request_tags = info.attributes.tags
+            call.gate.check_tags_of_new_object()
+
     algorithm = _checksum_algorithm(call)
     condition = write_condition(call.header)
     copying: Deferred[ObjectInfo] = call.store.copy_object(
@@ -144,7 +152,7 @@ def _attributes(source: Attributes, given: Attributes, *, replaces: bool, new_ta
 def _tell(failure: Failure, gate: Gate) -> NoReturn:
     """That the source is not there is told to who may list its bucket."""
     if isinstance(failure.value, S3Error):
-        raise gate.told(failure.value)
+        raise gate.told(failure.value, GET_OBJECT)
     failure.raiseException()
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from zs3.auth import access
-from zs3.auth.access import ACCESS, BLOCK_ACLS, OWNERSHIP, OWNERSHIPS, PREFERRED, BucketAccess, object_record
+from zs3.auth.access import ACCESS, BLOCK_ACLS, OWNERSHIP, OWNERSHIPS, PREFERRED, PUT_ACL, BucketAccess, object_record
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes
@@ -61,7 +61,10 @@ def attributes_of_new_object(call: Call) -> Attributes:
 
     :raises S3Error: as `parse_attributes` and `access_of_new_object`.
     """
-    return replace(parse_attributes(call.wire.headers), access=access_of_new_object(call, call.header))
+    attributes = parse_attributes(call.wire.headers)
+    if attributes.tags:
+        call.gate.check_tags_of_new_object()
+    return replace(attributes, access=access_of_new_object(call, call.header))
 
 
 def access_of_new_object(call: Call, header: Header) -> str:
@@ -71,6 +74,11 @@ def access_of_new_object(call: Call, header: Header) -> str:
     :raises S3Error: for what the headers ask and the bucket does not allow.
     """
     bucket = call.access
+    if asks_for_acl(header):
+        # Its maker gives it; but a policy may say that nobody does.
+        decision = call.gate.decide(PUT_ACL)
+        if decision.explicit and not decision.allowed:
+            raise Denied(decision.reason)
     if not bucket.has_acls:
         check_disabled(header, strict=bucket.controls)
         return ""

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from zs3 import checksums
-from zs3.auth.access import LIST_BUCKET
+from zs3.auth.access import DELETE_OBJECT
 from zs3.errors import S3Error
 from zs3.store.interface import WriteCondition
 from zs3.web import documents, names
@@ -69,9 +69,11 @@ class _Deletes:
 
     async def _delete(self, entry: DeleteEntry) -> None:
         names.check_key(entry.key)
+        told = {"s3:versionid": entry.version} if entry.version else None
+        self.call.gate.check(DELETE_OBJECT, key=entry.key, told=told)
         condition = entry_condition(entry.etag, entry.size, entry.modified)
         if condition != WriteCondition():
             # Whether it holds tells what is there.
-            self.call.gate.check(LIST_BUCKET)
+            self.call.gate.check_knowing(entry.key)
         if not entry.version or is_null_version(entry.version):
             await self.call.store.delete_object(self.call.bucket, entry.key, condition)

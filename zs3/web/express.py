@@ -7,6 +7,7 @@ alone what it is not sure of: other operations, odd names and headers, refusals.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, NamedTuple
 
@@ -15,12 +16,15 @@ from twisted.python.failure import Failure
 from zs3.auth.access import Principal, bucket_access, evaluate
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
+from zs3.auth.wire import UNSIGNED_PAYLOAD
 from zs3.errors import S3Error
 from zs3.store.interface import IFileReader, ObjectInfo
 from zs3.web import operations
 from zs3.web.accesslog import RequestLog
+from zs3.web.authorize import Gate
 from zs3.web.call import Settings
 from zs3.web.channel import Channel
+from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
 from zs3.web.headers import representation
 from zs3.web.http1 import Head, header_text
@@ -72,7 +76,7 @@ class Express:
         """
         now = self._settings.clock.seconds()
         try:
-            found = self._find(head, now)
+            found = self._find(head, channel, now)
         except S3Error:
             return False  # the ordinary way finds it too, and says it
         except Exception:
@@ -91,7 +95,7 @@ class Express:
         channel.site.log_answer(found.log, channel.getPeer(), now, found.status, request_id)
         return True
 
-    def _find(self, head: Head, now: float) -> _Found | None:
+    def _find(self, head: Head, channel: Channel, now: float) -> _Found | None:
         """The answer, or None where the ordinary way must see to it.
 
         :raises S3Error: there is one, but not this.
@@ -114,8 +118,15 @@ class Express:
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        access = bucket_access(configuration, self._settings.ownership)
-        if not evaluate(Principal(user), operation.iam, bucket, access, reader.info().attributes.access).allowed:
+        access, info = bucket_access(configuration, self._settings.ownership, bucket), reader.info()
+        principal = Principal(user)
+        if access.policy is None:
+            allowed = evaluate(principal, operation.iam, bucket, access, info.attributes.access).allowed
+        else:
+            asked = self._asked(head, channel, principal, now, operation.name)
+            gate = Gate(principal, bucket, access, key, RequestContext(asked, access.owner))
+            allowed = gate.may(operation.iam, info.attributes)
+        if not allowed:
             reader.close()
             return None
         content: bytes | None = b""
@@ -132,6 +143,20 @@ class Express:
             reader.close()
         log = RequestLog(operation.name, bucket, key, "" if user is None else user.access_key)
         return _Found(status, headers, span, content, reader, log)
+
+    def _asked(self, head: Head, channel: Channel, principal: Principal, now: float, operation: str) -> Asked:
+        return Asked(
+            principal,
+            "none" if principal.user is None else "header",
+            header_text(head.values.get(b"x-amz-content-sha256", UNSIGNED_PAYLOAD.encode("ascii"))),
+            "" if principal.user is None else header_text(head.values[b"x-amz-date"]),
+            self._settings.region_name,
+            channel,
+            now,
+            operation,
+            functools.partial(_header, head),
+            lambda _: None,
+        )
 
 
 class _Found(NamedTuple):
@@ -155,12 +180,13 @@ def _select(head: Head, info: ObjectInfo) -> tuple[int, dict[str, bytes], Span]:
         headers["content-length"] = b"%d" % info.size
         return 200, headers, Span(0, info.size)
 
-    def header(name: str) -> str | None:
-        value = head.values.get(name.encode("ascii"))
-        return None if value is None else header_text(value)
-
-    answer = Answer(header, _NO_QUERY, info)
+    answer = Answer(functools.partial(_header, head), _NO_QUERY, info)
     return answer.status, answer.headers, answer.span
+
+
+def _header(head: Head, name: str) -> str | None:
+    value = head.values.get(name.encode("ascii"))
+    return None if value is None else header_text(value)
 
 
 async def _send(request: Request, found: _Found) -> None:

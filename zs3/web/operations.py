@@ -20,6 +20,7 @@ from zs3.web import (
     listings,
     objects,
     ownership,
+    policies,
     posts,
     tagging,
     untouched,
@@ -148,6 +149,15 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DeletePublicAccessBlock", "DELETE", BUCKET, WRITE, "s3:PutBucketPublicAccessBlock",
         ownership.delete_public_access_block, "publicAccessBlock",
+    ),
+    Operation("GetBucketPolicy", "GET", BUCKET, READ, "s3:GetBucketPolicy", policies.get_bucket_policy, "policy"),
+    Operation("PutBucketPolicy", "PUT", BUCKET, WRITE, "s3:PutBucketPolicy", policies.put_bucket_policy, "policy"),
+    Operation(
+        "DeleteBucketPolicy", "DELETE", BUCKET, WRITE, "s3:DeleteBucketPolicy", policies.delete_bucket_policy, "policy"
+    ),
+    Operation(
+        "GetBucketPolicyStatus", "GET", BUCKET, READ, "s3:GetBucketPolicyStatus", policies.get_bucket_policy_status,
+        "policyStatus",
     ),
     Operation("PutObject", "PUT", OBJECT, WRITE, "s3:PutObject", objects.put_object),
     Operation("CopyObject", "PUT", OBJECT, WRITE, "s3:PutObject", copies.copy_object, header=COPY_SOURCE),

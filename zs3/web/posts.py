@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote, urlencode, urlsplit
 
+from zs3.auth.access import PUT_OBJECT
 from zs3.auth.payload import make_payload
 from zs3.auth.postpolicy import Policy, parse_policy
 from zs3.auth.wire import UNSIGNED_PAYLOAD, Wire
@@ -49,6 +50,9 @@ _OF_ANY_REQUEST = frozenset(
     )
 )
 
+#: What a bucket policy may ask of the browser.
+_OF_THE_BROWSER = (b"referer", b"user-agent")
+
 #: RFC 3986: an absolute URL of the web, in its own characters alone.
 _URL = re.compile(r"https?://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+", re.ASCII | re.IGNORECASE).fullmatch
 
@@ -63,11 +67,18 @@ async def post_object(call: Call) -> None:
         if name in _CONDITIONS or (name.startswith(b"x-amz-") and name not in _OF_ANY_REQUEST):
             raise S3Error("NotImplemented", Header=name.decode("latin-1"))
     policy = _check_policy(call, form)
-    as_put = replace(call, wire=Wire("POST", call.wire.target, _as_headers(form.fields)), values=None)
+    fields = (*_as_headers(form.fields), *(pair for pair in call.wire.headers if pair[0] in _OF_THE_BROWSER))
+    as_put = replace(call, wire=Wire("POST", call.wire.target, fields), values=None)
+    # Once more, now that what the form says stands where the conditions of bucket policies look for it.
+    as_put.gate = await as_put.gate_to(call.bucket, call.key, PUT_OBJECT)
+    as_put.gate.check(PUT_OBJECT)
     headers.check_new_object(as_put.header)
     attributes = attributes_of_new_object(as_put)
     if "tagging" in form.fields:
-        attributes = replace(attributes, tags=parse_tagging(form.fields["tagging"].encode("utf-8")))
+        tags = parse_tagging(form.fields["tagging"].encode("utf-8"))
+        as_put.gate.request_tags = tags
+        as_put.gate.check_tags_of_new_object()
+        attributes = replace(attributes, tags=tags)
     # No signature covers the file, and how long it is is not known before its end.
     payload = make_payload(
         as_put.wire, None, content_length=None, payload_hash=UNSIGNED_PAYLOAD, default_algorithm=DEFAULT

@@ -18,7 +18,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import Interface, implementer
 
-from zs3.auth.access import CREATE_BUCKET, LIST_BUCKET, Principal
+from zs3.auth.access import CREATE_BUCKET, Principal
 from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest, UnsignedRequest
 from zs3.errors import S3Error
 from zs3.web import names, operations
@@ -120,22 +120,22 @@ class _S3Resource(Resource):
         operation = operations.find(self.level, request.wire.method, request.query.pairs, call.header)
         request.log.operation = operation.name
         if self._bucket and operation.iam != CREATE_BUCKET:
-            call.gate = await call.gate_to(self._bucket, operation.iam)
+            call.gate = await call.gate_to(self._bucket, self._key, operation.iam)
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
         if operation.access == operations.WRITE:
-            await self._check_write(call)
+            await self._check_write(call, operation)
         await operation.handler(call)
 
-    async def _check_write(self, call: Call) -> None:
+    async def _check_write(self, call: Call, operation: operations.Operation) -> None:
         """What the body of a request need not be waited for."""
-        if isinstance(call.store, JudgedStore):
+        if isinstance(call.store, JudgedStore) and not call.gate.waits_for_tags(operation.iam):
             # It is judged again when it is changed.
             await call.store.get_object_info(self._bucket, self._key)
         if any(call.header(name) is not None for name in _COMPARING):
             # Whether they hold tells what is there.
-            call.gate.check(LIST_BUCKET)
+            call.gate.check_knowing(self._key)
 
 
 class Root(_S3Resource):

@@ -36,6 +36,11 @@ def send_xml(
     _send(request, document, status, {"Content-Type": "application/xml", **(headers or {})})
 
 
+def send_json(request: Request, document: bytes) -> None:
+    """As `send_xml`, with a document in JSON."""
+    _send(request, document, 200, {"Content-Type": "application/json"})
+
+
 def send_empty(request: Request, status: int, headers: Mapping[str, str | bytes] | None = None) -> None:
     """Answer without content and finish the request; a Content-Length among `headers` stands (HEAD).
 

@@ -38,6 +38,7 @@ async def put_object_tagging(call: Call) -> None:
     """PutObjectTagging: in place of all tags that there are."""
     _check_object(call)
     tags = parse_tagging(await call.read_document(SIZE))
+    call.gate.request_tags = tags
 
     def change(info: ObjectInfo) -> Attributes:
         return replace(info.attributes, tags=tags)

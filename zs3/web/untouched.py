@@ -74,10 +74,6 @@ BUCKET = {
     "object-lock": Untouched(
         "GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"
     ),
-    "policy": Untouched(
-        "GetBucketPolicy", "GetBucketPolicy", "NoSuchBucketPolicy", "DeleteBucketPolicy", "DeleteBucketPolicy"
-    ),
-    "policyStatus": Untouched("GetBucketPolicyStatus", "GetBucketPolicyStatus", "NoSuchBucketPolicy"),
     "replication": Untouched(
         "GetBucketReplication",
         "GetReplicationConfiguration",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from zs3 import checksums
+from zs3.auth.access import ABORT_UPLOAD, LIST_PARTS
 from zs3.auth.integrity import read_integrity
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
@@ -183,15 +184,15 @@ def _location(call: Call) -> str:
 async def abort_multipart_upload(call: Call) -> None:
     """AbortMultipartUpload."""
     headers.check_bucket_owner(call.header, call.owner.id)
-    await _check_initiator(call)
+    await _check_initiator(call, ABORT_UPLOAD)
     headers.check_abort(call.header)
     await call.store.abort_upload(call.bucket, call.key, _upload_id(call))
     send_empty(call.request, 204)
 
 
-async def _check_initiator(call: Call) -> None:
-    """Let nobody see or abort an upload but who began it, and the owner of the bucket."""
-    if call.principal.account != call.access.owner:
+async def _check_initiator(call: Call, action: str) -> None:
+    """Let nobody see or abort an upload but who began it, the owner of the bucket, and who may by its policy."""
+    if call.principal.account != call.access.owner and not call.gate.decide(action).explicit:
         upload: UploadInfo = await call.store.get_upload(call.bucket, call.key, _upload_id(call))
         if call.principal.account != upload.initiator:
             raise Denied("another account began the upload")
@@ -204,7 +205,7 @@ async def list_parts(call: Call) -> None:
     limit = bounded_number(call.parameter("max-parts"), "max-parts", default=MAX_LISTED, high=MAX_LISTED)
     marker = bounded_number(call.parameter("part-number-marker"), "part-number-marker", default=0, high=MAX_PARTS)
     encoding = encoding_type(call.parameter("encoding-type"))
-    await _check_initiator(call)
+    await _check_initiator(call, LIST_PARTS)
     page = await call.store.list_parts(call.bucket, call.key, _upload_id(call), after=marker, limit=limit)
     document = documents.parts(page, access=call.access, marker=marker, limit=limit, encoding_type=encoding)
     send_xml(call.request, document)
