@@ -123,7 +123,8 @@ def test_an_object_of_another_account_is_that_accounts(ownership):
     access, record = bucket(ownership=ownership), private("other").text
     assert may(OTHER, access, record) == {GET, GET_ACL, PUT_ACL, "s3:GetObjectTagging"}
     # The bucket's owner may do away with it, and see and read it only if its owner lets them.
-    assert may(OWNER, access, record) == ON_BUCKET | {"s3:DeleteBucket", "s3:PutBucketPublicAccessBlock"}
+    # Of its tags the bucket's owner may take care.
+    assert may(OWNER, access, record) == ON_BUCKET | FOR_OWNERS
     shared = Acl("other", (Grant("other", FULL_CONTROL), Grant("owner", READ))).text
     assert may(OWNER, access, shared) & ON_OBJECT == {GET}
 

@@ -79,6 +79,8 @@ _OBJECT_RIGHTS = {
     "s3:GetObjectTorrent": "",
     "s3:RestoreObject": "",
 }
+#: What the owner of a bucket may with another's object in it: the API reference says so of each of these.
+_OF_BUCKET_OWNER_TOO = frozenset((GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging"))
 #: Actions on what an object is, not on what a bucket holds: whose it is can matter.
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 
@@ -231,7 +233,9 @@ def evaluate(
     if depends_on_object(action, access):
         acl, rights = object_acl(access, record), _OBJECT_RIGHTS
     user = principal.user
-    if user is not None and user.account == acl.owner:
+    if user is not None and (
+        user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
+    ):
         return _OWN
     # The policy of a bucket gives away only what belongs to the bucket's owner.
     if verdict is not None and acl.owner == access.owner:
