@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zs3.auth.patterns import Variable, as_text, compile_pattern, has_variables, normal_key, resolve, tokenize
+from zs3.auth.patterns import (
+    Automaton,
+    Variable,
+    as_text,
+    compile_pattern,
+    has_variables,
+    normal_key,
+    resolve,
+    tokenize,
+)
 
 SIMPLE = st.text(alphabet="ab/*?", max_size=12)
 
@@ -48,6 +57,12 @@ def test_wildcards(pattern, text, expected):
 def test_wildcards_match_as_the_regular_expression_does(pattern, text):
     expression = "".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern)
     assert matches(pattern, text) is bool(re.fullmatch(expression, text, re.DOTALL))
+
+
+@given(st.lists(SIMPLE, max_size=4), st.text(alphabet="ab/", max_size=8))
+def test_patterns_are_tried_together_as_one_by_one(patterns, text):
+    together = Automaton(*(tokenize(pattern, wildcards=True, variables=False) for pattern in patterns))
+    assert together.accepts(text) is any(matches(pattern, text) for pattern in patterns)
 
 
 @pytest.mark.parametrize("pattern", ["*a" * 5000 + "b", "?*a" * 3000 + "b", "*" * 20000 + "b"])

@@ -152,27 +152,30 @@ def _matches_pieces(first: str, middle: tuple[str, ...], last: str, text: str) -
 
 
 class Automaton:
-    """A pattern as the set of its places that can have been reached, one bit each."""
+    """Patterns as the set of their places that can have been reached, one bit each: all are tried in one go."""
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
-        self._loops = 0
+    def __init__(self, *patterns: Sequence[Token]) -> None:
+        self._start = self._end = self._loops = self._any = 0
         self._same: dict[str, int] = {}
-        self._any = 0
         place = 0
-        for token in chain.from_iterable(_characters(token) for token in tokens):
-            if token is Wild.ANY:
-                self._loops |= 1 << place
-                continue
-            if token is Wild.ONE:
-                self._any |= 1 << place
-            else:
-                self._same[token] = self._same.get(token, 0) | 1 << place
+        for tokens in patterns:
+            self._start |= 1 << place
+            for token in chain.from_iterable(map(_characters, tokens)):
+                if token is Wild.ANY:
+                    self._loops |= 1 << place
+                    continue
+                if token is Wild.ONE:
+                    self._any |= 1 << place
+                else:
+                    self._same[token] = self._same.get(token, 0) | 1 << place
+                place += 1
+            self._end |= 1 << place
+            # Nothing leads from one pattern's last place to the next one's first.
             place += 1
-        self._end = 1 << place
 
     def reach(self, text: str) -> int:
         """The places that can have been reached behind a text; 0 if nothing that begins so matches."""
-        places, same, one, loops = 1, self._same, self._any, self._loops
+        places, same, one, loops = self._start, self._same, self._any, self._loops
         for character in text:
             places = (places & (same.get(character, 0) | one)) << 1 | places & loops
             if not places:
@@ -180,6 +183,7 @@ class Automaton:
         return places
 
     def accepts(self, text: str) -> bool:
+        """Whether a pattern stands for a text."""
         return bool(self.reach(text) & self._end)
 
 

@@ -17,7 +17,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from zs3.auth.patterns import Token, as_prefix, as_text, compile_pattern, has_variables, normal_key, resolve, tokenize
+from zs3.auth.patterns import (
+    Automaton,
+    Token,
+    Wild,
+    as_prefix,
+    as_text,
+    compile_pattern,
+    has_variables,
+    normal_key,
+    resolve,
+    tokenize,
+)
 from zs3.auth.policy_names import is_known_key
 
 
@@ -181,7 +192,10 @@ def patterns_test(patterns: Sequence[tuple[Token, ...]]) -> _Test:
         if not same:
             return lambda value, _: value.startswith(prefixes)
         return lambda value, _: value in same or value.startswith(prefixes)
-    matchers = tuple(compile_pattern(tokens) for tokens in others)
+    matchers = [compile_pattern(tokens) for tokens in others if Wild.ONE not in tokens]
+    together = [tokens for tokens in others if Wild.ONE in tokens]
+    if together:
+        matchers.append(Automaton(*together).accepts)
 
     def test(value: str, context: Context) -> bool:
         if value in same or value.startswith(prefixes):
