@@ -762,3 +762,12 @@ def post(daemon, fields, *, v2=False):
     body = forms.form(forms.signed(fields, forms.document(forms.conditions_for(fields, "photos")), ALICE, v2=v2))
     headers = {"Content-Type": forms.CONTENT_TYPE, "Referer": "http://good.test/page"}
     return daemon.server.connect().request("POST", "/photos", headers, body)
+
+
+def test_the_attributes_of_an_object_need_the_right_to_read_it_too(alice, bob, bucket):
+    alice.put(bucket + "/k", b"content")
+    wanted = {"x-amz-object-attributes": "ETag"}
+    put_policy(alice, statement(Action="s3:GetObjectAttributes"))
+    assert outcome(bob("GET", bucket + "/k", {"attributes": ""}, wanted)) == DENIED
+    put_policy(alice, statement(Action=["s3:GetObjectAttributes", "s3:GetObject"]))
+    assert bob("GET", bucket + "/k", {"attributes": ""}, wanted).status == 200

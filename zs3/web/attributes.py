@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zs3.auth.access import GET_OBJECT
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store.interface import MAX_PARTS, ObjectInfo
@@ -34,6 +35,8 @@ async def get_object_attributes(call: Call) -> None:
     limit = bounded_number(call.header("x-amz-max-parts"), "max-parts", default=MAX_LISTED, high=MAX_LISTED)
     marker = bounded_number(call.header("x-amz-part-number-marker"), "part-number-marker", default=0, high=MAX_PARTS)
     info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key)
+    # Both rights are needed.
+    call.gate.check(GET_OBJECT, info.attributes)
     if is_not_modified(call.header, info):
         send_empty(call.request, 304, headers.not_modified(info))
         return
