@@ -39,7 +39,7 @@ def other(data: Path, client: Client) -> Iterator[Client]:
 def make(client: Client, data: Path, name: str) -> None:
     fired(client.store.create_bucket(name))
     await_next_tick(data)
-    assert client.store.configuration_now(name) == {}
+    assert client.store.look_now(name).configuration == {}
 
 
 def await_next_tick(directory: Path) -> None:
@@ -110,13 +110,13 @@ def test_a_configuration_is_seen_at_once(
 
 def test_a_bucket_that_is_gone_has_none(data, client, other):
     fired(other.store.delete_bucket("bucket"))
-    assert client.store.configuration_now("bucket") is None
+    assert client.store.look_now("bucket") is None
 
 
 def test_what_changed_just_now_is_not_remembered(data, client, monkeypatch):
     monkeypatch.undo()
     fired(client.store.create_bucket("young"))
-    assert client.store.configuration_now("young") == {}
+    assert client.store.look_now("young").configuration == {}
     assert not is_remembered(client, monkeypatch, "young")
 
 

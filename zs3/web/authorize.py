@@ -145,10 +145,10 @@ async def gate_of(store: Any, principal: Principal, name: str, action: str, owne
     """
     if not access.user_may(principal, action, name):
         raise Denied("neither the role nor the buckets of the user allow it")
-    configuration = store.configuration_now(name)
-    if configuration is None:
-        configuration = await store.get_configuration(name)
-    return Gate(principal, name, access.bucket_access(configuration, ownership, name))
+    state = store.look_now(name)
+    if state is None:
+        state = await store.look_at(name)
+    return Gate(principal, state.name, access.bucket_access(state.configuration, ownership, name))
 
 
 class JudgedStore:

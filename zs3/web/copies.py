@@ -86,7 +86,7 @@ async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
         gate.check(GET_OBJECT, info.attributes)
         check_copy_source(call.header, info)
 
-    return source, check, gate
+    return Source(gate.name, source.key), check, gate
 
 
 def _directive(call: Call, name: str) -> str:

@@ -112,13 +112,13 @@ class Express:
                 return None
         elif not self._unsigned or b"x-amz-content-sha256" in head.values:
             return None
-        configuration = self._store.configuration_now(bucket)
-        if configuration is None:
+        state = self._store.look_now(bucket)
+        if state is None:
             return None
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        access, info = bucket_access(configuration, self._settings.ownership, bucket), reader.info()
+        access, info = bucket_access(state.configuration, self._settings.ownership, bucket), reader.info()
         principal = Principal(user)
         if access.policy is None:
             allowed = evaluate(principal, operation.iam, bucket, access, info.attributes.access).allowed
