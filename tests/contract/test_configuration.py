@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contract.support import Client, fired
+from tests.contract.support import Client, fired, told_now
 from zs3.errors import S3Error
 
 VALUES = st.recursive(

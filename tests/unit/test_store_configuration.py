@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.support import Client, fired, open_client
+from tests.contract.support import Client, fired, open_client, told_now
 from zs3.errors import S3Error
 from zs3.store import kernel
 from zs3.store.configuration import DamagedError
@@ -51,10 +51,10 @@ def test_it_is_told_without_waiting_once_it_is_in_memory(client: Client) -> None
     for value in (1, 2):
         client.configure(tags=value)
         fired(client.store.get_configuration("bucket"))
-        assert client.store.look_now("bucket").configuration == {"tags": value}
+        assert told_now(client, "bucket") == {"tags": value}
     client.configure(tags=None)
     fired(client.store.get_configuration("bucket"))
-    assert client.store.look_now("bucket").configuration == {}
+    assert told_now(client, "bucket") == {}
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff"])
