@@ -64,7 +64,8 @@ def attributes_of_new_object(call: Call) -> Attributes:
     attributes = parse_attributes(call.wire.headers)
     if attributes.tags:
         call.gate.check_tags_of_new_object()
-    return replace(attributes, access=access_of_new_object(call, call.header))
+    record = access_of_new_object(call, call.header)
+    return replace(attributes, access=record) if record else attributes
 
 
 def access_of_new_object(call: Call, header: Header) -> str:
