@@ -115,7 +115,7 @@ def test_link_is_followed_and_stays(path, tmp_path):
 @pytest.mark.parametrize("wrong", ["[users.alice", "[users]", FILE.replace("role", "rule"), "[user.alice]"])
 def test_broken_file_is_told_and_left_alone(path, wrong):
     path.write_text(wrong)
-    with pytest.raises(ValueError, match="users.toml: ") as caught:
+    with pytest.raises(ValueError, match=r"users\.toml: ") as caught:
         change_file(str(path), add("zoe"))
     assert "secret" not in str(caught.value).replace("secret_key", "")
     assert path.read_text() == wrong
@@ -215,14 +215,13 @@ def test_several_at_once_lose_nothing_and_a_reader_always_finds_a_whole_file(tmp
     assert os.listdir(tmp_path) == ["users.toml"]
 
 
+INLINE_BOB = '{role = "reader", keys = [{access_key = "BOB", secret_key = "bobs-secret"}]}'
 LAYOUTS = [
     FILE,
     FILE.replace("\n", "\r\n"),
     FILE + '\n[[users.alice.keys]]\naccess_key = "AL2"\nsecret_key = "alices-second"\n',
-    '[users]\nalice = {access_key = "ALICE", secret_key = "alices-secret", role = "admin"}\n'
-    'bob = {role = "reader", keys = [{access_key = "BOB", secret_key = "bobs-secret"}]}',
-    'users.alice.access_key = "ALICE"\nusers.alice.secret_key = "alices-secret"\nusers.alice.role = "admin"\n'
-    'users.bob = {role = "reader", keys = [{access_key = "BOB", secret_key = "bobs-secret"}]}',
+    f'[users]\nalice = {{access_key = "ALICE", secret_key = "alices-secret", role = "admin"}}\nbob = {INLINE_BOB}',
+    f"users.alice = {INLINE_BOB.replace('BOB', 'ALICE')}\n\n" + FILE[FILE.index("[users.") :].partition("\n\n")[2],
 ]
 
 

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -134,7 +135,9 @@ def _rotate(options: argparse.Namespace, output: TextIO) -> None:
     _show_pair(options, output, pair, f"{options.name} has a new key pair; what was valid before still is.")
     if not options.json:
         output.write("Once the access log shows no more requests with the old access key:\n")
-        output.writelines(f"zs3 user remove-key {options.name} {each}\n" for each in old)
+        where = ["--users", options.users] if options.users else ["--data", options.data] if options.data else []
+        commands = (["zs3", "user", "remove-key", options.name, each, *where] for each in old)
+        output.writelines(shlex.join(each) + "\n" for each in commands)
 
 
 def _show_pair(options: argparse.Namespace, output: TextIO, pair: Mapping[str, Any], text: str) -> None:
