@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import (
@@ -77,8 +77,11 @@ class MemoryTransport:
 
     disconnecting = False
 
-    def __init__(self, clock: Clock, *, buffer_size: int | None = None, secure: bool = False) -> None:
+    def __init__(
+        self, clock: Clock, *, buffer_size: int | None = None, secure: bool = False, peer: str = "192.0.2.7"
+    ) -> None:
         self.clock = clock
+        self.peer = (IPv6Address if ":" in peer else IPv4Address)("TCP", peer, 54321)
         self.buffer_size = buffer_size
         self.protocol: Any = None
         self.connected = True
@@ -142,8 +145,8 @@ class MemoryTransport:
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Nothing is delayed."""
 
-    def getPeer(self) -> IPv4Address:
-        return IPv4Address("TCP", "192.0.2.7", 54321)
+    def getPeer(self) -> IPv4Address | IPv6Address:
+        return self.peer
 
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.1", 9000)
@@ -274,14 +277,22 @@ class Server:
         self.clock.rightNow = EPOCH
         self.site = Site(resource, clock=self.clock, **options)
 
-    def connect(self, *, segment: int = 65536, buffer_size: int | None = None, secure: bool = False) -> Connection:
+    def connect(
+        self,
+        *,
+        segment: int = 65536,
+        buffer_size: int | None = None,
+        secure: bool = False,
+        peer: str = "192.0.2.7",
+    ) -> Connection:
         """A new connection.
 
         :param segment: the most bytes that reach the server at once.
         :param buffer_size: of the server's send buffer; by default the client takes everything at once.
         :param secure: pretend to be TLS.
+        :param peer: the address that the client comes from.
         """
-        transport = MemoryTransport(self.clock, buffer_size=buffer_size, secure=secure)
+        transport = MemoryTransport(self.clock, buffer_size=buffer_size, secure=secure, peer=peer)
         protocol = self.site.buildProtocol(transport.getPeer())
         assert protocol is not None
         transport.protocol = protocol
