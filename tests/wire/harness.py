@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import (
+    IAddress,
     IHalfCloseableDescriptor,
     IPushProducer,
     ISSLTransport,
@@ -77,11 +78,8 @@ class MemoryTransport:
 
     disconnecting = False
 
-    def __init__(
-        self, clock: Clock, *, buffer_size: int | None = None, secure: bool = False, peer: str = "192.0.2.7"
-    ) -> None:
+    def __init__(self, clock: Clock, *, buffer_size: int | None = None, secure: bool = False) -> None:
         self.clock = clock
-        self.peer = (IPv6Address if ":" in peer else IPv4Address)("TCP", peer, 54321)
         self.buffer_size = buffer_size
         self.protocol: Any = None
         self.connected = True
@@ -93,6 +91,7 @@ class MemoryTransport:
         self.producer: Any = None
         self._producer_paused = False
         self._delivering = False
+        self.peer: IAddress = IPv4Address("TCP", "192.0.2.7", 54321)
         if secure:
             directlyProvides(self, ISSLTransport, providedBy(self))
 
@@ -145,7 +144,7 @@ class MemoryTransport:
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Nothing is delayed."""
 
-    def getPeer(self) -> IPv4Address | IPv6Address:
+    def getPeer(self) -> IAddress:
         return self.peer
 
     def getHost(self) -> IPv4Address:
@@ -283,16 +282,17 @@ class Server:
         segment: int = 65536,
         buffer_size: int | None = None,
         secure: bool = False,
-        peer: str = "192.0.2.7",
+        peer: IAddress | None = None,
     ) -> Connection:
         """A new connection.
 
         :param segment: the most bytes that reach the server at once.
         :param buffer_size: of the server's send buffer; by default the client takes everything at once.
         :param secure: pretend to be TLS.
-        :param peer: the address that the client comes from.
+        :param peer: where the client is.
         """
-        transport = MemoryTransport(self.clock, buffer_size=buffer_size, secure=secure, peer=peer)
+        transport = MemoryTransport(self.clock, buffer_size=buffer_size, secure=secure)
+        transport.peer = peer or transport.peer
         protocol = self.site.buildProtocol(transport.getPeer())
         assert protocol is not None
         transport.protocol = protocol
