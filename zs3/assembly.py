@@ -5,7 +5,6 @@ Assembles, no more: what the parts do is told in their modules.
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from twisted.internet.defer import execute
 from twisted.logger import Logger
 
 from zs3.auth.credentials import UsersFileChecker
-from zs3.auth.generated import ensure_users_file
+from zs3.auth.generated import credentials_path, ensure_users_file
 from zs3.sdnotify import Notifier
 from zs3.service import (
     CallService,
@@ -128,11 +127,6 @@ def raise_file_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     return _FILES if soft == resource.RLIM_INFINITY else soft
-
-
-def credentials_path(data: str) -> str:
-    """Where the generated key pair of the data directory `data` is."""
-    return os.path.join(data, ".zs3", "private", "credentials")
 
 
 def first_start(options: Options) -> Callable[[], None]:

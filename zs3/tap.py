@@ -17,10 +17,11 @@ from twisted.application.service import IService
 from twisted.cred import strcred
 from twisted.python import usage
 
-from zs3.assembly import credentials_path, first_start, server, supervisor
+from zs3.assembly import first_start, server, supervisor
 from zs3.auth.access import ENFORCED, OWNERSHIPS
 from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, UsersFileChecker
-from zs3.auth.users import make_user
+from zs3.auth.generated import credentials_path
+from zs3.auth.users import make_users
 from zs3.inherited import inherit_endpoint
 from zs3.listen import make_endpoint
 from zs3.messages import MessageChannel
@@ -234,7 +235,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         if access_key is not None or secret_key is not None:
             try:
                 entry = {"access_key": access_key, "secret_key": secret_key, "role": "admin"}
-                user = make_user("admin", entry)
+                (user,) = make_users("admin", entry)
             except ValueError as error:
                 raise usage.UsageError(f"ZS3_ACCESS_KEY and ZS3_SECRET_KEY in the environment: {error}") from None
             return UsersChecker({user.access_key: user})

@@ -1,6 +1,7 @@
 """Logging in at a `twisted.cred` portal with a signed request."""
 
 import os
+from dataclasses import replace
 
 import pytest
 from twisted.cred.portal import IRealm, Portal
@@ -87,6 +88,22 @@ def test_unknown_key_costs_a_check_too_and_fails_even_if_that_matches():
     (dummy,) = claim.checked
     _, _, error = login(checker, FakeClaim(access_key="MALLORY", secret=dummy))
     assert error.error.code == "InvalidAccessKeyId"
+
+
+def test_disabled_key_is_refused_like_one_that_nobody_has_even_with_its_secret():
+    checker = UsersChecker({"ALICE": replace(ALICE, enabled=False)})
+    claim = FakeClaim()
+    _, avatar, error = login(checker, claim)
+    assert avatar is None
+    assert (error.error.code, error.error.fields) == ("InvalidAccessKeyId", {"AWSAccessKeyId": "ALICE"})
+    stranger = FakeClaim(access_key="MALLORY")
+    login(checker, stranger)
+    assert claim.checked == stranger.checked != ["alices-secret"]
+
+
+def test_account_of_a_disabled_user_is_still_there():
+    checker = UsersChecker({"ALICE": replace(ALICE, account="family", enabled=False)})
+    assert checker.find_account(accounts.canonical_id("family")) == "family"
 
 
 def test_secret_of_nobody_is_not_that_of_another_process():

@@ -24,6 +24,34 @@ role = "reader"
 """
 
 
+SEVERAL = """
+[users.alice]
+access_key = "ALICE"
+secret_key = "alices-secret"
+role = "writer"
+account = "family"
+buckets = ["photos"]
+
+[[users.alice.keys]]
+access_key = "ALICE2"
+secret_key = "alices-second"
+created = 2026-11-23T05:00:00Z
+
+[[users.alice.keys]]
+access_key = "ALICE3"
+secret_key = "alices-third"
+enabled = false
+
+[users.bob]
+role = "reader"
+
+[[users.bob.keys]]
+access_key = "BOB"
+secret_key = "bobs-secret"
+enabled = true
+"""
+
+
 def write(path, text=ALICE, mode=0o600):
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
@@ -50,6 +78,22 @@ def test_file_gives_users_by_access_key(tmp_path):
 def test_a_user_acts_for_the_account_that_is_named_or_the_default_one(tmp_path):
     loaded = users.load(write(tmp_path / "users", ALICE + 'account = "bobs-family"\n'))
     assert (loaded["ALICE"].account, loaded["BOB"].account) == ("default", "bobs-family")
+
+
+def test_the_key_pairs_of_a_user_are_one_identity():
+    loaded = users.parse(SEVERAL)
+    alice = User("ALICE", "alices-secret", "writer", frozenset({"photos"}), "alice", "family")
+    assert loaded == {
+        "ALICE": alice,
+        "ALICE2": replace(alice, access_key="ALICE2", secret_key="alices-second"),
+        "ALICE3": replace(alice, access_key="ALICE3", secret_key="alices-third", enabled=False),
+        "BOB": User("BOB", "bobs-secret", "reader", None, "bob"),
+    }
+
+
+def test_no_key_pair_of_a_disabled_user_is_enabled():
+    loaded = users.parse(SEVERAL.replace('role = "writer"', 'role = "writer"\nenabled = false'))
+    assert [each for each in loaded if loaded[each].enabled] == ["BOB"]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +216,22 @@ def test_file_that_is_not_utf8_is_refused(tmp_path):
         (ALICE.replace('"bobs-secret"', '"bobs secret"'), r"users\.bob: secret_key must"),
         (ALICE.replace('["photos", "music"]', '"photos"'), r"users\.alice: buckets must be a list"),
         (ALICE.replace('"music"', "3"), r"users\.alice: buckets must be a list"),
+        (SEVERAL.replace("ALICE3", "BOB"), r"users\.bob: access_key is that of users\.alice"),
+        (SEVERAL.replace("ALICE3", "ALICE"), r"users\.alice: access_key is that of users\.alice"),
+        (SEVERAL.replace("enabled = false", "enabled = 0"), r"users\.alice: enabled must be true or false"),
+        (ALICE + "enabled = 'yes'", r"users\.bob: enabled must be true or false"),
+        (ALICE + "created = 2026-11-23T05:00:00Z", r"users\.bob: unknown setting 'created'"),
+        (SEVERAL.replace("05:00:00Z", "05:00:00"), r"users\.alice: created must be"),
+        (SEVERAL.replace("2026-11-23T05:00:00Z", "'today'"), r"users\.alice: created must be"),
+        (SEVERAL + "role = 'admin'", r"users\.bob: unknown setting 'role'"),
+        (SEVERAL.replace('secret_key = "alices-secret"', ""), r"users\.alice: secret_key must"),
+        (SEVERAL.replace('access_key = "ALICE"', ""), r"users\.alice: access_key must"),
+        (SEVERAL.replace('access_key = "ALICE3"', ""), r"users\.alice: access_key must"),
+        (SEVERAL.replace('secret_key = "bobs-secret"', ""), r"users\.bob: secret_key must"),
+        ('[users.bob]\nrole = "reader"', r"users\.bob: access_key must"),
+        ('[users.bob]\nrole = "reader"\nkeys = []', r"users\.bob: there is no key pair"),
+        ('[users.bob]\nrole = "reader"\nkeys = [3]', r"users\.bob: keys must be tables"),
+        (ALICE + 'keys = "BOB2"', r"users\.bob: keys must be tables"),
     ],
 )
 def test_mistake_is_told_with_file_and_entry_and_without_the_secret(tmp_path, text, message):

@@ -45,7 +45,7 @@ class IUserDirectory(Interface):
     """Where the users are."""
 
     def lookup(access_key: str) -> User | None:
-        """The user of that access key, as of now."""
+        """The user of that access key, as of now; None for a disabled one too."""
 
     def find_account(identifier: str) -> str | None:
         """The name of the account with that canonical user id, if any user acts for it as of now."""
@@ -114,7 +114,9 @@ class UsersChecker:
         self._nobody = secrets.token_urlsafe(30)
 
     def lookup(self, access_key: str) -> User | None:
-        return self._users.get(access_key)
+        user = self._users.get(access_key)
+        # As on AWS, one that is disabled is refused as one that never was.
+        return user if user is not None and user.enabled else None
 
     def find_account(self, identifier: str) -> str | None:
         names = {accounts.DEFAULT, *(user.account for user in self._users.values())}
@@ -220,7 +222,7 @@ Every user is a table:
     buckets = ["photos", "music"]   # optional: no others
     account = "family"              # optional: what owns the buckets; "default" if left out
 
-A changed file is taken over without a restart.
+`zs3 user` edits it and makes the keys. A changed file is taken over without a restart.
 """
     argStringFormat = "The TOML file of the users."
     credentialInterfaces = (ISignedRequest,)

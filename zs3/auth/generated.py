@@ -19,13 +19,18 @@ _HEAD = """\
 """
 
 
-def random_user() -> User:
-    """An admin with 20 and 40 random characters, the lengths AWS's keys have."""
+def credentials_path(data: str) -> str:
+    """Where the generated key pair of the data directory `data` is."""
+    return os.path.join(data, ".zs3", "private", "credentials")
+
+
+def random_pair() -> tuple[str, str]:
+    """An access key and a secret key of 20 and 40 random characters, the lengths AWS's have."""
     upper = string.ascii_uppercase + string.digits
     both = string.ascii_letters + string.digits
     access_key = "".join(secrets.choice(upper) for _ in range(20))
     secret_key = "".join(secrets.choice(both) for _ in range(40))
-    return User(access_key, secret_key, "admin", None, "admin")
+    return access_key, secret_key
 
 
 def ensure_users_file(path: str) -> bool:
@@ -46,13 +51,22 @@ def ensure_users_file(path: str) -> bool:
         pass
     else:
         os.chmod(directory, 0o700)
-        _fsync_directory(os.path.dirname(directory))
+        fsync_directory(os.path.dirname(directory))
+    return create_file(path, (_HEAD + render(User(*random_pair(), "admin", None, "admin"))).encode("ascii"))
+
+
+def create_file(path: str, data: bytes) -> bool:
+    """Make a file of mode 0600, whole and durable or not at all; False if there is one.
+
+    :raises OSError: if it cannot be made.
+    """
+    directory = os.path.dirname(path)
     temporary = f"{path}.{secrets.token_hex(8)}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             os.fchmod(fd, 0o600)  # whatever the umask
-            file.write((_HEAD + render(random_user())).encode("ascii"))
+            file.write(data)
             file.flush()
             os.fsync(fd)
         try:
@@ -61,11 +75,12 @@ def ensure_users_file(path: str) -> bool:
             return False
     finally:
         os.unlink(temporary)
-        _fsync_directory(directory)
+        fsync_directory(directory)
     return True
 
 
-def _fsync_directory(path: str) -> None:
+def fsync_directory(path: str) -> None:
+    """Make durable which names are in a directory."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

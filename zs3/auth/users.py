@@ -9,6 +9,13 @@ The file::
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others, not even to create
     account = "family"              # optional: what owns the buckets; "default" if left out
+    enabled = false                 # optional: true if left out
+
+    [[users.alice.keys]]            # optional: more key pairs, or all of them
+    access_key = "ALICE2"
+    secret_key = "another long secret"
+    enabled = true                  # optional
+    created = 2026-11-23T05:00:00Z  # optional
 """
 
 from __future__ import annotations
@@ -18,7 +25,9 @@ import re
 import stat
 import struct
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from zs3.auth import accounts
@@ -30,18 +39,21 @@ MAX_FILE_SIZE = 1 << 20
 _ACCESS_KEY = re.compile(r"[A-Za-z0-9._~@+-]{3,128}").fullmatch
 _SECRET_KEY = re.compile(r"[\x21-\x7e]{8,256}").fullmatch
 
-_ACL_XATTR = "system.posix_acl_access"
+_PAIR = frozenset(("access_key", "secret_key"))
+
+ACL_XATTR = "system.posix_acl_access"
 _ACL_USER_OBJ, _ACL_USER, _ACL_MASK, _ACL_OTHER = 0x01, 0x02, 0x10, 0x20
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may sign requests.
+    """Somebody who may sign requests, with one key pair: a user of several is in as many of these.
 
     :ivar role: `admin` may do all, `writer` reads and writes objects and buckets, `reader` reads.
     :ivar buckets: the only buckets this user may touch; None: every bucket.
     :ivar name: what people call the user.
     :ivar account: the account that the user acts for: what the user makes belongs to it.
+    :ivar enabled: whether the user and the key pair are; else it is as if the key pair did not exist.
     """
 
     access_key: str
@@ -50,6 +62,7 @@ class User:
     buckets: frozenset[str] | None
     name: str
     account: str = accounts.DEFAULT
+    enabled: bool = True
 
     def may(self, access: str, bucket: str | None) -> bool:
         """Whether this user may `read` or `write` in `bucket`; None is what belongs to no bucket (ListBuckets)."""
@@ -58,35 +71,78 @@ class User:
         return access == "read" or self.role in ("admin", "writer")
 
 
-def make_user(name: str, entry: dict[str, Any]) -> User:
-    """The user that an entry of the file describes.
+def key_pairs(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tables of an entry of the file that hold a key pair: itself, if it does, and those of `keys`.
+
+    :raises ValueError: there is none.
+    """
+    keys = entry.get("keys", [])
+    if not isinstance(keys, list) or not all(isinstance(each, dict) for each in keys):
+        raise ValueError("keys must be tables [[users.NAME.keys]]")
+    if "keys" in entry and _PAIR.isdisjoint(entry):
+        if not keys:
+            raise ValueError("there is no key pair")
+        return keys
+    return [entry, *keys]
+
+
+def make_users(name: str, entry: Mapping[str, Any]) -> list[User]:
+    """The user that an entry of the file describes, with each of the key pairs.
 
     :raises ValueError: for anything missing, unknown or wrong; the message never holds the secret.
     """
-    unknown = sorted(entry.keys() - {"access_key", "secret_key", "role", "buckets", "account"})
-    if unknown:
-        raise ValueError(f"unknown setting {unknown[0]!r}")
-    access_key, secret_key, role = (entry.get(each) for each in ("access_key", "secret_key", "role"))
-    if not isinstance(access_key, str) or not _ACCESS_KEY(access_key):
-        raise ValueError("access_key must be 3 to 128 letters, digits or any of . _ ~ @ + -")
-    if not isinstance(secret_key, str) or not _SECRET_KEY(secret_key):
-        raise ValueError("secret_key must be 8 to 256 printable ASCII characters without spaces")
+    _check_settings(entry, {*_PAIR, "role", "buckets", "account", "enabled", "keys"})
+    role, buckets, account = entry.get("role"), entry.get("buckets"), entry.get("account", accounts.DEFAULT)
+    pairs = [_key_pair(each, within=entry) for each in key_pairs(entry)]
     if not isinstance(role, str) or role not in ROLES:
         raise ValueError(f"role must be one of {', '.join(ROLES)}")
-    buckets = entry.get("buckets")
     if buckets is not None:
         if not isinstance(buckets, list) or not all(isinstance(each, str) for each in buckets):
             raise ValueError("buckets must be a list of names")
         if role == "admin":
             raise ValueError("an admin has every bucket: leave out buckets, or make it a writer")
-    account = entry.get("account", accounts.DEFAULT)
     if not isinstance(account, str) or not accounts.is_account_name(account):
         raise ValueError("account must be 1 to 64 letters, digits or any of . _ @ + -, and not begin with @")
-    return User(access_key, secret_key, role, None if buckets is None else frozenset(buckets), name, account)
+    only = None if buckets is None else frozenset(buckets)
+    enabled = _is_enabled(entry)
+    return [
+        User(access_key, secret_key, role, only, name, account, enabled and pair_enabled)
+        for access_key, secret_key, pair_enabled in pairs
+    ]
+
+
+def _key_pair(table: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """Access key, secret key, and whether it is enabled.
+
+    :param within: the user's entry, which is the table itself where it has but one key pair.
+    """
+    if table is not within:
+        _check_settings(table, {*_PAIR, "enabled", "created"})
+    access_key, secret_key, created = (table.get(each) for each in ("access_key", "secret_key", "created"))
+    if not isinstance(access_key, str) or not _ACCESS_KEY(access_key):
+        raise ValueError("access_key must be 3 to 128 letters, digits or any of . _ ~ @ + -")
+    if not isinstance(secret_key, str) or not _SECRET_KEY(secret_key):
+        raise ValueError("secret_key must be 8 to 256 printable ASCII characters without spaces")
+    if created is not None and (not isinstance(created, datetime) or created.tzinfo is None):
+        raise ValueError("created must be a date with time and zone, as 2026-11-23T05:00:00Z")
+    return access_key, secret_key, _is_enabled(table)
+
+
+def _is_enabled(table: Mapping[str, Any]) -> bool:
+    enabled = table.get("enabled", True)
+    if not isinstance(enabled, bool):
+        raise ValueError("enabled must be true or false")
+    return enabled
+
+
+def _check_settings(table: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(table.keys() - known)
+    if unknown:
+        raise ValueError(f"unknown setting {unknown[0]!r}")
 
 
 def render(user: User) -> str:
-    """`user` as an entry of the file (of the values `make_user` lets through)."""
+    """`user` as an entry of the file (of the values `make_users` lets through)."""
 
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -121,12 +177,13 @@ def parse(text: str) -> dict[str, User]:
         if not isinstance(entry, dict):
             raise ValueError(f"users.{name}: must be a table [users.{name}]")
         try:
-            user = make_user(name, entry)
+            made = make_users(name, entry)
         except ValueError as error:
             raise ValueError(f"users.{name}: {error}") from None
-        if user.access_key in users:
-            raise ValueError(f"users.{name}: access_key is that of users.{users[user.access_key].name}")
-        users[user.access_key] = user
+        for user in made:
+            if user.access_key in users:
+                raise ValueError(f"users.{name}: access_key is that of users.{users[user.access_key].name}")
+            users[user.access_key] = user
     return users
 
 
@@ -146,18 +203,20 @@ def load(path: str, *, private: bool = False) -> dict[str, User]:
         # O_NONBLOCK: a FIFO must not stop the daemon before it is refused.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise ValueError(f"{path}: is not a file")
-            if status.st_uid not in (0, os.geteuid()):
-                raise ValueError(f"{path}: belongs to another user")
+            check_trust(fd, path, os.geteuid())
             if private:
                 _check_directory(os.path.dirname(path))
-            if _is_open_to_others(fd, status.st_mode):
-                raise ValueError(f"{path}: others can read the secrets in it: chmod 600 it")
             data = file.read(MAX_FILE_SIZE + 1)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror}") from None
+    return parse_file(path, data)
+
+
+def parse_file(path: str, data: bytes) -> dict[str, User]:
+    """The users in `data` by access key.
+
+    :raises ValueError: with a message that names the file and the entry.
+    """
     if len(data) > MAX_FILE_SIZE:
         raise ValueError(f"{path}: is larger than {MAX_FILE_SIZE} bytes")
     try:
@@ -168,6 +227,21 @@ def load(path: str, *, private: bool = False) -> dict[str, User]:
         raise ValueError(f"{path}: {error}") from None
 
 
+def check_trust(fd: int, path: str, uid: int) -> None:
+    """Whether the open file is one that belongs to a user (or root), and that nobody else can read.
+
+    :param uid: the user, e.g. that of this process.
+    :raises ValueError: it is not.
+    """
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path}: is not a file")
+    if status.st_uid not in (0, uid):
+        raise ValueError(f"{path}: belongs to another user")
+    if _is_open_to_others(fd, status.st_mode, uid):
+        raise ValueError(f"{path}: others can read the secrets in it: chmod 600 it")
+
+
 def _check_directory(path: str) -> None:
     """Who can write to a directory can put another file in the place of one in it."""
     status = os.stat(path)
@@ -175,8 +249,8 @@ def _check_directory(path: str) -> None:
         raise ValueError(f"{path}: others can write to this directory: chown and chmod 700 it")
 
 
-def _is_open_to_others(fd: int, mode: int) -> bool:
-    """Whether anybody but the owner and this process's own user has a permission on the open file.
+def _is_open_to_others(fd: int, mode: int, uid: int) -> bool:
+    """Whether anybody but the owner, the user `uid` and this process's real one has a permission on the open file.
 
     Where there is a POSIX ACL the group bits of the mode are its mask: a file that systemd hands over with
     LoadCredential= shows 0440 and is readable by the service's user alone.
@@ -184,13 +258,13 @@ def _is_open_to_others(fd: int, mode: int) -> bool:
     if not mode & 0o077:
         return False
     try:
-        acl = os.getxattr(fd, _ACL_XATTR)
+        acl = os.getxattr(fd, ACL_XATTR)
     except OSError:
         return True
     # linux/posix_acl_xattr.h: version 2, then entries of tag, permissions and id, little endian
     entries = list(struct.iter_unpack("<HHI", acl[4:]))
     mask = next((permissions for tag, permissions, _ in entries if tag == _ACL_MASK), 0o7)
-    ours = {(_ACL_USER, os.geteuid()), (_ACL_USER, os.getuid())}
+    ours = {(_ACL_USER, uid), (_ACL_USER, os.getuid())}
     return any(
         permissions & (mask if tag != _ACL_OTHER else 0o7)
         for tag, permissions, who in entries
