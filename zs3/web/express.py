@@ -120,7 +120,7 @@ class Express:
             return None
         access, info = bucket_access(configuration, self._settings.ownership, bucket), reader.info()
         principal = Principal(user)
-        if access.policy is None:
+        if access.policy is None and principal.policy is None:
             allowed = evaluate(principal, operation.iam, bucket, access, info.attributes.access).allowed
         else:
             asked = self._asked(head, channel, principal, now, operation.name)

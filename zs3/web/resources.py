@@ -121,6 +121,8 @@ class _S3Resource(Resource):
         request.log.operation = operation.name
         if self._bucket and operation.iam != CREATE_BUCKET:
             call.gate = await call.gate_to(self._bucket, self._key, operation.iam)
+        else:
+            call.inform(call.gate)
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
