@@ -22,6 +22,7 @@ from zs3.auth.access import (
     Principal,
     bucket_access,
     evaluate,
+    is_possible,
     object_acl,
     object_record,
     untouched,
@@ -42,7 +43,7 @@ from zs3.auth.acl import (
     private,
     read_acl,
 )
-from zs3.auth.policy import parse_policy
+from zs3.auth.policy import Policy, parse_policy
 from zs3.auth.users import User
 
 
@@ -226,8 +227,8 @@ def test_it_is_known_when_the_object_must_be_looked_at(who, action, access, reco
         assert evaluate(who, action, "b", access) == evaluate(who, action, "b", access, record)
 
 
-def needs_object(action: str, bucket: BucketAccess) -> bool:
-    return access.depends_on_object(action, bucket)
+def needs_object(action: str, bucket: BucketAccess, who: Principal = NOBODY) -> bool:
+    return access.depends_on_object(who, action, bucket)
 
 
 # Policies -------------------------------------------------------------------------------------------------------------
@@ -289,6 +290,154 @@ def test_a_bucket_with_a_policy_that_is_not_named_is_closed():
     assert may(NOBODY, bucket_access(configuration, WRITER, "b"))
     for who in EVERYONE:
         assert may(who, bucket_access(configuration, WRITER)) == set()
+
+
+# Policies of users ----------------------------------------------------------------------------------------------------
+
+
+def mine(*statements: dict[str, object]) -> Policy:
+    """A policy of a user."""
+    plain = [{name: value for name, value in each.items() if name != "Principal"} for each in statements]
+    return parse_policy(json.dumps({"Version": "2012-10-17", "Statement": plain}), None)
+
+
+def limited(who: Principal, *statements: dict[str, object]) -> Principal:
+    """Somebody, with a policy."""
+    assert who.user is not None
+    return Principal(replace(who.user, policy=mine(*statements) if statements else Policy(())))
+
+
+ALLOW, DENY = statement("Allow"), statement("Deny")
+USER_ARN, ACCOUNT_ARN = "arn:aws:iam::owner:user/owner", "arn:aws:iam::owner:root"
+ID_OF_OWNER = {"CanonicalUser": accounts.canonical_id("owner")}
+
+
+@pytest.mark.parametrize(
+    ("who", "of_user", "of_bucket", "allowed"),
+    [
+        # Within the account: the one or the other.
+        (OWNER, [], [], False),
+        (OWNER, [ALLOW], [], True),
+        (OWNER, [], [statement("Allow", {"AWS": USER_ARN})], True),
+        (OWNER, [], [statement("Allow", {"AWS": [ACCOUNT_ARN, USER_ARN]})], True),
+        (OWNER, [], [ALLOW], True),
+        # To name the account is to leave it to the account.
+        (OWNER, [], [statement("Allow", {"AWS": ACCOUNT_ARN})], False),
+        (OWNER, [], [statement("Allow", ID_OF_OWNER)], False),
+        (OWNER, [ALLOW], [statement("Allow", {"AWS": ACCOUNT_ARN})], True),
+        # Across accounts: both.
+        (OTHER, [], [], False),
+        (OTHER, [ALLOW], [], False),
+        (OTHER, [], [statement("Allow", {"AWS": "other"})], False),
+        (OTHER, [], [ALLOW], False),
+        (OTHER, [ALLOW], [statement("Allow", {"AWS": "other"})], True),
+        (OTHER, [ALLOW], [statement("Allow", {"AWS": "third"})], False),
+        # A denial wins, whosever it is.
+        (OWNER, [ALLOW, DENY], [ALLOW], False),
+        (OWNER, [DENY, ALLOW], [ALLOW], False),
+        (OWNER, [ALLOW], [DENY], False),
+        (OWNER, [ALLOW], [statement("Deny", {"AWS": ACCOUNT_ARN})], False),
+        (OWNER, [ALLOW], [statement("Deny", {"AWS": USER_ARN})], False),
+        (OTHER, [DENY], [ALLOW], False),
+        (OTHER, [ALLOW], [ALLOW, DENY], False),
+    ],
+)
+def test_policies_of_the_user_and_of_the_bucket(who, of_user, of_bucket, allowed):
+    access = with_policy(bucket(ownership=ENFORCED), *of_bucket) if of_bucket else bucket(ownership=ENFORCED)
+    everything = ON_BUCKET | ON_OBJECT | FOR_OWNERS
+    assert may(limited(who, *of_user), access) == (everything if allowed else set())
+
+
+def test_what_an_acl_gives_to_another_account_is_given_on_by_its_policies():
+    access, record = bucket(Grant("other", FULL_CONTROL)), Acl("owner", (Grant(ALL_USERS, READ),)).text
+    assert may(OTHER, access, record) == ON_BUCKET | {GET}
+    assert may(limited(OTHER), access, record) == set()
+    assert may(limited(OTHER, statement("Allow", action=[LIST, GET, GET_ACL])), access, record) == {LIST, GET}
+    assert may(limited(OWNER), access, record) == set(), "ACLs give nothing within the account"
+
+
+def test_an_administrator_with_policies_cannot_undo_whatever_a_policy_did():
+    denied = with_policy(bucket(), DENY)
+    root = user("owner", "admin")
+    assert evaluate(root, "s3:PutBucketPolicy", "b", denied).allowed
+    assert not evaluate(limited(root, ALLOW), "s3:PutBucketPolicy", "b", denied).allowed
+
+
+def test_a_restricted_public_bucket_is_not_for_other_accounts_whatever_their_policies_allow():
+    access = with_policy(bucket(block=frozenset(("RestrictPublicBuckets",))), ALLOW)
+    assert may(limited(OTHER, ALLOW), access) == set()
+    assert may(limited(OWNER), access) == ON_BUCKET | ON_OBJECT | FOR_OWNERS
+
+
+def test_a_policy_of_the_user_about_tags_needs_the_object():
+    tags = {"StringEquals": {"s3:ExistingObjectTag/a": "b"}}
+    who = limited(OWNER, statement("Allow", action="s3:GetObject", Condition=tags))
+    access = bucket(ownership=ENFORCED)
+    assert needs_object(GET, access, who)
+    assert not needs_object(PUT, access, who)
+    assert not needs_object(GET, access, OWNER)
+
+
+@pytest.mark.parametrize(
+    ("who", "of_user", "of_bucket", "possible"),
+    [
+        (OWNER, [], [], False),
+        (OWNER, [statement("Allow", action=DELETE)], [], True),
+        (OWNER, [statement("Allow", action=PUT)], [], False),
+        (OWNER, [], [statement("Allow", {"AWS": USER_ARN})], True),
+        (OWNER, [], [statement("Allow", {"AWS": ACCOUNT_ARN})], False),
+        (OTHER, [ALLOW], [], False),
+        (OTHER, [], [ALLOW], False),
+        (OTHER, [ALLOW], [ALLOW], True),
+    ],
+)
+def test_what_can_be_allowed_for_one_object(who, of_user, of_bucket, possible):
+    access = with_policy(bucket(), *of_bucket) if of_bucket else bucket()
+    assert is_possible(limited(who, *of_user), DELETE, "b", access) is possible
+
+
+one_statement = st.builds(
+    lambda effect, actions, resource: statement(effect, action=actions, Resource=resource),
+    st.sampled_from(["Allow", "Deny"]),
+    st.lists(st.sampled_from(["s3:*", "s3:Get*", "s3:*Object*", LIST, GET, PUT]), min_size=1, max_size=3),
+    st.sampled_from(
+        ["*", "arn:aws:s3:::*", ["arn:aws:s3:::b", "arn:aws:s3:::b/*"], ["arn:aws:s3:::c*", "arn:aws:s3:::b*"]]
+    ),
+)
+of_user = st.lists(one_statement, max_size=4)
+signers = st.sampled_from([OWNER, OTHER, user("owner", "reader"), user("owner", "writer", frozenset(("c",)))])
+of_buckets = st.none() | st.sampled_from(["*", {"AWS": "owner"}, {"AWS": "other"}, {"AWS": USER_ARN}])
+
+
+def perhaps_with_policy(access: BucketAccess, principal: object) -> BucketAccess:
+    return access if principal is None else with_policy(access, statement("Allow", principal, ["s3:Get*", "s3:Put*"]))
+
+
+@given(signers, buckets, records, of_buckets, of_user)
+def test_a_denial_of_a_user_never_widens(who, access, record, principal, statements):
+    access = perhaps_with_policy(access, principal)
+    narrow = may(limited(who, *statements, statement("Deny", action="s3:Get*")), access, record)
+    assert narrow <= may(limited(who, *statements), access, record)
+    assert not any(action.startswith("s3:Get") for action in narrow)
+
+
+@given(signers, buckets, records, of_buckets, of_user)
+def test_policies_never_give_what_the_account_and_the_role_do_not_have(who, access, record, principal, statements):
+    access = perhaps_with_policy(access, principal)
+    assert may(limited(who, *statements), access, record) <= may(who, access, record)
+
+
+@given(signers, buckets, records, of_buckets)
+def test_a_policy_that_allows_all_is_as_none(who, access, record, principal):
+    access = perhaps_with_policy(access, principal)
+    assert may(limited(who, ALLOW), access, record) == may(who, access, record)
+
+
+@given(signers, buckets, records, of_buckets, of_user, st.randoms(use_true_random=False))
+def test_the_order_of_statements_never_matters(who, access, record, principal, statements, random):
+    access = perhaps_with_policy(access, principal)
+    shuffled = random.sample(statements, len(statements))
+    assert may(limited(who, *statements), access, record) == may(limited(who, *shuffled), access, record)
 
 
 # What is kept ---------------------------------------------------------------------------------------------------------

@@ -192,9 +192,9 @@ def test_user_is_removed_but_not_the_last_one(zs3, refused, path):
 def test_list_shows_every_key_pair_and_no_secret(zs3):
     rows = [line.split() for line in zs3("list").splitlines()]
     assert rows[1:] == [
-        ["alice", "admin", "default", "all", "ALICE", "-", "enabled"],
-        ["bob", "writer", "family", "photos,music", "BOB1", "2025-01-02T03:04:05+00:00", "enabled"],
-        ["bob", "writer", "family", "photos,music", "BOB2", "-", "disabled"],
+        ["alice", "admin", "-", "default", "all", "ALICE", "-", "enabled"],
+        ["bob", "writer", "-", "family", "photos,music", "BOB1", "2025-01-02T03:04:05+00:00", "enabled"],
+        ["bob", "writer", "-", "family", "photos,music", "BOB2", "-", "disabled"],
     ]
     zs3("disable", "alice")
     assert "user disabled" in zs3("list").splitlines()[1]
@@ -205,6 +205,17 @@ def test_list_shows_every_key_pair_and_no_secret(zs3):
         {"access_key": "BOB1", "enabled": True, "created": "2025-01-02T03:04:05+00:00"},
         {"access_key": "BOB2", "enabled": False, "created": None},
     ]
+
+
+def test_list_shows_the_policies_of_a_user(zs3, path):
+    document = '{"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}'
+    policies = f"[policies.all]\ndocument = '{document}'\n"
+    path.write_text(policies + FILE.replace('role = "writer"', 'policies = ["all", "all"]'))
+    assert zs3("list").splitlines()[2].split()[:3] == ["bob", "-", "all,all"]
+    alice, bob = json.loads(zs3("list", "--json"))
+    assert (alice["role"], alice["policies"], bob["role"], bob["policies"]) == ("admin", None, None, ["all", "all"])
+    zs3("rotate", "bob")
+    assert path.read_text().startswith(policies)
 
 
 def test_a_name_cannot_forge_a_row_of_the_list(zs3, path):

@@ -31,7 +31,7 @@ from zs3.auth.acl import (
     private,
     read_acl,
 )
-from zs3.auth.policy import Policy, Verdict
+from zs3.auth.policy import Policy
 from zs3.auth.policy_conditions import NOTHING, Context
 from zs3.auth.users import User
 
@@ -94,6 +94,11 @@ class Principal(NamedTuple):
     user: User | None = None
 
     @property
+    def policy(self) -> Policy | None:
+        """All that the policies of the user say; None for who has none, and is not limited by that."""
+        return None if self.user is None else self.user.policy
+
+    @property
     def account(self) -> str:
         """The account that owns what the request makes."""
         return accounts.ANONYMOUS if self.user is None else self.user.account
@@ -129,7 +134,7 @@ class BucketAccess:
 
 
 class Decision(NamedTuple):
-    """:ivar explicit: whether the policy of the bucket says so, which is not moved by who owns what."""
+    """:ivar explicit: whether that is for what policies say or do not say, and is not moved by who owns what."""
 
     allowed: bool
     reason: str
@@ -137,6 +142,9 @@ class Decision(NamedTuple):
 
 
 _OWN = Decision(True, "it belongs to the account")
+_NOT_GRANTED = Decision(False, "no policy of the user allows it", explicit=True)
+#: The policies of a user name nobody: they are about the user.
+_EVERYBODY = frozenset((policies.EVERYBODY,))
 
 
 # The names in the configuration of a bucket
@@ -193,11 +201,16 @@ def user_may(principal: Principal, action: str, bucket: str) -> bool:
     return user is None or user.may("write" if is_write(action) else "read", bucket or None)
 
 
-def depends_on_object(action: str, access: BucketAccess) -> bool:
+def depends_on_object(principal: Principal, action: str, access: BucketAccess) -> bool:
     """Whether `evaluate` must be told of the object."""
     if action not in OBJECT_ACTIONS:
         return False
-    return access.ownership != ENFORCED or (access.policy is not None and access.policy.needs_object(action))
+    return access.ownership != ENFORCED or any(each.needs_object(action) for each in policies_of(principal, access))
+
+
+def policies_of(principal: Principal, access: BucketAccess) -> list[Policy]:
+    """The policies that have a say: that of the user, and that of the bucket."""
+    return [each for each in (principal.policy, access.policy) if each is not None]
 
 
 def evaluate(
@@ -222,24 +235,42 @@ def evaluate(
     """
     if not user_may(principal, action, bucket):
         return Decision(False, "neither the role nor the buckets of the user allow it")
-    verdict = None
+    user = principal.user
+    mine = None if user is None else user.policy
+    granted = verdict = None
+    if mine is not None:
+        granted = mine.judge(_EVERYBODY, action, f"{bucket}/{key}" if key else bucket, context)
+        if granted is not None and not granted.allows:
+            return Decision(False, f"a policy of the user denies it: {granted.statement}", explicit=True)
     if access.policy is not None and not _is_exempt(principal, action, access):
-        verdict = _judge(access.policy, principal, action, f"{bucket}/{key}" if key else bucket, context)
+        verdict = access.policy.judge(
+            _identities(principal),
+            action,
+            f"{bucket}/{key}" if key else bucket,
+            context,
+            allowed=None if mine is None else _allowed_as(principal, access),
+        )
         if verdict is not None and not verdict.allows:
             return Decision(False, f"the bucket policy denies it: {verdict.statement}", explicit=True)
         if access.policy.is_public and access.blocks(RESTRICT_BUCKETS) and not _is_of_owner(principal, access.owner):
             return Decision(False, "the bucket policy is public, and the public access block restricts it")
     acl, rights = access.acl, _BUCKET_RIGHTS
-    if depends_on_object(action, access):
+    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
         acl, rights = object_acl(access, record), _OBJECT_RIGHTS
-    user = principal.user
-    if user is not None and (
+    own = user is not None and (
         user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
-    ):
+    )
+    if own and mine is None:
         return _OWN
+    if own and granted is not None:
+        return Decision(True, f"a policy of the user allows it: {granted.statement}", explicit=True)
+    if not own and mine is not None and granted is None:
+        return _NOT_GRANTED  # the other account gives to this one, which gives to its users
     # The policy of a bucket gives away only what belongs to the bucket's owner.
     if verdict is not None and acl.owner == access.owner:
         return Decision(True, f"the bucket policy allows it: {verdict.statement}", explicit=True)
+    if own:
+        return _NOT_GRANTED
     if not access.has_acls:
         return Decision(False, "it belongs to another account, and ACLs are disabled")
     needed = rights.get(action)
@@ -252,15 +283,20 @@ def evaluate(
 
 
 def allows_without_policy(principal: Principal, action: str, bucket: str, access: BucketAccess) -> bool:
-    """Whether an action would be allowed if the bucket had no policy."""
+    """Whether an action would be allowed if neither the bucket nor the user had a policy."""
+    user = principal.user
+    if user is not None and user.policy is not None:
+        principal = Principal(replace(user, policy=None))
     return evaluate(principal, action, bucket, replace(access, policy=None)).allowed
 
 
 def is_possible(principal: Principal, action: str, bucket: str, access: BucketAccess) -> bool:
     """Whether an action on objects can be allowed for one of them; what is not told yet is which."""
-    if allows_without_policy(principal, action, bucket, access):
-        return True
-    return access.policy is not None and access.policy.can_allow(_identities(principal), action)
+    given = access.policy is not None and access.policy.can_allow(_allowed_as(principal, access), action)
+    mine = principal.policy
+    if mine is not None and not mine.can_allow(_EVERYBODY, action):
+        return given and _is_of_owner(principal, access.owner)
+    return given or allows_without_policy(principal, action, bucket, access)
 
 
 def _is_of_owner(principal: Principal, owner: str) -> bool:
@@ -270,15 +306,24 @@ def _is_of_owner(principal: Principal, owner: str) -> bool:
 def _is_exempt(principal: Principal, action: str, access: BucketAccess) -> bool:
     """Whether no policy can deny it: as AWS's root user, an administrator can undo whatever a policy did."""
     user = principal.user
-    return action in _POLICY_ACTIONS and user is not None and user.role == "admin" and user.account == access.owner
-
-
-def _judge(policy: Policy, principal: Principal, action: str, resource: str, context: Context) -> Verdict | None:
-    return policy.judge(_identities(principal), action, resource, context)
+    return (
+        action in _POLICY_ACTIONS
+        and user is not None
+        and (user.role == "admin" and user.policy is None)
+        and user.account == access.owner
+    )
 
 
 def _identities(principal: Principal) -> frozenset[str]:
     return policies.identities(principal.account, None if principal.user is None else principal.user.name)
+
+
+def _allowed_as(principal: Principal, access: BucketAccess) -> frozenset[str]:
+    """As whom the policy of a bucket can allow something to a principal."""
+    user = principal.user
+    if user is not None and user.policy is not None and user.account == access.owner:
+        return policies.identities_of_user(user.account, user.name)
+    return _identities(principal)
 
 
 def _is_one_of(principal: Principal, grantee: str, access: BucketAccess) -> bool:

@@ -221,6 +221,7 @@ Every user is a table:
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others
     account = "family"              # optional: what owns the buckets; "default" if left out
+    policies = ["home"]             # optional: tables [policies.NAME] that say what is allowed
 
 `zs3 user` edits it and makes the keys. A changed file is taken over without a restart.
 """

@@ -68,6 +68,15 @@ def identities(account: str, user: str | None) -> frozenset[str]:
     return frozenset((EVERYBODY, _account(account), _user(account, user), f"id {accounts.canonical_id(account)}"))
 
 
+@functools.lru_cache(maxsize=1024)
+def identities_of_user(account: str, user: str) -> frozenset[str]:
+    """As whom a policy can allow something to a user of its own account who has no other right to it.
+
+    To name the account is to leave it to the account which of its users may.
+    """
+    return frozenset((EVERYBODY, _user(account, user)))
+
+
 def _account(account: str) -> str:
     return f"account {account}"
 
@@ -149,15 +158,25 @@ class Policy:
         """Whether there is a resource and a request for which it allows an action."""
         return any(not statement.principals.isdisjoint(who) for statement in self._about(action).allowing)
 
-    def judge(self, who: frozenset[str], action: str, resource: str, context: Context) -> Verdict | None:
+    def judge(
+        self,
+        who: frozenset[str],
+        action: str,
+        resource: str,
+        context: Context,
+        *,
+        allowed: frozenset[str] | None = None,
+    ) -> Verdict | None:
         """What it says of a request; None if nothing.
 
         :param who: `identities` of who asks.
         :param action: of IAM, e.g. ``s3:GetObject``.
-        :param resource: ``bucket`` or ``bucket/key``.
+        :param resource: ``bucket`` or ``bucket/key``; "" for what belongs to no bucket.
+        :param allowed: as whom alone it can allow something; None for `who`.
         """
         denying, allowing, *_ = self._about(action)
-        found = _first(denying, who, resource, context) or _first(allowing, who, resource, context)
+        allowed = who if allowed is None else allowed
+        found = _first(denying, who, resource, context) or _first(allowing, allowed, resource, context)
         return None if found is None else Verdict(found.allows, found.label)
 
 
@@ -180,9 +199,10 @@ def _malformed(reason: str) -> S3Error:
     return S3Error("MalformedPolicy", reason)
 
 
-def parse_policy(text: str, bucket: str) -> Policy:
-    """The policy of a bucket.
+def parse_policy(text: str, bucket: str | None) -> Policy:
+    """The policy of a bucket, or of a user.
 
+    :param bucket: None for one of a user: it is about all that the user asks for, and names no principal.
     :raises S3Error: MalformedPolicy, with the reason.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_SIZE:
@@ -274,7 +294,7 @@ def _texts(value: Any, refusal: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _parse_statement(number: int, statement: Any, bucket: str, variables: bool) -> Statement:
+def _parse_statement(number: int, statement: Any, bucket: str | None, variables: bool) -> Statement:
     if not isinstance(statement, dict):
         raise _malformed("Statement must be an object")
     _check_fields(statement, "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition")
@@ -285,7 +305,7 @@ def _parse_statement(number: int, statement: Any, bucket: str, variables: bool) 
         raise _malformed(f"Invalid effect : {effect}")
     allows = effect == "Allow"
     sid = _check_text(statement, "Sid")
-    principal, others = _one_of(statement, "Principal")
+    principal, others = _whom(statement, bucket)
     if others and allows:
         raise _malformed("Allow with NotPrincipal is not allowed.")
     actions = _parse_actions(*_one_of(statement, "Action"))
@@ -316,6 +336,15 @@ def _one_of(statement: dict[str, Any], name: str) -> tuple[Any, bool]:
         both = name in statement
         raise _malformed(f"Statement has both {name} and {negative}" if both else f"Missing required field {name}")
     return (statement[negative], True) if negative in statement else (statement[name], False)
+
+
+def _whom(statement: dict[str, Any], bucket: str | None) -> tuple[Any, bool]:
+    """What a statement says of principals, and whether it is about all others."""
+    if bucket is not None:
+        return _one_of(statement, "Principal")
+    if "Principal" in statement or "NotPrincipal" in statement:
+        raise _malformed("Policy document should not specify a principal.")
+    return EVERYBODY, False
 
 
 def _all_but(test: Callable[[str, Context], bool]) -> Callable[[str, Context], bool]:
@@ -370,8 +399,8 @@ def _expand(name: str) -> frozenset[str]:
     return found
 
 
-def _parse_resources(value: Any, bucket: str, variables: bool) -> list[tuple[Token, ...]]:
-    """The patterns, each of which can stand for the bucket or what is in it."""
+def _parse_resources(value: Any, bucket: str | None, variables: bool) -> list[tuple[Token, ...]]:
+    """The patterns, each of which can stand for a bucket or what is in it."""
     refusal = "Policy has invalid resource"
     patterns: list[tuple[Token, ...]] = []
     for name in _texts(value, "Policy statement must contain resources"):
@@ -384,29 +413,34 @@ def _parse_resources(value: Any, bucket: str, variables: bool) -> list[tuple[Tok
             tokens = tokenize(name.removeprefix(_ARN), wildcards=True, variables=variables)
         except ValueError:
             raise _malformed(refusal) from None
-        if not (_can_be_bucket(tokens, bucket) or _can_be_object(tokens, bucket)):
+        if not any(_can_be(tokens, bucket)):
             raise _malformed(refusal)
         patterns.append(tokens)
     return patterns
 
 
-def _can_be_bucket(tokens: tuple[Token, ...], bucket: str) -> bool:
-    return Automaton(tokens).accepts(bucket)
+def _can_be(tokens: tuple[Token, ...], bucket: str | None) -> tuple[bool, bool, bool]:
+    """Whether a pattern can stand for a bucket, for an object, and for what belongs to no bucket.
+
+    :param bucket: the only one that there is, None for any.
+    """
+    if bucket is not None:
+        automaton = Automaton(tokens)
+        return automaton.accepts(bucket), bool(automaton.reach(bucket + "/")), False
+    open_ended = any(not isinstance(token, str) for token in tokens)
+    slash = any(isinstance(token, str) and "/" in token for token in tokens)
+    return bool(tokens) and not slash, open_ended or slash, all(token is Wild.ANY for token in tokens) and open_ended
 
 
-def _can_be_object(tokens: tuple[Token, ...], bucket: str) -> bool:
-    return bool(Automaton(tokens).reach(bucket + "/"))
-
-
-def _check_effect(actions: list[frozenset[str]], patterns: list[tuple[Token, ...]], bucket: str) -> None:
+def _check_effect(actions: list[frozenset[str]], patterns: list[tuple[Token, ...]], bucket: str | None) -> None:
     """Refuse a denial that denies nothing, for somebody relies on it.
 
     An allowance that allows nothing is taken: S3 would refuse that too, but it does no harm.
     """
-    on_bucket = any(_can_be_bucket(tokens, bucket) for tokens in patterns)
-    on_object = any(_can_be_object(tokens, bucket) for tokens in patterns)
+    kinds = [any(can) for can in zip(*(_can_be(tokens, bucket) for tokens in patterns), strict=True)]
+    about = (BUCKET_ACTIONS, OBJECT_ACTIONS, OTHER_ACTIONS)
     for meant in actions:
-        if not ((on_bucket and meant & BUCKET_ACTIONS) or (on_object and meant & OBJECT_ACTIONS)):
+        if not any(can and meant & names for can, names in zip(kinds, about, strict=True)):
             raise _malformed("Action does not apply to any resource(s) in statement")
 
 

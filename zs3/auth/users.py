@@ -9,6 +9,7 @@ The file::
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others, not even to create
     account = "family"              # optional: what owns the buckets; "default" if left out
+    policies = ["home"]             # optional: what is allowed; then the role may be left out
     enabled = false                 # optional: true if left out
 
     [[users.alice.keys]]            # optional: more key pairs, or all of them
@@ -16,6 +17,9 @@ The file::
     secret_key = "another long secret"
     enabled = true                  # optional
     created = 2026-11-23T05:00:00Z  # optional
+
+    [policies.home]
+    document = '''{"Version": "2012-10-17", "Statement": ...}'''
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ from datetime import datetime
 from typing import Any
 
 from zs3.auth import accounts
+from zs3.auth.attached import attached, parse_policies
+from zs3.auth.policy import Policy
 
 ROLES = ("admin", "writer", "reader")
 MAX_FILE_SIZE = 1 << 20
@@ -49,26 +55,28 @@ _ACL_USER_OBJ, _ACL_USER, _ACL_MASK, _ACL_OTHER = 0x01, 0x02, 0x10, 0x20
 class User:
     """Somebody who may sign requests, with one key pair: a user of several is in as many of these.
 
-    :ivar role: `admin` may do all, `writer` reads and writes objects and buckets, `reader` reads.
+    :ivar role: `admin` may do all, `writer` reads and writes objects and buckets, `reader` reads; None limits nothing.
     :ivar buckets: the only buckets this user may touch; None: every bucket.
     :ivar name: what people call the user.
     :ivar account: the account that the user acts for: what the user makes belongs to it.
     :ivar enabled: whether the user and the key pair are; else it is as if the key pair did not exist.
+    :ivar policy: all that the policies of the user say; None for a user without any, whom they do not limit.
     """
 
     access_key: str
     secret_key: str = field(repr=False)
-    role: str
+    role: str | None
     buckets: frozenset[str] | None
     name: str
     account: str = accounts.DEFAULT
     enabled: bool = True
+    policy: Policy | None = None
 
     def may(self, access: str, bucket: str | None) -> bool:
         """Whether this user may `read` or `write` in `bucket`; None is what belongs to no bucket (ListBuckets)."""
         if bucket is not None and self.buckets is not None and bucket not in self.buckets:
             return False
-        return access == "read" or self.role in ("admin", "writer")
+        return access == "read" or self.role != "reader"
 
 
 def key_pairs(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -86,15 +94,17 @@ def key_pairs(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [entry, *keys]
 
 
-def make_users(name: str, entry: Mapping[str, Any]) -> list[User]:
+def make_users(name: str, entry: Mapping[str, Any], policies: Mapping[str, Policy] | None = None) -> list[User]:
     """The user that an entry of the file describes, with each of the key pairs.
 
+    :param policies: those of the file, by name.
     :raises ValueError: for anything missing, unknown or wrong; the message never holds the secret.
     """
-    _check_settings(entry, {*_PAIR, "role", "buckets", "account", "enabled", "keys"})
+    _check_settings(entry, {*_PAIR, "role", "buckets", "account", "policies", "enabled", "keys"})
     role, buckets, account = entry.get("role"), entry.get("buckets"), entry.get("account", accounts.DEFAULT)
     pairs = [_key_pair(each, within=entry) for each in key_pairs(entry)]
-    if not isinstance(role, str) or role not in ROLES:
+    policy = attached(entry["policies"], policies or {}) if "policies" in entry else None
+    if not (role is None and policy is not None) and role not in ROLES:
         raise ValueError(f"role must be one of {', '.join(ROLES)}")
     if buckets is not None:
         if not isinstance(buckets, list) or not all(isinstance(each, str) for each in buckets):
@@ -106,7 +116,7 @@ def make_users(name: str, entry: Mapping[str, Any]) -> list[User]:
     only = None if buckets is None else frozenset(buckets)
     enabled = _is_enabled(entry)
     return [
-        User(access_key, secret_key, role, only, name, account, enabled and pair_enabled)
+        User(access_key, secret_key, role, only, name, account, enabled and pair_enabled, policy)
         for access_key, secret_key, pair_enabled in pairs
     ]
 
@@ -142,7 +152,7 @@ def _check_settings(table: Mapping[str, Any], known: set[str]) -> None:
 
 
 def render(user: User) -> str:
-    """`user` as an entry of the file (of the values `make_users` lets through)."""
+    """`user`, who has a role and no policies, as an entry of the file (of the values `make_users` lets through)."""
 
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -151,7 +161,7 @@ def render(user: User) -> str:
         f"[users.{quoted(user.name)}]",
         f"access_key = {quoted(user.access_key)}",
         f"secret_key = {quoted(user.secret_key)}",
-        f"role = {quoted(user.role)}",
+        f"role = {quoted(user.role or '')}",
     ]
     if user.buckets is not None:
         lines.append(f"buckets = [{', '.join(map(quoted, sorted(user.buckets)))}]")
@@ -166,18 +176,19 @@ def parse(text: str) -> dict[str, User]:
     :raises ValueError: with a message that names the entry.
     """
     document = tomllib.loads(text)
-    unknown = sorted(document.keys() - {"users"})
+    unknown = sorted(document.keys() - {"users", "policies"})
     if unknown:
         raise ValueError(f"unknown setting {unknown[0]!r}: every user is a table [users.NAME]")
     entries = document.get("users")
     if not isinstance(entries, dict) or not entries:
         raise ValueError("there is no user in it: every user is a table [users.NAME]")
+    policies = parse_policies(document.get("policies", {}))
     users: dict[str, User] = {}
     for name, entry in entries.items():
         if not isinstance(entry, dict):
             raise ValueError(f"users.{name}: must be a table [users.{name}]")
         try:
-            made = make_users(name, entry)
+            made = make_users(name, entry, policies)
         except ValueError as error:
             raise ValueError(f"users.{name}: {error}") from None
         for user in made:

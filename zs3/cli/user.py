@@ -210,7 +210,8 @@ def _list(options: argparse.Namespace, output: TextIO) -> None:
     for name, entry in read_entries(_path(options)).items():
         found[name] = {
             "name": name,
-            "role": entry["role"],
+            "role": entry.get("role"),
+            "policies": entry.get("policies"),
             "account": entry.get("account", accounts.DEFAULT),
             "buckets": entry.get("buckets"),
             "enabled": entry.get("enabled", True),
@@ -226,12 +227,13 @@ def _list(options: argparse.Namespace, output: TextIO) -> None:
     if options.json:
         _show_json(output, list(found.values()))
         return
-    rows = [("USER", "ROLE", "ACCOUNT", "BUCKETS", "ACCESS KEY", "CREATED", "STATE")]
+    rows = [("USER", "ROLE", "POLICIES", "ACCOUNT", "BUCKETS", "ACCESS KEY", "CREATED", "STATE")]
     for each in found.values():
         buckets = "all" if each["buckets"] is None else ",".join(each["buckets"]) or "none"
         for key in each["keys"]:
             state = "user disabled" if not each["enabled"] else "enabled" if key["enabled"] else "disabled"
-            about = (each["name"], each["role"], each["account"], buckets)
+            policies = "-" if each["policies"] is None else ",".join(each["policies"]) or "none"
+            about = (each["name"], each["role"] or "-", policies, each["account"], buckets)
             rows.append((*about, key["access_key"], key["created"] or "-", state))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:

@@ -66,7 +66,7 @@ class Gate:
         :param told: what conditions are told instead of what the request says.
         """
         record = "" if attributes is None else attributes.access
-        if self.access.policy is None:
+        if self.access.policy is None and self.principal.policy is None:
             return access.evaluate(self.principal, action, self.name, self.access, record)
         above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in (told or {}).items()}
         if attributes is not None:
@@ -114,8 +114,9 @@ class Gate:
 
     def waits_for_tags(self, action: str) -> bool:
         """Whether an action can only be decided with the tags that the body of its request gives."""
-        policy = self.access.policy
-        return action == PUT_TAGGING and policy is not None and policy.needs_request_tags(action)
+        if action != PUT_TAGGING:
+            return False
+        return any(each.needs_request_tags(action) for each in access.policies_of(self.principal, self.access))
 
     def check_tags_of_new_object(self) -> None:
         """Raise `Denied` if an object that may be made may not be given tags with it."""
@@ -136,7 +137,7 @@ class Gate:
         if action not in OBJECT_ACTIONS:
             self.check(action)
             return store
-        if access.depends_on_object(action, self.access) or self.waits_for_tags(action):
+        if access.depends_on_object(self.principal, action, self.access) or self.waits_for_tags(action):
             return JudgedStore(store, self, action)
         self.check(action)
         return store if self.may_know() else JudgedStore(store, self, action)

@@ -60,6 +60,8 @@ async def create_bucket(call: Call) -> None:
         raise S3Error("InvalidBucketName", BucketName=call.bucket)
     check_new_bucket(call.header)
     location, tags = parse_new_bucket(await call.read_document(SIZE))
+    if tags:
+        call.gate.check("s3:PutBucketTagging")
     configuration = configuration_of_new_bucket(call) | configured(tags)
     region = call.settings.region
     if location and region and location != region:

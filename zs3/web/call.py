@@ -150,9 +150,13 @@ class Call:
         """What this request may do in a bucket, and to an object there; see `gate_of`."""
         gate = await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
         gate.key = key
-        if gate.access.policy is not None:
-            gate.context = RequestContext(self._asked(), gate.access.owner)
+        self.inform(gate)
         return gate
+
+    def inform(self, gate: Gate) -> None:
+        """Let a gate know of this request what conditions can ask for."""
+        if gate.access.policy is not None or gate.principal.policy is not None:
+            gate.context = RequestContext(self._asked(), gate.access.owner)
 
     def _asked(self) -> Asked:
         return Asked(

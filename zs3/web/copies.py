@@ -76,7 +76,7 @@ async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
     """
     source = parse_source(call.header(COPY_SOURCE) or "")
     gate = await call.gate_to(source.bucket, source.key, GET_OBJECT)
-    if not depends_on_object(GET_OBJECT, gate.access):
+    if not depends_on_object(gate.principal, GET_OBJECT, gate.access):
         gate.check(GET_OBJECT)
     headers.check_bucket_owner(call.header, call.owner.id)
     source_owner = documents.owner_of(gate.access.owner).id

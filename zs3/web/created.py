@@ -25,13 +25,14 @@ _OBJECT_OWNERSHIP = "x-amz-object-ownership"
 def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
     """What a bucket that is to be made has configured of it.
 
-    :raises S3Error: for what the headers ask and no bucket can be.
+    :raises S3Error: for what the headers ask and no bucket can be, or who asks may not give it.
     """
     configuration: dict[str, Any] = {}
     wanted = call.header(_OBJECT_OWNERSHIP)
     if wanted is not None:
         if wanted not in OWNERSHIPS:
             raise S3Error("InvalidArgument", ArgumentName=_OBJECT_OWNERSHIP, ArgumentValue=wanted)
+        call.gate.check("s3:PutBucketOwnershipControls")
         configuration[OWNERSHIP] = wanted
     owner = call.principal.account
     acl = private(owner)
@@ -42,6 +43,8 @@ def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
             raise S3Error("InvalidBucketAclWithBlockPublicAccessError")
     elif asks_for_acl(call.header):
         _check_enforced_bucket(call.header)
+    if acl != private(owner):
+        call.gate.check("s3:PutBucketAcl")
     if acl != bucket.acl:
         configuration[ACCESS] = acl.text
     return configuration

@@ -121,7 +121,7 @@ class Express:
         access, info = bucket_access(state.configuration, self._settings.ownership, bucket), reader.info()
         principal = Principal(user)
         gate = Gate(principal, bucket, access, key)
-        if access.policy is not None:
+        if access.policy is not None or principal.policy is not None:
             asked = self._asked(head, channel, principal, now, operation.name)
             gate.context = RequestContext(asked, access.owner)
         if not gate.may(operation.iam, info.attributes):

@@ -123,6 +123,8 @@ class _S3Resource(Resource):
             call.gate = await call.gate_to(self._bucket, self._key, operation.iam)
             # From here on it is about this bucket, whichever has its name by the time that a body has come.
             call.bucket = call.gate.name
+        else:
+            call.inform(call.gate)
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
