@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from tests.wire.daemon import ALICE, BOB, Daemon, parse
+from tests.wire.daemon import Daemon, parse
 from tests.wire.sharing import ALL_USERS, DENIED, canonical, grants, outcome, policy
 from zs3.auth import accounts
 from zs3.auth.access import WRITER
@@ -20,16 +20,6 @@ def daemon(tmp_path):
     daemon = Daemon(tmp_path, ownership=WRITER)
     yield daemon
     daemon.stop()
-
-
-@pytest.fixture
-def alice(daemon):
-    return daemon.client(ALICE)
-
-
-@pytest.fixture
-def bob(daemon):
-    return daemon.client(BOB)
 
 
 def begin(client, method, path, query, body):

@@ -29,23 +29,8 @@ def daemon(tmp_path):
 
 
 @pytest.fixture
-def alice(daemon):
-    return daemon.client(ALICE)
-
-
-@pytest.fixture
 def clerk(daemon):
     return daemon.client(CLERK)
-
-
-@pytest.fixture
-def bob(daemon):
-    return daemon.client(BOB)
-
-
-@pytest.fixture
-def nobody(daemon):
-    return daemon.client(None)
 
 
 @pytest.fixture
