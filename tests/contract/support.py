@@ -17,6 +17,7 @@ from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import (
     Attributes,
     CompletedPart,
+    Configuration,
     Digests,
     ListQuery,
     ObjectInfo,
@@ -181,6 +182,12 @@ class Client:
         named = [CompletedPart(part.number, part.etag) for part in parts]
         defaults: dict[str, Any] = {"condition": ALWAYS}
         return fired(self.store.complete_upload("bucket", upload.key, upload.upload_id, named, **(defaults | options)))
+
+
+def told_now(client: Client, bucket: str = "bucket") -> Configuration | None:
+    """What is told at once to be configured of a bucket; None if only a look can tell."""
+    state = client.store.look_now(bucket)
+    return None if state is None else state.configuration
 
 
 def open_client(data: Path, **options: Any) -> Client:

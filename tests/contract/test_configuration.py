@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contract.support import Client, fired
+from tests.contract.support import Client, fired, told_now
 from zs3.errors import S3Error
 
 VALUES = st.recursive(
@@ -21,7 +21,7 @@ def configuration(client: Client, bucket: str = "bucket") -> dict[str, Any]:
     """Asked in every way there is."""
     found = dict(fired(client.store.get_configuration(bucket)))
     assert dict(fired(client.store.get_bucket(bucket)).configuration) == found
-    assert client.store.configuration_now(bucket) in (None, found)
+    assert told_now(client, bucket) in (None, found)
     listed = {info.name: dict(info.configuration) for info in fired(client.store.list_buckets())}
     assert listed[bucket] == found
     return found

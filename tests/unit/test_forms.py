@@ -98,10 +98,16 @@ def test_fields_may_look_like_files_and_files_like_fields():
 
 
 def test_what_follows_the_file_is_passed_over():
-    rest = part("key", "other") + part("file", "second") + part("policy", "x" * 100_000) + part("a", "1") * 2
+    rest = part("key", "other") + part("file", "second") + part("policy", "x" * 10_000) + part("a", "1") * 2
     body = part("key", "k") + part("file", "first", filename="f") + rest + end() + b"\r\nepilogue"
     read, content = read_form(body)
     assert (read.fields, content) == ({"key": "k"}, b"first")
+
+
+def test_what_follows_the_file_has_its_bounds_too():
+    whole = part("key", "k") + part("file", "first", filename="f") + part("a", "x" * 100_000) + end()
+    with pytest.raises(S3Error, match="MalformedPOSTRequest"):
+        read_form(whole, *range(1000, len(whole), 1000))
 
 
 def test_an_empty_file_is_a_file():

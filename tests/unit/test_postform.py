@@ -27,7 +27,8 @@ def decode(fields, *, now=None, region=None, sigv2=True):
 def test_what_botocore_signs_is_right_for_its_secret_alone(v2):
     fields = fields_of(v2=v2)
     claim = decode(fields)
-    assert (claim.access_key, claim.kind, claim.payload_hash) == (ACCESS_KEY, "form", "UNSIGNED-PAYLOAD")
+    kind = "form-v2" if v2 else "form"
+    assert (claim.access_key, claim.kind, claim.payload_hash) == (ACCESS_KEY, kind, "UNSIGNED-PAYLOAD")
     assert claim.check(SECRET) is not None
     assert claim.check(SECRET + "x") is None
     assert claim.mismatch().code == "SignatureDoesNotMatch"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.support import Client, fired, open_client
+from tests.contract.support import Client, fired, open_client, told_now
 from zs3.errors import S3Error
 from zs3.store import kernel
 from zs3.store.configuration import DamagedError
@@ -32,7 +32,7 @@ def test_a_renamed_bucket_keeps_it_and_a_copy_or_a_new_one_gets_none(client: Cli
     (data / "bucket").mkdir()
     assert dict(fired(client.store.get_configuration("renamed"))) == {"tags": ["mine"]}
     assert dict(fired(client.store.get_configuration("bucket"))) == {}
-    assert client.store.configuration_now("bucket") in (None, {})
+    assert told_now(client, "bucket") in (None, {})
 
 
 def test_another_process_s_change_is_seen_at_once(client: Client, data: Path) -> None:
@@ -40,21 +40,21 @@ def test_another_process_s_change_is_seen_at_once(client: Client, data: Path) ->
     for value in range(5):
         other.configure(tags=value)
         assert dict(fired(client.store.get_configuration("bucket"))) == {"tags": value}
-        assert client.store.configuration_now("bucket") in (None, {"tags": value})
+        assert told_now(client, "bucket") in (None, {"tags": value})
     fired(other.store.stop())
 
 
 def test_it_is_told_without_waiting_once_it_is_in_memory(client: Client) -> None:
     if client.store._hot._fd < 0:
         pytest.skip("the temporary directory is on no file system that this works on")
-    assert client.store.configuration_now("missing") is None
+    assert client.store.look_now("missing") is None
     for value in (1, 2):
         client.configure(tags=value)
         fired(client.store.get_configuration("bucket"))
-        assert client.store.configuration_now("bucket") == {"tags": value}
+        assert told_now(client, "bucket") == {"tags": value}
     client.configure(tags=None)
     fired(client.store.get_configuration("bucket"))
-    assert client.store.configuration_now("bucket") == {}
+    assert told_now(client, "bucket") == {}
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff"])

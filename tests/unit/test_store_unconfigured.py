@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.support import Client, fired, open_client
+from tests.contract.support import Client, fired, open_client, told_now
 from zs3.store import hot, unconfigured
 from zs3.store.interface import Configuration
 
@@ -39,7 +39,7 @@ def other(data: Path, client: Client) -> Iterator[Client]:
 def make(client: Client, data: Path, name: str) -> None:
     fired(client.store.create_bucket(name))
     await_next_tick(data)
-    assert client.store.configuration_now(name) == {}
+    assert told_now(client, name) == {}
 
 
 def await_next_tick(directory: Path) -> None:
@@ -55,14 +55,14 @@ def is_remembered(client: Client, monkeypatch: pytest.MonkeyPatch, name: str = "
     """Whether it is told without looking at the bucket's id."""
     with monkeypatch.context() as patch:
         patch.setattr(hot, "_open_bucket", lambda *_: -1)
-        told = client.store.configuration_now(name)
+        told = told_now(client, name)
     assert told in (None, {})
     return told is not None
 
 
 def told(client: Client, name: str = "bucket") -> Configuration:
     """What is told at once; where nothing is, what is told then."""
-    now = client.store.configuration_now(name)
+    now = told_now(client, name)
     return fired(client.store.get_configuration(name)) if now is None else now
 
 
@@ -110,13 +110,13 @@ def test_a_configuration_is_seen_at_once(
 
 def test_a_bucket_that_is_gone_has_none(data, client, other):
     fired(other.store.delete_bucket("bucket"))
-    assert client.store.configuration_now("bucket") is None
+    assert client.store.look_now("bucket") is None
 
 
 def test_what_changed_just_now_is_not_remembered(data, client, monkeypatch):
     monkeypatch.undo()
     fired(client.store.create_bucket("young"))
-    assert client.store.configuration_now("young") == {}
+    assert told_now(client, "young") == {}
     assert not is_remembered(client, monkeypatch, "young")
 
 

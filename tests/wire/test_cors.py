@@ -422,7 +422,7 @@ def test_what_the_kernel_has_at_hand_takes_no_thread(hopping):
 
 def test_what_is_not_at_hand_is_waited_for(hopping, monkeypatch):
     daemon, hop, client = hopping
-    monkeypatch.setattr(daemon.store, "configuration_now", lambda _: None)
+    monkeypatch.setattr(daemon.store, "look_now", lambda _: None)
     connection = daemon.server.connect()
     for refused, headers in ((False, PREFLIGHT), (True, PREFLIGHT | {"Origin": OTHER})):
         hop.held = True
@@ -442,7 +442,7 @@ def test_what_is_not_at_hand_is_waited_for(hopping, monkeypatch):
 
 def test_a_client_that_goes_meanwhile_breaks_nothing(hopping, monkeypatch):
     daemon, hop, client = hopping
-    monkeypatch.setattr(daemon.store, "configuration_now", lambda _: None)
+    monkeypatch.setattr(daemon.store, "look_now", lambda _: None)
     hop.held = True
     for method in ("OPTIONS", "GET"):
         connection = daemon.server.connect()

@@ -24,7 +24,7 @@ from zs3.errors import S3Error
 from zs3.store import configuration, directory, kernel, layout, locks, paths, records
 from zs3.store.calls import AT_ONCE, WAITING, Calls, Status, is_local
 from zs3.store.durability import Durability
-from zs3.store.interface import NOT_CONFIGURED, BucketInfo, Configuration
+from zs3.store.interface import NOT_CONFIGURED, BucketInfo, Configuration, PinnedName
 from zs3.store.internals import Internals, Staging, remove_tree
 from zs3.store.records import Records
 
@@ -127,6 +127,7 @@ class Buckets:
     def opened(self, name: str, *, claim: bool = False) -> Iterator[Bucket]:
         """Open a bucket for a block.
 
+        :param name: a `PinnedName` stands for that bucket alone.
         :param claim: for writing: give it an id if it has none.
         :raises S3Error: NoSuchBucket.
         """
@@ -144,6 +145,8 @@ class Buckets:
             status = calls.status(fd)
             calls = self._calls(name, status.st_dev)
             identifier, current = self._identify(fd, status, name, calls)
+            if isinstance(name, PinnedName) and name.identifier not in ("", identifier):
+                raise S3Error("NoSuchBucket", BucketName=name)
             if claim and not current:
                 with self.naming():
                     identifier = self._claim(fd, name)

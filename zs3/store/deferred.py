@@ -31,6 +31,7 @@ from zs3.store.interface import (
     Attributes,
     AttributesChange,
     BucketInfo,
+    BucketState,
     CompletedPart,
     Configuration,
     ConfigurationChange,
@@ -335,11 +336,15 @@ class FilesystemStore:
         return self.call(self._posix.get_bucket, name)
 
     def get_configuration(self, name: str) -> Deferred[Configuration]:
-        found = self.configuration_now(name)
-        return self.call(self._posix.get_configuration, name) if found is None else succeed(found)
+        found = self.look_now(name)
+        return self.call(self._posix.get_configuration, name) if found is None else succeed(found.configuration)
 
-    def configuration_now(self, name: str) -> Configuration | None:
-        return self._hot.configuration(name, self._posix.buckets)
+    def look_at(self, name: str) -> Deferred[BucketState]:
+        found = self.look_now(name)
+        return self.call(self._posix.look_at, name) if found is None else succeed(found)
+
+    def look_now(self, name: str) -> BucketState | None:
+        return self._hot.look(name, self._posix.buckets)
 
     def change_configuration(self, name: str, change: ConfigurationChange) -> Deferred[Configuration]:
         return self._mutate((name, ""), self._posix.change_configuration, name, change)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from zs3.errors import S3Error
 from zs3.store import buckets, configuration, kernel, layout, metadata, paths, records
 from zs3.store.buckets import Buckets
-from zs3.store.interface import NOT_CONFIGURED, Configuration, ObjectInfo
+from zs3.store.interface import NOT_CONFIGURED, BucketState, ObjectInfo, PinnedName
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
 from zs3.store.unconfigured import Unconfigured
@@ -164,16 +164,17 @@ class HotFiles:
                 return info if status.st_mtime_ns % 1000 else None
         return metadata.plain_info(key, status, inode=records.has_stable_inodes(fd, status.st_dev))
 
-    def configuration(self, bucket: str, known: Buckets) -> Configuration | None:
-        """What is configured of a bucket; None where its file must be looked for.
+    def look(self, bucket: str, known: Buckets) -> BucketState | None:
+        """Which bucket has a name, and what is configured of it; None where that must be looked for.
 
         :param known: knows whose ids are whose.
         """
         if not self._is_there() or not _BUCKET(bucket):
             return None
         now = self._now()
-        if self._unconfigured.knows(bucket, now):
-            return NOT_CONFIGURED
+        remembered = self._unconfigured.knows(bucket, now)
+        if remembered is not None:
+            return remembered
         directory = _open_bucket(self._fd, bucket.encode())
         if directory < 0:
             return None
@@ -181,22 +182,40 @@ class HotFiles:
             try:
                 identifier = buckets.parse_id(os.getxattr(directory, buckets.ATTRIBUTE))
             except OSError as error:
-                never_written = error.errno == errno.ENODATA and _is_absent(directory, b"%b/id" % layout.INTERNAL)
-                return NOT_CONFIGURED if never_written else None
+                never_written = error.errno == errno.ENODATA and self._is_absent(directory, b"%b/id" % layout.INTERNAL)
+                return BucketState(PinnedName(bucket), NOT_CONFIGURED) if never_written else None
             if not known.recognises(identifier, os.fstat(directory), bucket):
                 return None
+            state = BucketState(PinnedName.of(bucket, identifier), NOT_CONFIGURED)
             path = b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME)
-            fd = _open_file(self._fd, path)
-            if fd == -errno.ENOENT and self._unconfigured.begin(bucket, directory, identifier, now):
+            fd = self._open_internal(path)
+            if fd == -errno.ENOENT and self._unconfigured.begin(state, directory, now):
                 # Once more: what was found before one began to watch proves nothing.
-                fd = _open_file(self._fd, path)
+                fd = self._open_internal(path)
                 if fd != -errno.ENOENT:
                     self._unconfigured.discard(bucket)
         if fd < 0:
-            return NOT_CONFIGURED if fd == -errno.ENOENT else None
+            return state if fd == -errno.ENOENT else None
         with paths.opened(fd):
             data = self.read(fd, 0, os.fstat(fd).st_size)
-        return None if data is None else configuration.parse(data)
+        return None if data is None else state._replace(configuration=configuration.parse(data))
+
+    def _open_internal(self, path: bytes) -> int:
+        """Open a file of the daemon's own below the data directory: an fd, or an errno, negative."""
+        fd = _open_file(self._fd, path)
+        if fd != -errno.EAGAIN or not self._in_memory:
+            return fd
+        # Such a file system does not remember what is not there, but never waits either.
+        try:
+            return os.open(path, paths.READ | os.O_CLOEXEC, dir_fd=self._fd)
+        except OSError as error:
+            return -(error.errno or errno.EIO)
+
+    def _is_absent(self, directory: int, path: bytes) -> bool:
+        """Whether it is known at once that there is nothing of that name."""
+        if self._in_memory:
+            return paths.look(directory, path) is None
+        return _is_absent(directory, path)
 
     def _may_have_sidecars(self, bucket: str) -> bool:
         """Whether the bucket has records in files that are named by key, as far as the kernel knows at once."""

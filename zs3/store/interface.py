@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
@@ -25,6 +25,31 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 #: What is configured of a bucket: JSON values by name, not to be changed in place.  The store knows no meaning of them.
 Configuration = Mapping[str, Any]
 NOT_CONFIGURED: Configuration = MappingProxyType({})
+
+
+class PinnedName(str):
+    """The name of a bucket that was looked at: it stands for that very bucket, and not for another that gets its name.
+
+    Whatever takes a bucket's name takes this, and fails with NoSuchBucket once the name is another bucket's.
+
+    :ivar identifier: of the bucket, "" for one that was never written to.
+    """
+
+    identifier = ""
+
+    @classmethod
+    def of(cls, name: str, identifier: str) -> PinnedName:
+        pinned = cls(name)
+        pinned.identifier = identifier
+        return pinned
+
+
+class BucketState(NamedTuple):
+    """A bucket as it was at one moment."""
+
+    name: PinnedName
+    configuration: Configuration
+
 
 MAX_PARTS = 10_000
 MIN_PART_SIZE = 5 * 1024 * 1024
@@ -328,8 +353,11 @@ class IStore(Interface):
     def get_configuration(name: str) -> Deferred[Configuration]:
         """Fires with what is configured of a bucket, as of now."""
 
-    def configuration_now(name: str) -> Configuration | None:
-        """As `get_configuration`, at once and without waiting; None where only that can tell."""
+    def look_at(name: str) -> Deferred[BucketState]:
+        """Fires with which bucket has the name, and what is configured of it, as of now."""
+
+    def look_now(name: str) -> BucketState | None:
+        """As `look_at`, at once and without waiting; None where only that can tell."""
 
     def change_configuration(name: str, change: ConfigurationChange) -> Deferred[Configuration]:
         """Change what is configured of a bucket, durably and as one step; fires with all that is configured then.

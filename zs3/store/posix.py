@@ -26,6 +26,7 @@ from zs3.store.interface import (
     Attributes,
     AttributesChange,
     BucketInfo,
+    BucketState,
     CompletedPart,
     Configuration,
     ConfigurationChange,
@@ -35,6 +36,7 @@ from zs3.store.interface import (
     ObjectInfo,
     PartInfo,
     PartsPage,
+    PinnedName,
     Show,
     SourceCheck,
     UploadInfo,
@@ -160,6 +162,10 @@ class PosixStore:
     def get_configuration(self, name: str) -> Configuration:
         with self.buckets.opened(name) as bucket:
             return configuration.read(bucket)
+
+    def look_at(self, name: str) -> BucketState:
+        with self.buckets.opened(name) as bucket:
+            return BucketState(PinnedName.of(name, bucket.id), configuration.read(bucket))
 
     def change_configuration(self, name: str, change: ConfigurationChange) -> Configuration:
         with self.buckets.opened(name, claim=True) as bucket:

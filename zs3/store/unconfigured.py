@@ -13,6 +13,7 @@ import time
 from typing import NamedTuple
 
 from zs3.store import kernel, layout
+from zs3.store.interface import BucketState
 
 #: Of so many buckets.
 _MOST = 64
@@ -25,11 +26,13 @@ _open_directory = kernel.CachedOpen(os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 class _Seen(NamedTuple):
-    """:ivar directory: the bucket's, open.
+    """:ivar state: what is known.
+    :ivar directory: the bucket's, open.
     :ivar home: that of its internals, open.
     :ivar since: when that was found out, in seconds.
     """
 
+    state: BucketState
     directory: int
     device: int
     inode: int
@@ -48,14 +51,14 @@ class Unconfigured:
         self._data = data
         self._seen: dict[str, _Seen] = {}
 
-    def knows(self, bucket: str, now: float) -> bool:
-        """Whether that is known, and still so.
+    def knows(self, bucket: str, now: float) -> BucketState | None:
+        """The bucket, if that is known and still so.
 
         :param now: seconds on a clock that never goes back.
         """
         seen = self._seen.get(bucket)
         if seen is None:
-            return False
+            return None
         try:
             status = os.stat(bucket, dir_fd=self._data, follow_symlinks=False)
             if (
@@ -64,21 +67,21 @@ class Unconfigured:
                 and status.st_dev == seen.device
                 and os.fstat(seen.home).st_ctime_ns == seen.home_changed_ns
             ):
-                return True
+                return seen.state
         except OSError:
             pass
         self.discard(bucket)
-        return False
+        return None
 
-    def begin(self, bucket: str, directory: int, identifier: str, now: float) -> bool:
+    def begin(self, state: BucketState, directory: int, now: float) -> bool:
         """Remember a bucket, if that can be.  The caller looks then whether it has none, and `discard`s it if it has.
 
         :param directory: the bucket's, open.
-        :param identifier: its id.
         :param now: as for `knows`.
         """
+        bucket = str(state.name)
         self.discard(bucket)
-        home = _open_directory(self._data, b"%b/buckets/%b" % (layout.INTERNAL, identifier.encode()))
+        home = _open_directory(self._data, b"%b/buckets/%b" % (layout.INTERNAL, state.name.identifier.encode()))
         if home < 0:
             return False
         changed = os.fstat(home).st_ctime_ns
@@ -88,7 +91,7 @@ class Unconfigured:
         while len(self._seen) >= _MOST:
             self.discard(next(iter(self._seen)))
         status = os.fstat(directory)
-        self._seen[bucket] = _Seen(os.dup(directory), status.st_dev, status.st_ino, home, changed, now)
+        self._seen[bucket] = _Seen(state, os.dup(directory), status.st_dev, status.st_ino, home, changed, now)
         return True
 
     def discard(self, bucket: str) -> None:

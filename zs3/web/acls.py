@@ -165,7 +165,8 @@ def _grantee(kind: str, value: str, find: FindAccount) -> str:
     :param kind: ``id``, ``uri`` or ``emailAddress``.
     """
     if kind.lower() == "id":
-        account = accounts.ANONYMOUS if value == accounts.canonical_id(accounts.ANONYMOUS) else find(value)
+        # Nobody is no account: what everybody may is given to a group, which the public access block knows.
+        account = find(value)
         if account is None:
             raise S3Error("InvalidArgument", "Invalid id", ArgumentName="CanonicalUser/ID", ArgumentValue=value)
         return account

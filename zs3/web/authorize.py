@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zs3.auth import access
-from zs3.auth.access import LIST_BUCKET, OBJECT_ACTIONS, PUT_OBJECT, PUT_TAGGING, BucketAccess, Decision, Principal
+from zs3.auth.access import (
+    GET_TAGGING,
+    LIST_BUCKET,
+    OBJECT_ACTIONS,
+    PUT_OBJECT,
+    PUT_TAGGING,
+    BucketAccess,
+    Decision,
+    Principal,
+)
 from zs3.auth.acl import private
 from zs3.auth.policy_conditions import NOTHING, Context, Overlay
 from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, is_of_object
@@ -85,6 +94,10 @@ class Gate:
         """Whether it may be told that there is no object `key`: a listing with that prefix would tell."""
         return self.decide(LIST_BUCKET, told={"s3:prefix": self.key}).allowed
 
+    def may_see_tags(self, attributes: Attributes) -> bool:
+        """Whether it may be told that an object has tags, if it has any."""
+        return not attributes.tags or self.may(GET_TAGGING, attributes)
+
     def check_knowing(self, key: str) -> None:
         """As `may_know`, of another object; raises `Denied`."""
         self.check(LIST_BUCKET, told={"s3:prefix": key})
@@ -146,10 +159,10 @@ async def gate_of(store: Any, principal: Principal, name: str, action: str, owne
     """
     if not access.user_may(principal, action, name):
         raise Denied("neither the role nor the buckets of the user allow it")
-    configuration = store.configuration_now(name)
-    if configuration is None:
-        configuration = await store.get_configuration(name)
-    return Gate(principal, name, access.bucket_access(configuration, ownership, name))
+    state = store.look_now(name)
+    if state is None:
+        state = await store.look_at(name)
+    return Gate(principal, state.name, access.bucket_access(state.configuration, ownership, name))
 
 
 class JudgedStore:

@@ -23,6 +23,7 @@ from zs3.web.headers import WEBSITE_REDIRECT
 from zs3.web.objects import is_null_version
 from zs3.web.ranges import parse_copy_range, parse_part_number
 from zs3.web.slowly import answer_slowly
+from zs3.web.uploads import check_begun_by_account
 
 COPY_SOURCE = "x-amz-copy-source"
 
@@ -86,7 +87,7 @@ async def _readable_source(call: Call) -> tuple[Source, SourceCheck, Gate]:
         gate.check(GET_OBJECT, info.attributes)
         check_copy_source(call.header, info)
 
-    return source, check, gate
+    return Source(gate.name, source.key), check, gate
 
 
 def _directive(call: Call, name: str) -> str:
@@ -170,12 +171,14 @@ async def upload_part_copy(call: Call) -> None:
     number = parse_part_number(call.parameter("partNumber") or "")
     text = call.header("x-amz-copy-source-range")
     span = None if text is None else parse_copy_range(text)
+    upload_id = call.parameter("uploadId") or ""
+    check_begun_by_account(call, await call.store.get_upload(call.bucket, call.key, upload_id))
     copying: Deferred[PartInfo] = call.store.copy_part(
         source.bucket,
         source.key,
         call.bucket,
         call.key,
-        call.parameter("uploadId") or "",
+        upload_id,
         number,
         check=check,
         span=span,

@@ -28,6 +28,9 @@ MAX_AGE = 2**31 - 1
 #: against all that the rules say, for clients that nobody knows.
 MAX_REQUESTED = 100
 
+#: The most of their patterns in all rules together, for the same reason; S3 names no limit.
+MAX_PATTERNS = 200
+
 #: What answers to pages of other origins depend on.
 _VARY = b"Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
 
@@ -86,6 +89,8 @@ def parse(body: bytes) -> list[Rule]:
         raise S3Error(
             "InvalidRequest", f"The number of CORS rules should not exceed allowed limit of {MAX_RULES} rules."
         )
+    if sum("*" in header for rule in rules for header in rule.headers) > MAX_PATTERNS:
+        raise S3Error("InvalidRequest", f"There cannot be more than {MAX_PATTERNS} AllowedHeaders with a wildcard.")
     return rules
 
 
@@ -199,8 +204,9 @@ def _headers(rule: Rule, question: Question, *, everyone: bool) -> dict[str, byt
 
 def _covers(allowed: Sequence[str], requested: Sequence[str]) -> bool:
     """Whether each of the headers is allowed; letters of either case are the same."""
-    patterns = [_split(pattern.lower()) for pattern in allowed]
-    return all(any(_fits(pattern, name) for pattern in patterns) for name in map(str.lower, requested))
+    names = {name.lower() for name in allowed}
+    patterns = [_split(name) for name in names if "*" in name]
+    return all(name in names or any(_fits(pattern, name) for pattern in patterns) for name in map(str.lower, requested))
 
 
 def _split(pattern: str) -> tuple[str, str | None]:

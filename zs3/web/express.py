@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
-from zs3.auth.access import Principal, bucket_access, evaluate
+from zs3.auth.access import Principal, bucket_access
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.auth.wire import UNSIGNED_PAYLOAD
@@ -26,7 +26,7 @@ from zs3.web.call import Settings
 from zs3.web.channel import Channel
 from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
-from zs3.web.headers import representation
+from zs3.web.headers import TAG_COUNT, representation
 from zs3.web.http1 import Head, header_text
 from zs3.web.objects import Answer
 from zs3.web.producers import SMALL, answer_object
@@ -112,26 +112,26 @@ class Express:
                 return None
         elif not self._unsigned or b"x-amz-content-sha256" in head.values:
             return None
-        configuration = self._store.configuration_now(bucket)
-        if configuration is None:
+        state = self._store.look_now(bucket)
+        if state is None:
             return None
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        access, info = bucket_access(configuration, self._settings.ownership, bucket), reader.info()
+        access, info = bucket_access(state.configuration, self._settings.ownership, bucket), reader.info()
         principal = Principal(user)
-        if access.policy is None and principal.policy is None:
-            allowed = evaluate(principal, operation.iam, bucket, access, info.attributes.access).allowed
-        else:
+        gate = Gate(principal, bucket, access, key)
+        if access.policy is not None or principal.policy is not None:
             asked = self._asked(head, channel, principal, now, operation.name)
-            gate = Gate(principal, bucket, access, key, RequestContext(asked, access.owner))
-            allowed = gate.may(operation.iam, info.attributes)
-        if not allowed:
+            gate.context = RequestContext(asked, access.owner)
+        if not gate.may(operation.iam, info.attributes):
             reader.close()
             return None
         content: bytes | None = b""
         try:
-            status, headers, span = _select(head, reader.info())
+            status, headers, span = _select(head, info)
+            if not gate.may_see_tags(info.attributes):
+                headers.pop(TAG_COUNT, None)
             if span.size and status != 304 and operation.method != "HEAD":
                 content = reader.read_now(span.first, span.size) if span.size <= SMALL else None
                 if content and not reader.unchanged_now():

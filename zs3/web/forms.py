@@ -15,7 +15,7 @@ from zs3.auth.postform import missing_field
 from zs3.errors import S3Error
 from zs3.web.body import Body
 
-#: All that comes before the content of the file, in bytes.
+#: All that comes before the content of the file, in bytes; and the most that may follow it, which means nothing.
 MAX_FIELDS_SIZE = 20 * 1024
 
 _FORM = "multipart/form-data"
@@ -51,7 +51,8 @@ class Form:
         self._text: list[bytes] = []
         # Of the file, which ends before the body does:
         self._filename: str | None = None
-        self._in_file = self._ended = False
+        self._in_file = self._ended = self._file_over = False
+        self._after = 0
         self._content: list[bytes] = []
         try:
             self._parser = PushMultipartParser(parse_options_header(content_type)[1].get("boundary", ""))
@@ -112,6 +113,10 @@ class Form:
         return content[0] if len(content) == 1 else b"".join(content)
 
     def _feed(self, data: bytes) -> None:
+        if self._file_over:
+            self._after += len(data)
+            if self._after > MAX_FIELDS_SIZE:
+                raise S3Error("MalformedPOSTRequest")
         try:
             for event in self._parser.parse(data):
                 if isinstance(event, MultipartSegment):
@@ -145,6 +150,7 @@ class Form:
             self._field, self._charset = name, part.charset or "utf-8"
 
     def _end(self) -> None:
+        self._file_over = self._file_over or self._in_file
         self._in_file = False
         name, self._field = self._field, None
         if name is None:

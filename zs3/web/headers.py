@@ -25,6 +25,8 @@ from zs3.web.tags import TAGGING, parse_header
 Header = Callable[[str], str | None]
 
 META = "x-amz-meta-"
+#: Told to who may read the tags.
+TAG_COUNT = "x-amz-tagging-count"
 MAX_METADATA_SIZE = 2048
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 _DEFAULT_CONTENT_TYPE = DEFAULT_CONTENT_TYPE.encode("ascii")
@@ -252,7 +254,7 @@ def representation(info: ObjectInfo) -> dict[str, bytes]:
     if missing:
         result["x-amz-missing-meta"] = b"%d" % missing
     if info.attributes.tags:
-        result["x-amz-tagging-count"] = b"%d" % len(info.attributes.tags)
+        result[TAG_COUNT] = b"%d" % len(info.attributes.tags)
     return result
 
 

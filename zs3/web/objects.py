@@ -218,13 +218,20 @@ def check_read(call: Call) -> None:
     check_version(call)
 
 
+async def _answer(call: Call, info: ObjectInfo) -> Answer:
+    answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
+    if not call.gate.may_see_tags(info.attributes):
+        answer.headers.pop(headers.TAG_COUNT, None)
+    return answer
+
+
 async def get_object(call: Call) -> None:
     """GetObject."""
     check_read(call)
     reader = await call.store.open_object(call.bucket, call.key)
     try:
         info = reader.info()
-        answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
+        answer = await _answer(call, info)
     except Exception:
         reader.close()
         raise
@@ -240,5 +247,5 @@ async def head_object(call: Call) -> None:
     """HeadObject."""
     check_read(call)
     info = await call.store.get_object_info(call.bucket, call.key)
-    answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
+    answer = await _answer(call, info)
     send_empty(call.request, answer.status, answer.headers)

@@ -94,8 +94,16 @@ async def put_bucket_acl(call: Call) -> None:
         _check_unchanged(call, body)
     else:
         acl = _requested_acl(call, body, bucket.owner, None)
-        check_not_blocked(bucket, acl)
-        await call.store.change_configuration(call.bucket, _setter(ACCESS, acl.text))
+
+        def change(configuration: dict[str, Any]) -> None:
+            # As it is configured at that moment: what came while the body was awaited counts.
+            now = access.bucket_access(configuration, call.settings.ownership)
+            if not now.has_acls:
+                raise S3Error("AccessControlListNotSupported")
+            check_not_blocked(now, acl)
+            configuration[ACCESS] = acl.text
+
+        await call.store.change_configuration(call.bucket, change)
     send_empty(call.request, 200)
 
 

@@ -121,6 +121,8 @@ class _S3Resource(Resource):
         request.log.operation = operation.name
         if self._bucket and operation.iam != CREATE_BUCKET:
             call.gate = await call.gate_to(self._bucket, self._key, operation.iam)
+            # From here on it is about this bucket, whichever has its name by the time that a body has come.
+            call.bucket = call.gate.name
         else:
             call.inform(call.gate)
         call.store = call.gate.store_for(operation.iam, call.store)
@@ -135,7 +137,7 @@ class _S3Resource(Resource):
         if isinstance(call.store, JudgedStore) and not call.gate.waits_for_tags(operation.iam):
             # It is judged again when it is changed.
             await call.store.get_object_info(self._bucket, self._key)
-        if any(call.header(name) is not None for name in _COMPARING):
+        if any(call.header(name) is not None for name in _COMPARING) or call.header("if-none-match") not in (None, "*"):
             # Whether they hold tells what is there.
             call.gate.check_knowing(self._key)
 

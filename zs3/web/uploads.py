@@ -38,6 +38,9 @@ def _upload_id(call: Call) -> str:
 async def create_multipart_upload(call: Call) -> None:
     """CreateMultipartUpload."""
     headers.check_bucket_owner(call.header, call.owner.id)
+    if call.principal.user is None:
+        # One upload could not be told from that of another who is nobody.
+        raise Denied("nobody began the upload, and so nobody could go on with it")
     headers.check_new_object(call.header)
     attributes = attributes_of_new_object(call)
     algorithm, kind = _checksum_choice(call)
@@ -90,6 +93,7 @@ async def upload_part(call: Call) -> None:
     number = parse_part_number(call.parameter("partNumber") or "")
     claimed = read_integrity(call.wire, trailers_possible=True, checksum_headers=True).algorithm
     upload: UploadInfo = await call.store.get_upload(call.bucket, call.key, _upload_id(call))
+    check_begun_by_account(call, upload)
     wanted = upload.checksum_algorithm
     if wanted and claimed not in ("", wanted):
         raise S3Error(
@@ -114,6 +118,7 @@ async def complete_multipart_upload(call: Call) -> None:
     condition = write_condition(call.header)
     checksum, size = _stated_checksum(call), _stated_size(call)
     await _check_stated_type(call)
+    await _check_completion(call)
     parts = parse_complete(await call.read_document(COMPLETE_SIZE, checksum_headers=False))
     completing = call.store.complete_upload(
         call.bucket, call.key, _upload_id(call), parts, condition=condition, checksum=checksum, size=size
@@ -188,6 +193,28 @@ async def abort_multipart_upload(call: Call) -> None:
     headers.check_abort(call.header)
     await call.store.abort_upload(call.bucket, call.key, _upload_id(call))
     send_empty(call.request, 204)
+
+
+def check_begun_by_account(call: Call, upload: UploadInfo) -> None:
+    """Let nobody go on with an upload but the account that began it, whose the object will be.
+
+    Source: Amazon S3 User Guide, "Multipart upload API and permissions".
+
+    :raises Denied: another account began it.
+    """
+    if call.principal.account != (upload.initiator or call.access.owner):
+        raise Denied("another account began the upload")
+
+
+async def _check_completion(call: Call) -> None:
+    """As `check_begun_by_account`, or NoSuchUpload; but who may know what is in the bucket may ask again."""
+    try:
+        upload: UploadInfo = await call.store.get_upload(call.bucket, call.key, _upload_id(call))
+    except S3Error as error:
+        if error.code != "NoSuchUpload" or not call.gate.may_know():
+            raise
+    else:
+        check_begun_by_account(call, upload)
 
 
 async def _check_initiator(call: Call, action: str) -> None:
