@@ -64,7 +64,7 @@ def test_what_is_not_changed_stays_as_it_was_written(path):
     assert users.load(str(path)).keys() == {"ALICE", "BOB", "KEY-zoe"}
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+@pytest.mark.parametrize("mode", [0o600, 0o700])
 def test_mode_stays_whatever_the_umask(path, mode):
     path.chmod(mode)
     old = os.umask(0o777)

@@ -82,7 +82,7 @@ class User:
 def key_pairs(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The tables of an entry of the file that hold a key pair: itself, if it does, and those of `keys`.
 
-    :raises ValueError: there is none.
+    :raises ValueError: there is none, or `keys` is something else.
     """
     keys = entry.get("keys", [])
     if not isinstance(keys, list) or not all(isinstance(each, dict) for each in keys):

@@ -34,14 +34,14 @@ def change_text(text: str, change: Change) -> str:
 
     :raises ValueError: it cannot be changed so, or is no TOML; what `change` raises.
     """
-    expected = tomllib.loads(text)
-    change(expected)
+    wanted = tomllib.loads(text)
+    change(wanted)
     try:
         document = tomlkit.parse(text)
         change(document)
         result = tomlkit.dumps(document)
         # A program that edits text can be wrong about it: here keys that people need are at stake.
-        faithful = tomllib.loads(result) == expected
+        faithful = tomllib.loads(result) == wanted
     except (TOMLKitError, tomllib.TOMLDecodeError):
         faithful = False
     if not faithful:

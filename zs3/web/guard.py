@@ -16,6 +16,7 @@ from twisted.cred.error import LoginFailed
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
@@ -23,6 +24,7 @@ from twisted.web.util import DeferredResource
 from zope.interface import implementer
 
 from zs3.auth.access import ENFORCED
+from zs3.auth.attempts import Attempts, network_of
 from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UnsignedRequest, UsersChecker
 from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim
@@ -94,6 +96,7 @@ class S3Guard:
         self._domains = [domain.lower().rstrip(".") for domain in domains]
         self._settings = Settings(region, clock, ownership)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
+        self._attempts = Attempts(clock.seconds)
         self._express: Express | None = None
         # One that lets in fewer, or gives another avatar, must be asked.
         if (
@@ -169,7 +172,7 @@ class S3Guard:
         request.log.access_key = credentials.claim.access_key
         session = Session(credentials, self._settings, host_bucket)
         return self._portal.login(credentials, session, IResource).addCallbacks(
-            self._logged_in, self._refused, callbackArgs=(request,)
+            self._logged_in, self._refused, callbackArgs=(request,), errbackArgs=(request,)
         )
 
     def _logged_in(self, result: tuple[object, IResource, Any], request: Request) -> IResource:
@@ -177,13 +180,31 @@ class S3Guard:
         request.notifyFinish().addBoth(lambda _: logout())
         return avatar
 
-    def _refused(self, failure: Failure) -> Failure:
+    def _refused(self, failure: Failure, request: Request) -> Failure | Deferred[IResource]:
         """Tell a failed login in S3's words; what is no failed login stays what it is."""
         if isinstance(failure.value, S3LoginFailed):
-            raise failure.value.error
+            return self._tell_wrong(failure.value.error, request)
         if isinstance(failure.value, LoginFailed):
             raise S3Error("AccessDenied")
         return failure
+
+    def _tell_wrong(self, error: S3Error, request: Request) -> Deferred[IResource]:
+        """Fails with `error`: at once, or later where there were many from the address of the client."""
+        network = network_of(getattr(request.client, "host", None))
+        delay = 0.0 if network is None else self._attempts.wrong(network)
+        if network is None or not delay:
+            raise error
+        if not self._attempts.begin_waiting(network):
+            request.channel.retire()
+            raise S3Error("SlowDown")
+        waiting: Deferred[None] = deferLater(self._settings.clock, delay)
+
+        def told(_: object) -> NoReturn:
+            self._attempts.end_waiting(network)
+            raise error
+
+        request.notifyFinish().addErrback(lambda _: waiting.cancel())
+        return waiting.addBoth(told)
 
 
 def _too_slow(*_: object) -> Failure:
