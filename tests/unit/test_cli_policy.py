@@ -2,6 +2,8 @@
 
 import io
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -175,3 +177,25 @@ def test_a_wrong_command_line_has_status_2(arguments, capsys):
         run(*arguments)
     assert exit_.value.code == 2
     assert "usage: zs3 policy check" in capsys.readouterr().err
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_manual_says_what_the_command_says(tmp_path, write):
+    """With the files of the manual, as its lines name them."""
+    manual = (DOCS / "policies.rst").read_text("utf-8")
+    files = {"users.toml": tmp_path / "users.toml", "policy.json": DOCS / "policy.json"}
+    files["users.toml"].touch(0o600)
+    files["users.toml"].write_text((DOCS / "users.toml").read_text("utf-8"))
+    files["policy-of-a-user.json"] = write("mine", statement())
+    answers = []
+    for line in manual.replace("\\\n", " ").splitlines():
+        if line.startswith("   zs3 policy check "):
+            words = shlex.split(line.removeprefix("   zs3 policy check "))
+            status, answer, errors = run(*(str(files.get(word, word)) for word in words))
+            assert (status, errors) == (0, "")
+            answers.append(answer.removesuffix("\n"))
+    assert answers[:3] == ["valid"] * 3
+    assert answers[3].startswith("allowed: ")
+    assert f"The last says ``{answers[3]}``" in manual
