@@ -36,7 +36,7 @@ def _parse(name: str, table: Any) -> Policy:
     if not isinstance(table, dict) or table.keys() != {"document"} or not isinstance(table["document"], str):
         raise ValueError(f"policies.{name}: must be a table [policies.{name}] with a text, document, and nothing else")
     try:
-        policy = parse_policy(table["document"].strip(), None)
+        policy = parse_policy(table["document"], None)
     except S3Error as error:
         raise ValueError(f"policies.{name}: {error.message}") from None
     return Policy(replace(each, label=f"{name}, {each.label}") for each in policy.statements)

@@ -79,6 +79,11 @@ NEVER = _names(
 )
 
 
+def is_action(name: str) -> bool:
+    """Whether there is an action, in the case of IAM."""
+    return name in BUCKET_ACTIONS or name in OBJECT_ACTIONS or name in OTHER_ACTIONS
+
+
 def is_of_object(action: str) -> bool:
     """Whether the resource of an action is an object."""
     return action in OBJECT_ACTIONS

@@ -84,11 +84,20 @@ def read_entries(path: str) -> dict[str, dict[str, Any]]:
     :raises ValueError: as `users.load`.
     :raises OSError: if it cannot be read.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        data = _read(file, path)
+    data = _data(path)
     users.parse_file(path, data)
     entries: dict[str, dict[str, Any]] = tomllib.loads(data.decode("utf-8"))["users"]
     return entries
+
+
+def read_users(path: str) -> list[users.User]:
+    """The users of a users file, with each of their key pairs.  As `read_entries`."""
+    return list(users.parse_file(path, _data(path)).values())
+
+
+def _data(path: str) -> bytes:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        return _read(file, path)
 
 
 def _read(file: BinaryIO, path: str) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from zs3 import __version__
-from zs3.cli import user
+from zs3.cli import policy, user
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -24,6 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"zs3 {__version__}")
     groups = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     user.add_commands(groups.add_parser("user", help="who may sign requests, and with which keys"))
+    policy.add_commands(groups.add_parser("policy", help="what policies say"))
     return parser
 
 
