@@ -164,6 +164,11 @@ SCENARIOS = (
         prepare=lambda client: fired(client.store.create_bucket("other")),
     ),
     Scenario(
+        "delete a configured bucket",
+        (lambda client, _: fired(client.store.delete_bucket("other")),),
+        prepare=lambda client: fired(client.store.create_bucket("other", {"owner": "me"})),
+    ),
+    Scenario(
         "first put into another's directory",
         (lambda client, _: client.put("key", b"new", bucket="theirs", attributes=LONG),),
     ),

@@ -433,17 +433,20 @@ class Buckets:
         inner = self._stagings.pop((bucket.status.st_dev, bucket.status.st_ino), None)
         if inner is not None and inner is not self.shared:
             inner.stop()
-        # Without its internals an empty bucket is a fresh one: a crash here leaves nothing that could be adopted.
-        self.shared.discard(bucket.home)
-        self.forget(bucket.id)
         remove_tree(os.path.join(path, layout.INTERNAL))
         try:
             os.rmdir(path)
         except OSError as error:
+            if bucket.id and not _read_id(bucket.fd):
+                self._write_id(bucket.fd, bucket.id)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 raise S3Error("BucketNotEmpty", BucketName=bucket.name) from None
             raise
         self._durability.flush_path(self._data)
+        # Last: until the directory is gone for good, what is configured of it counts.  If a crash comes before this, it
+        # leaves rubbish that no other directory adopts: a new one has another id.
+        self.shared.discard(bucket.home)
+        self.forget(bucket.id)
 
 
 def _taken(name: str, path: bytes) -> S3Error:
