@@ -201,8 +201,9 @@ class Records:
 
     def part_checksums(self, info: ObjectInfo) -> list[bytes]:
         """The checksums of an object's parts; none if they are not known any more."""
-        values = self._part_checksums(info.part_checksums) if info.checksum else b""
-        size = len(info.checksum.value) if info.checksum else 0
+        if info.checksum is None:
+            return []
+        values, size = self._part_checksums(info.part_checksums), len(info.checksum.value)
         if len(values) != size * len(info.part_sizes):
             return []
         return [values[at : at + size] for at in range(0, len(values), size)]
