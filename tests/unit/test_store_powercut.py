@@ -20,6 +20,7 @@ WITHOUT_DIRECTORIES = ("change", "change from a sidecar", "change of a plain fil
 #: Of these each single fsync is needed.
 LEAN = (
     *("put", "put over", "put deep", "put beside", "put a long key", "create only", "displace", "put with a sidecar"),
+    "put over a sidecar",
     *(
         "change of one of two names",
         "copy",
