@@ -151,3 +151,35 @@ def test_what_is_deleted_while_it_is_read_is_not_taken_for_unconfigured(client: 
         fired(client.store.delete_bucket("bucket"))
         with pytest.raises(S3Error, match="NoSuchBucket"):
             configuration.read(bucket)
+
+
+@pytest.mark.parametrize("configured", [{}, {"owner": "me"}], ids=["plain", "configured"])
+def test_a_bucket_that_there_is_no_room_for_leaves_nothing(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, configured: dict[str, str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = sorted(data.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(client.store._posix.buckets.internals, "write_file", full)
+        with pytest.raises(S3Error, match="StorageFull"):
+            fired(client.store.create_bucket("other", configured))
+    assert sorted(data.rglob("*")) == before
+    fired(client.store.create_bucket("other", configured))
+    assert dict(fired(client.store.get_configuration("other"))) == configured
+
+
+@pytest.mark.parametrize("configured", [{}, {"owner": "me"}], ids=["plain", "configured"])
+def test_a_bucket_whose_id_cannot_be_kept_is_none(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, configured: dict[str, str]
+) -> None:
+    before = sorted(data.rglob("*"))
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "setxattr", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        fired(client.store.create_bucket("other", configured))
+    assert sorted(data.rglob("*")) == before
