@@ -101,6 +101,11 @@ SCENARIOS = (
     Scenario("put", (lambda client, _: client.put("new", b"new", attributes=SHORT),)),
     Scenario("put over", (lambda client, _: client.put("key", b"new"),)),
     Scenario("put with a sidecar", (lambda client, _: client.put("key", b"new", attributes=LONG),)),
+    Scenario(
+        "put over a sidecar",
+        (lambda client, _: client.put("key", b"new"),),
+        prepare=lambda client: client.put("key", b"old", attributes=LONG),
+    ),
     Scenario("put deep", (lambda client, _: client.put("new/deep/key", b"new"),)),
     Scenario("put beside", (lambda client, _: client.put("dir", b"new"),)),
     Scenario("put a long key", (lambda client, _: client.put("x" * 600, b"new"),)),
@@ -162,6 +167,11 @@ SCENARIOS = (
         "delete bucket",
         (lambda client, _: fired(client.store.delete_bucket("other")),),
         prepare=lambda client: fired(client.store.create_bucket("other")),
+    ),
+    Scenario(
+        "delete a configured bucket",
+        (lambda client, _: fired(client.store.delete_bucket("other")),),
+        prepare=lambda client: fired(client.store.create_bucket("other", {"owner": "me"})),
     ),
     Scenario(
         "first put into another's directory",

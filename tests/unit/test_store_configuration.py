@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.contract.support import Client, fired, open_client, told_now
 from zs3.errors import S3Error
-from zs3.store import kernel
+from zs3.store import configuration, kernel
 from zs3.store.configuration import DamagedError
 
 
@@ -111,3 +112,74 @@ def test_a_bucket_that_cannot_be_created_leaves_nothing(
     assert sorted(data.glob(".zs3/buckets/*")) == homes
     assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
     assert dict(fired(client.store.get_configuration("other"))) == {}
+
+
+@pytest.mark.parametrize("attributes", [True, False])
+def test_a_refused_deletion_leaves_what_is_configured(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, attributes: bool
+) -> None:
+    """Another program makes a file there at the last moment."""
+    if not attributes:
+        # The id is in a file of the bucket's then.
+        client.configure(tags="first")
+        (data / "bucket/.zs3").mkdir()
+        (data / "bucket/.zs3/id").write_bytes(os.getxattr(data / "bucket", "user.zs3.id"))
+        os.removexattr(data / "bucket", "user.zs3.id")
+
+        def none(*_: object) -> None:
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr(os, "setxattr", none)
+    client.configure(tags="mine")
+    real = os.rmdir
+
+    def late(path: bytes, **options: int) -> None:
+        if os.fsencode(path).endswith(b"/bucket"):
+            (data / "bucket/file").touch()
+        real(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", late)
+    with pytest.raises(S3Error, match="BucketNotEmpty"):
+        fired(client.store.delete_bucket("bucket"))
+    assert dict(fired(client.store.get_configuration("bucket"))) == {"tags": "mine"}
+    assert dict(fired(open_client(data).store.get_configuration("bucket"))) == {"tags": "mine"}
+
+
+def test_what_is_deleted_while_it_is_read_is_not_taken_for_unconfigured(client: Client) -> None:
+    client.configure(tags="mine")
+    with client.store._posix.buckets.opened("bucket") as bucket:
+        fired(client.store.delete_bucket("bucket"))
+        with pytest.raises(S3Error, match="NoSuchBucket"):
+            configuration.read(bucket)
+
+
+@pytest.mark.parametrize("configured", [{}, {"owner": "me"}], ids=["plain", "configured"])
+def test_a_bucket_that_there_is_no_room_for_leaves_nothing(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, configured: dict[str, str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = sorted(data.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(client.store._posix.buckets.internals, "write_file", full)
+        with pytest.raises(S3Error, match="StorageFull"):
+            fired(client.store.create_bucket("other", configured))
+    assert sorted(data.rglob("*")) == before
+    fired(client.store.create_bucket("other", configured))
+    assert dict(fired(client.store.get_configuration("other"))) == configured
+
+
+@pytest.mark.parametrize("configured", [{}, {"owner": "me"}], ids=["plain", "configured"])
+def test_a_bucket_whose_id_cannot_be_kept_is_none(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, configured: dict[str, str]
+) -> None:
+    before = sorted(data.rglob("*"))
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "setxattr", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        fired(client.store.create_bucket("other", configured))
+    assert sorted(data.rglob("*")) == before

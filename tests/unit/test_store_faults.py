@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
 from tests.contract.support import ALWAYS, CREATE, Body, Client, fired, open_client
+from tests.unit.test_store_files import refuse_attributes
 from zs3.errors import S3Error
-from zs3.store import commit, directory, durability, kernel, locks, paths, uploads
+from zs3.store import commit, directory, durability, kernel, locks, paths, records, uploads
 from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import MIN_PART_SIZE, Attributes, CompletedPart
 from zs3.store.names import Names
@@ -267,6 +268,67 @@ def test_a_name_that_was_a_file_and_is_a_directory_counts_as_both(
 
 
 # Multipart uploads
+
+
+LARGE = Attributes({}, {"long": "m" * 3000})
+
+
+@pytest.mark.parametrize("with_attributes", [True, False], ids=["attributes", "none"])
+@pytest.mark.parametrize("replaced", ["put", "completed"])
+@pytest.mark.parametrize("how", ["read", "listed"])
+def test_an_object_that_is_replaced_while_its_record_is_read_is_told_with_the_new_one(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, with_attributes: bool, replaced: str, how: str
+) -> None:
+    """The large record goes with the old file, which the reader has open."""
+    if not with_attributes:
+        refuse_attributes(monkeypatch)
+    client.put("key", b"old", attributes=LARGE)
+    other = open_client(data)
+
+    def replace() -> None:
+        if replaced == "put":
+            other.put("key", b"new", attributes=LARGE)
+        else:
+            upload = other.begin("key", attributes=LARGE)
+            other.complete(upload, [other.part(upload, 1, b"new")])
+
+    monkeypatch.setattr(records, "_read_sidecar", before_once(records._read_sidecar, replace))
+    info = client.info("key") if how == "read" else client.page().objects[0]
+    assert info == client.info("key")
+    assert info.attributes.metadata == LARGE.metadata
+    fired(other.store.stop())
+
+
+def test_an_object_that_is_deleted_while_its_record_is_read_is_not_there(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_first(patch: pytest.MonkeyPatch) -> None:
+        client.put("key", b"old", attributes=LARGE)
+        patch.setattr(records, "_read_sidecar", before_once(records._read_sidecar, lambda: client.delete("key")))
+
+    with monkeypatch.context() as patch:
+        delete_first(patch)
+        assert client.listed() == []
+    with monkeypatch.context() as patch:
+        delete_first(patch)
+        with pytest.raises(S3Error, match="NoSuchKey"):
+            client.info("key")
+
+
+def test_an_object_that_is_replaced_each_time_is_told_all_the_same(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put("key", b"old", attributes=LARGE)
+    real = records._read_sidecar
+
+    def replace(path: bytes) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(records, "_read_sidecar", real)
+            client.put("key", b"new", attributes=LARGE)
+        return real(path)
+
+    monkeypatch.setattr(records, "_read_sidecar", replace)
+    assert client.get("key") == b"new"
 
 
 def test_a_part_that_is_put_again_while_it_is_joined_is_noticed(

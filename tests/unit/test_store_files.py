@@ -239,6 +239,60 @@ def test_the_checksums_of_many_parts_are_not_in_the_way(
     assert files() == []
 
 
+def test_a_change_leaves_the_checksums_of_many_parts_where_they_are(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files() -> list[Path]:
+        return list((data / ".zs3/buckets").glob("*/records/any/*/*"))
+
+    def found(key: str = "key") -> list[bytes]:
+        return list(fired(client.store.get_part_checksums("bucket", client.info(key))))
+
+    many = with_many_parts(client, monkeypatch, "key")
+    (first,) = files()
+    before, inode = client.info("key"), first.stat().st_ino
+    info = client.change("key", tags={"k": "v"})
+    assert info == client.info("key")
+    assert (files(), first.stat().st_ino) == ([first], inode)
+    # Who asked before may read them still.
+    assert fired(client.store.get_part_checksums("bucket", before)) == found() == many
+
+    # Too long for the attribute, with all else in one file; and back again.
+    client.change("key", tags={"k": "v" * 3000})
+    assert len(files()) == 1
+    assert files() != [first]
+    assert found() == many
+    client.change("key", tags={})
+    assert (len(files()), found()) == (1, many)
+
+    # A copy has a file of its own, as the original goes on under its other name.
+    os.link(data / "bucket/key", data / "bucket/other")
+    client.change("other", tags={"k": "v"})
+    assert len(files()) == 2
+    client.delete("other")
+    assert (len(files()), found()) == (1, many)
+    client.delete("key")
+    assert files() == []
+
+
+def test_where_the_attribute_cannot_grow_a_change_moves_the_checksums_of_many_parts(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = with_many_parts(client, monkeypatch, "key")
+    real, size = os.setxattr, len(os.getxattr(data / "bucket/key", records.ATTRIBUTE))
+
+    def full(file: int, name: str, value: bytes) -> None:
+        if len(value) > size:
+            raise OSError(28, "No space left on device")
+        real(file, name, value)
+
+    monkeypatch.setattr(os, "setxattr", full)
+    client.change("key", tags={"k": "v"})
+    assert client.info("key").attributes.tags == {"k": "v"}
+    assert fired(client.store.get_part_checksums("bucket", client.info("key"))) == many
+    assert len(list((data / ".zs3/buckets").glob("*/records/any/*/*"))) == 1
+
+
 def test_a_completion_that_fails_late_leaves_no_checksums_behind(
     client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,12 +14,13 @@ from tests.powercut_store import SCENARIOS, Scenario, run
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 #: They write no file that anybody relies on.
-WITHOUT_FILES = ("delete beside", "abort", "delete bucket", "configure no more")
+WITHOUT_FILES = ("delete beside", "abort", "delete bucket", "delete a configured bucket", "configure no more")
 #: They leave all names as they are.
 WITHOUT_DIRECTORIES = ("change", "change from a sidecar", "change of a plain file")
 #: Of these each single fsync is needed.
 LEAN = (
     *("put", "put over", "put deep", "put beside", "put a long key", "create only", "displace", "put with a sidecar"),
+    "put over a sidecar",
     *(
         "change of one of two names",
         "copy",

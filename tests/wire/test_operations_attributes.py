@@ -92,6 +92,22 @@ def test_parts_of_an_upload_without_a_checksum(client, path):
     assert texts(root, "ObjectParts/Part/ChecksumCRC64NVME") == [text_of("CRC64NVME", body) for body in (FIRST, LAST)]
 
 
+def test_parts_of_an_object_without_a_checksum(client, path):
+    client.put(path, FIRST + LAST)
+    upload = start(client, path)
+    source = {"x-amz-copy-source": path, "x-amz-copy-source-range": f"bytes=0-{len(FIRST) - 1}"}
+    copied = client("PUT", path, {"partNumber": "1", "uploadId": upload}, source)
+    etag = put_part(client, path, upload, 2, LAST)
+    complete(client, path, upload, part(1, parse(copied).findtext("ETag")), part(2, etag))
+    root = parse(attributes(client, path))
+    assert root.find("Checksum") is None
+    assert texts(root, "ObjectParts/PartsCount") == ["2"]
+    assert list(root.iter("ChecksumCRC64NVME")) == []
+    read = client("GET", path, {"partNumber": "2"}, {"x-amz-checksum-mode": "ENABLED"})
+    assert (read.status, read.body) == (206, LAST)
+    assert not [name for name in read.headers if name.startswith("x-amz-checksum")]
+
+
 def test_what_others_put_there_has_no_checksum(daemon, client, path):
     (daemon.data / path.lstrip("/")).write_bytes(b"content")
     assert [element.tag for element in parse(attributes(client, path))] == ["ETag", "StorageClass", "ObjectSize"]

@@ -239,20 +239,20 @@ class Buckets:
         }
         claimed = identifier or secrets.token_hex(16)
         home = self.home(claimed)
-        self.internals.make_directory(home)
         try:
+            self.internals.make_directory(home)
             # Made now: on a full disk, when a deletion needs it, it could not be.
             with self.internals.locked(os.path.join(home, b"lock")):
                 pass
             self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
+            if not identifier:
+                self._write_id(fd, claimed)
+                # Nor is it known whether the directory's own name is durable: others made it.
+                self._durability.flush_path(self._data)
         except (OSError, locks.WouldBlock):
             if not identifier:
                 remove_tree(home)
             raise
-        if not identifier:
-            self._write_id(fd, claimed)
-            # Nor is it known whether the directory's own name is durable: others made it.
-            self._durability.flush_path(self._data)
         return claimed
 
     def _write_id(self, fd: int, identifier: str) -> None:
@@ -390,12 +390,18 @@ class Buckets:
                 os.mkdir(place, 0o700)
             except FileExistsError:
                 raise _taken(name, path) from None
-            with paths.opened(os.open(place, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
-                # A data directory whose group is inherited makes such directories.
-                os.fchmod(fd, self._directory_mode | os.fstat(fd).st_mode & stat.S_ISGID)
-                identifier = self._claim(fd, name, now_ns)
-            if configured:
-                self._publish(name, place, identifier, configured)
+            try:
+                with paths.opened(os.open(place, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
+                    # A data directory whose group is inherited makes such directories.
+                    os.fchmod(fd, self._directory_mode | os.fstat(fd).st_mode & stat.S_ISGID)
+                    identifier = self._claim(fd, name, now_ns)
+                if configured:
+                    self._publish(name, place, identifier, configured)
+            except BaseException:
+                remove_tree(os.path.join(place, layout.INTERNAL))
+                with suppress(OSError):
+                    os.rmdir(place)
+                raise
             self._durability.flush_path(self._data)
         return self.info(name)
 
@@ -408,7 +414,6 @@ class Buckets:
                 paths.move_new(place, data, name.encode())
         except BaseException as error:
             remove_tree(home)
-            remove_tree(place)
             if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise _taken(name, self.path(name)) from None
             raise
@@ -433,17 +438,20 @@ class Buckets:
         inner = self._stagings.pop((bucket.status.st_dev, bucket.status.st_ino), None)
         if inner is not None and inner is not self.shared:
             inner.stop()
-        # Without its internals an empty bucket is a fresh one: a crash here leaves nothing that could be adopted.
-        self.shared.discard(bucket.home)
-        self.forget(bucket.id)
         remove_tree(os.path.join(path, layout.INTERNAL))
         try:
             os.rmdir(path)
         except OSError as error:
+            if bucket.id and not _read_id(bucket.fd):
+                self._write_id(bucket.fd, bucket.id)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 raise S3Error("BucketNotEmpty", BucketName=bucket.name) from None
             raise
         self._durability.flush_path(self._data)
+        # Last: until the directory is gone for good, what is configured of it counts.  If a crash comes before this, it
+        # leaves rubbish that no other directory adopts: a new one has another id.
+        self.shared.discard(bucket.home)
+        self.forget(bucket.id)
 
 
 def _taken(name: str, path: bytes) -> S3Error:

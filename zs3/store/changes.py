@@ -54,7 +54,7 @@ def change(
         with paths.opened(found.fd):
             if records.is_young(found.status):
                 raise WouldBlock
-            record = kept.whole(found.fd, found.status, key)
+            record = kept.read_or_describe(found.fd, found.status, key)
             record = replace(record, attributes=how(record.info(key)))
             _keep(found, record, kept, key, lambda: stage(bucket), durability)
     # Of the object, too: who made it may not have come to that.
@@ -67,10 +67,13 @@ def _keep(
 ) -> None:
     rubbish = kept.sidecars(found.fd, found.status, key)
     if found.status.st_nlink > 1:
-        done = _replace(found, record, kept, key, stage, durability)
+        # The copy has nothing in common with the original.
+        done = _replace(found, kept.with_part_checksums(record), kept, key, stage, durability)
     else:
         done = kept.attach(found.fd, record)
         durability.flush(found.fd)
+        still = kept.sidecars(found.fd, found.status, key)
+        rubbish = [path for path in rubbish if path not in still]
     if done:
         records.remove_sidecars(rubbish)
     else:

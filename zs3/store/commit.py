@@ -243,10 +243,13 @@ def publish(
             continue
         with bucket.calls.opened(parent):
             with bucket.locked(key):
-                way = _publish_locked(bucket, parent, path, staged, condition, mode)
-            if way is not None:
+                done = _publish_locked(bucket, parent, path, staged, condition, mode)
+            if done is not None:
+                way, rubbish = done
                 staged.published()
                 _settle(bucket, parent, path, way, durability)
+                # Not before: a crash may bring back what was replaced.
+                records.remove_sidecars(rubbish)
                 return staged.record.info(key)
         _check_bucket(bucket)
     raise S3Error("SlowDown")
@@ -271,10 +274,11 @@ def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], 
 
 def _publish_locked(
     bucket: Bucket, parent: int, path: KeyPath, staged: StagedFile, condition: WriteCondition, mode: int
-) -> tuple[bytes, ...] | None:
+) -> tuple[tuple[bytes, ...], list[bytes]] | None:
     """Rename or link a sealed file into place.
 
-    :returns: the names from its parent directory to the one it was put in; None if the place has changed: look again.
+    :returns: the names from its parent directory to the one it was put in, and the sidecars that are rubbish once that
+        is durable; None if the place has changed: look again.
     """
     with place_of(parent, path) as place:
         rubbish = _check_current(bucket, place, path.key, condition)
@@ -297,8 +301,7 @@ def _publish_locked(
         if use_natural and beside is not None and place.beside >= 0:
             with suppress(FileNotFoundError):
                 os.unlink(place.beside_name, dir_fd=place.beside)
-    records.remove_sidecars(rubbish)
-    return () if use_natural else path.beside[:-1]
+    return () if use_natural else path.beside[:-1], rubbish
 
 
 def _rename(source: bytes, directory: int, name: bytes, *, new: bool) -> None:

@@ -55,15 +55,18 @@ def read(bucket: Bucket) -> Configuration:
     """What is configured of an open bucket.
 
     :raises DamagedError: it cannot be known.
+    :raises S3Error: NoSuchBucket: it was deleted meanwhile.
     """
+    if not bucket.id:
+        return NOT_CONFIGURED
     path = os.path.join(bucket.home, NAME)
-    if not bucket.id or not bucket.calls.exists(path):
-        return NOT_CONFIGURED
-    try:
-        with open(path, "rb") as file:
+    if bucket.calls.exists(path):
+        with suppress(FileNotFoundError), open(path, "rb") as file:
             return parse(file.read())
-    except FileNotFoundError:
-        return NOT_CONFIGURED
+    # A deletion takes the bucket first and then this, at once with all that is kept beside it.
+    if not bucket.calls.exists(bucket.home) and bucket.is_gone():
+        raise S3Error("NoSuchBucket", BucketName=bucket.name)
+    return NOT_CONFIGURED
 
 
 def change(bucket: Bucket, change: ConfigurationChange, internals: Internals) -> Configuration:

@@ -174,7 +174,7 @@ class _Page:
         return None if info is None else self._show(info)
 
     def _look(self, directory: int, name: bytes, key: bytes, found: list[_Found]) -> bytes | None:
-        """Open the file of an object to know what to show; None if it is none, or not to be had so."""
+        """Open the file of an object to know what to show; None if it is none, or not to be had so, or gone."""
         try:
             fd = os.open(name, _READ, dir_fd=directory)
         except OSError:
@@ -184,6 +184,8 @@ class _Page:
             if not paths.is_file(status):
                 return None
             info, inside = self._kept.info_and_source(fd, status, key.decode())
+            if not inside and lookup.is_gone(fd):
+                return None
             shown = self._show(info)
             if inside and is_settled(status, self._began) and self._is_local(fd, status.st_dev):
                 cost = PER_VALUE + len(key) + len(shown)

@@ -13,6 +13,8 @@ from zs3.store.records import Records
 
 #: Bytes that are read at a time to have them in the page cache.
 _STEP = 128 * 1024
+#: How often a file is opened that is replaced each time before its record is read.
+_TRIES = 10
 
 
 class OpenObject:
@@ -63,15 +65,28 @@ def open_names(directory: int, names: Sequence[bytes], kept: Records, key: str) 
 
     :param kept: the records of its bucket.
     """
-    found = paths.open_file(directory, names)
-    if found is None:
-        return None
-    fd, status = found
-    try:
-        return OpenObject(fd, kept.info(fd, status, key))
-    except BaseException:
-        os.close(fd)
-        raise
+    for last in (*[False] * (_TRIES - 1), True):
+        found = paths.open_file(directory, names)
+        if found is None:
+            return None
+        fd, status = found
+        try:
+            info, inside = kept.info_and_source(fd, status, key)
+            if last or inside or not is_gone(fd):
+                opened, fd = OpenObject(fd, info), -1
+                return opened
+        finally:
+            if fd >= 0:
+                os.close(fd)
+    raise AssertionError("the last try is one")
+
+
+def is_gone(fd: int) -> bool:
+    """Whether an open file has no name any more.
+
+    Who replaces or deletes it removes its sidecar then, perhaps before that was read.
+    """
+    return os.fstat(fd).st_nlink == 0
 
 
 def find(bucket: Bucket, key: str) -> OpenObject | None:

@@ -432,10 +432,11 @@ class PosixStore:
         try:
             self._seal_whole(bucket, staged, intent.record, key)
             info = commit.publish(bucket, key, staged, condition, self.durability, self.directory_mode)
-        except S3Error:
-            if staged.fd >= 0:
+        except (S3Error, OSError):
+            # Not if only its name could not be made durable: it is visible, and must never be published again.
+            if not upload.is_published():
                 staged.forget_sidecar()
-            upload.restore(upload.intent() or intent)
+                upload.restore(upload.intent() or intent)
             raise
         finally:
             # Not discarded: of an upload of one part it is the part.
@@ -460,6 +461,11 @@ class PosixStore:
         with self.buckets.opened(bucket, claim=True) as opened:
             upload = uploads.find(self.buckets.internals, opened, key, upload_id)
             with upload.locked():
+                assembled = paths.open_path(upload.file(".object"))
+                if assembled is not None:
+                    # It may have been sealed as the object, by a completion that did not get further.
+                    with paths.opened(assembled[0]) as fd:
+                        records.remove_sidecars(opened.records().sidecars(fd, assembled[1], key))
                 upload.discard()
 
 

@@ -107,12 +107,18 @@ class Records:
         At any moment the file has the record that it had, or this one.  The caller fsyncs `fd`, and only then removes
         the sidecars that it had.
 
-        :param record: of the file as it is.
+        :param record: of the file as it is.  A file that it names for the checksums of the parts must be this one's.
         :returns: False where no attribute can be had, or none of this size: then nothing has changed.
         """
         if _attribute(fd) in _NO_ATTRIBUTES:
             return False
-        return self._attach(fd, os.fstat(fd).st_dev, record, passing=_FORBIDDEN)
+        device = os.fstat(fd).st_dev
+        if record.part_checksums.file:
+            # They are as they were.
+            data = metadata.pack(record)
+            if len(data) <= _LONGEST and self._set(fd, device, data, passing=_FORBIDDEN):
+                return True
+        return self._attach(fd, device, self.with_part_checksums(record), passing=_FORBIDDEN)
 
     def _attach(self, fd: int, device: int, record: Record, *, passing: Collection[int] = ()) -> bool:
         for data, name, rest in _ways(record):
@@ -186,13 +192,20 @@ class Records:
     def read(self, fd: int, status: os.stat_result, key: str) -> Record | None:
         """The valid record of an open file with all that belongs to it, or None."""
         record = self._read(fd, status, key)[0]
-        if record is not None and record.part_checksums.file:
-            record = replace(record, part_checksums=PartChecksums(self._part_checksums(record.part_checksums)))
-        return record
+        return None if record is None else self.with_part_checksums(record)
 
-    def whole(self, fd: int, status: os.stat_result, key: str) -> Record:
-        """The same; of a file without a valid record one that says what can be seen from outside."""
-        return self.read(fd, status, key) or Record.of(self.info(fd, status, key))
+    def read_or_describe(self, fd: int, status: os.stat_result, key: str) -> Record:
+        """The same, but for the checksums of many parts, of which it may have the file's name.
+
+        Of a file without a valid record one that says what can be seen from outside.
+        """
+        return self._read(fd, status, key)[0] or Record.of(self.info(fd, status, key))
+
+    def with_part_checksums(self, record: Record) -> Record:
+        """A record with the checksums of the parts, if it only has the name of their file."""
+        if not record.part_checksums.file:
+            return record
+        return replace(record, part_checksums=PartChecksums(self._part_checksums(record.part_checksums)))
 
     def _part_checksums(self, parts: PartChecksums) -> bytes:
         if not parts.file:
@@ -201,8 +214,9 @@ class Records:
 
     def part_checksums(self, info: ObjectInfo) -> list[bytes]:
         """The checksums of an object's parts; none if they are not known any more."""
-        values = self._part_checksums(info.part_checksums) if info.checksum else b""
-        size = len(info.checksum.value) if info.checksum else 0
+        if info.checksum is None:
+            return []
+        values, size = self._part_checksums(info.part_checksums), len(info.checksum.value)
         if len(values) != size * len(info.part_sizes):
             return []
         return [values[at : at + size] for at in range(0, len(values), size)]

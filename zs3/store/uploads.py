@@ -162,7 +162,11 @@ class Upload:
         else:
             self._join(intent)
         document["record"] = base64.b64encode(metadata.pack(intent.record)).decode()
-        self._internals.write_file(self.file(".intent"), json.dumps(document).encode())
+        try:
+            self._internals.write_file(self.file(".intent"), json.dumps(document).encode())
+        except OSError:
+            self.restore(intent)
+            raise
 
     def _join(self, intent: Intent) -> None:
         """Copy the parts, one behind the other, into the file that is to be the object."""
