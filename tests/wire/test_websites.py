@@ -499,7 +499,7 @@ def test_pages_of_other_origins_are_told_what_cors_allows(client, bucket, visit,
         b"<AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>"
     )
     assert client("PUT", bucket, {"cors": ""}, body=cors).status == 200
-    for target, status in (("/about.html", 200), ("/missing", 403), ("/docs", 302)):
+    for target, status in (("/about.html", 200), ("/missing", 403), ("/docs", 302), ("/%ff", 400)):
         response = visit(target, headers={"Origin": "https://a.example"})
         assert response.status == status
         assert response.headers["access-control-allow-origin"] == "https://a.example"

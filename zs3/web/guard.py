@@ -153,13 +153,7 @@ class S3Guard:
         """The website of nobody, whoever claims to have signed the request."""
         credentials = UnsignedRequest(Wire(request.wire.method, request.wire.target, ()))
         session = Session(credentials, self._settings, bucket, website=True)
-
-        def proceed() -> IResource:
-            return _now_or_later(self._enter(request, credentials, session))
-
-        if bucket and b"origin" in request.values and request.method != b"OPTIONS":
-            return _now_or_later(crossorigin.serve(request, self._store, bucket, proceed))
-        return proceed()
+        return _now_or_later(self._enter(request, credentials, session))
 
     def _avatar(self, request: Request, host_bucket: str | None) -> IResource:
         claim = decode_claim(

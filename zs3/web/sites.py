@@ -23,7 +23,7 @@ from twisted.web.server import NOT_DONE_YET
 from zs3.auth.access import Principal
 from zs3.errors import S3Error
 from zs3.store.interface import IObjectReader
-from zs3.web import headers, names, website
+from zs3.web import crossorigin, headers, names, website
 from zs3.web.authorize import Denied, own_gate
 from zs3.web.call import Call
 from zs3.web.coroutines import begin
@@ -74,12 +74,15 @@ class Site(Resource):
     async def _run(self, request: Request) -> None:
         if request.method not in (b"GET", b"HEAD"):
             raise S3Error("MethodNotAllowed", headers={"Allow": "GET, HEAD"}, Method=request.wire.method)
-        names.check_escapes(request.raw_path)
-        key = request.log.key = names.decode_path(b"/".join(request.postpath or ()))
         bucket = self._session.host_bucket
         if not bucket:
             raise S3Error("NoSuchBucket", BucketName="")
-        configured = website.website_of(await self._realm.store.get_configuration(bucket))
+        configuration = await self._realm.store.get_configuration(bucket)
+        if crossorigin.is_cross_origin(request):
+            crossorigin.allow(request, configuration)
+        names.check_escapes(request.raw_path)
+        key = request.log.key = names.decode_path(b"/".join(request.postpath or ()))
+        configured = website.website_of(configuration)
         if configured is None:
             raise S3Error("NoSuchWebsiteConfiguration", BucketName=bucket)
         await _Visit(self._call(request, bucket), configured, key).answer()
