@@ -69,6 +69,7 @@ def server(
         region=options["region"],
         sigv2=not options["no-sigv2"],
         domains=options["domain"],
+        website_domains=options["website-domain"],
         clock=reactor,
         ownership=options["object-ownership"],
     )

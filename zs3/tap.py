@@ -134,6 +134,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         super().__init__()
         self["listen"] = []
         self["domain"] = []
+        self["website-domain"] = []
         self._inherited = inherited
         self.arguments: list[str] = []
         self.directory = ""
@@ -165,6 +166,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         """A host name below which buckets are host names too (BUCKET.NAME); may be given several times."""
         self["domain"].append(name.lower().rstrip("."))
 
+    def opt_website_domain(self, name: str) -> None:
+        """A host name below which buckets are websites (BUCKET.NAME); may be given several times."""
+        self["website-domain"].append(name.lower().rstrip("."))
+
     def postOptions(self) -> None:
         """Check everything; raises `UsageError`."""
         self._convert()
@@ -189,9 +194,13 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             raise usage.UsageError(f"--object-ownership: {' or '.join(OWNERSHIPS)}")
         if self["access-log-format"] not in FORMATS:
             raise usage.UsageError(f"--access-log-format: {' or '.join(FORMATS)}")
-        for name in self["domain"]:
-            if not _HOST_NAME(name):
-                raise usage.UsageError(f"--domain: {name!r} is no host name")
+        for option in ("domain", "website-domain"):
+            for name in self[option]:
+                if not _HOST_NAME(name):
+                    raise usage.UsageError(f"--{option}: {name!r} is no host name")
+        for name in self["website-domain"]:
+            if name in self["domain"]:
+                raise usage.UsageError(f"--website-domain: {name} is a --domain too")
         if self["region"] is not None and not re.fullmatch("[a-z0-9-]{1,63}", self["region"]):
             raise usage.UsageError("--region: lower-case letters, digits and - make a region, e.g. eu-central-1")
         if self["dir-mode"] & 0o700 != 0o700 or self["file-mode"] & 0o600 != 0o600:

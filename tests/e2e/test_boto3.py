@@ -311,7 +311,7 @@ def test_what_an_untouched_bucket_says_of_itself(s3: Any, bucket: str) -> None:
             getattr(s3, probe)(Bucket=bucket)
         assert code_of(caught) == code
     with pytest.raises(ClientError) as caught:
-        s3.put_bucket_website(Bucket=bucket, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}})
+        s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"})
     assert code_of(caught) == "NotImplemented"
 
 

@@ -129,9 +129,15 @@ async function digest(buffer) {
     const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", buffer));
     return Array.from(sum, byte => byte.toString(16).padStart(2, "0")).join("");
 }
-async function visit({url, size, ...settings}) {
+async function visit({url, size, fields, ...settings}) {
     try {
         if (size) settings.body = new Uint8Array(size).fill(7);
+        if (fields) {
+            const form = new FormData();
+            for (const [name, value] of Object.entries(fields)) form.append(name, value);
+            form.append("file", new Blob([settings.body]), "page.bin");
+            settings.body = form;
+        }
         const answer = await fetch(url, settings);
         const body = await answer.arrayBuffer();
         return {
@@ -262,6 +268,48 @@ def test_a_page_of_another_origin_uploads_and_reads_in_a_browser(
     assert (deleted, header) == (BLOCKED, BLOCKED)
     assert (daemon.data / bucket / "page.bin").read_bytes() == content
     assert s3.head_object(Bucket=bucket, Key="page.bin")["ContentType"] == "text/x-page"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (an operating system's package, e.g. apt)")
+@pytest.mark.parametrize("endpoint", ["plain"], indirect=True)
+def test_a_page_of_another_origin_uploads_with_a_signed_form_in_a_browser(
+    s3: Any, bucket: str, daemon: Daemon, pages: Pages, tmp_path: Path
+) -> None:
+    s3.create_bucket(Bucket=bucket)
+    rule = {"AllowedOrigins": [pages.origin], "AllowedMethods": ["POST"], "ExposeHeaders": ["ETag"]}
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+    size = 3_000_000
+    content = b"\7" * size
+    form = s3.generate_presigned_post(
+        bucket,
+        "uploads/${filename}",
+        Fields={"Content-Type": "text/x-page", "success_action_status": "201"},
+        Conditions=[
+            {"Content-Type": "text/x-page"},
+            {"success_action_status": "201"},
+            ["content-length-range", 1, size],
+        ],
+    )
+    visit = {"url": form["url"], "method": "POST", "fields": form["fields"], "size": size}
+    upload, large, changed = look(
+        tmp_path,
+        pages,
+        visit,
+        {**visit, "size": size + 1},
+        {**visit, "fields": {**form["fields"], "key": "elsewhere/${filename}"}},
+    )
+    assert (upload["status"], upload["type"], upload["etag"]) == (201, "cors", f'"{hashlib.md5(content).hexdigest()}"')
+    assert "<Key>uploads/page.bin</Key>" in upload["text"]
+    assert (large["status"], "<Code>EntityTooLarge</Code>" in large["text"]) == (400, True)
+    assert (changed["status"], "<Code>AccessDenied</Code>" in changed["text"]) == (403, True)
+    assert (daemon.data / bucket / "uploads/page.bin").read_bytes() == content
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["uploads/page.bin"]
+    assert s3.head_object(Bucket=bucket, Key="uploads/page.bin")["ContentType"] == "text/x-page"
+
+    rule["AllowedMethods"] = ["PUT"]
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+    # A form needs no preflight: what the page may not know is how it was answered.
+    assert look(tmp_path, pages, visit) == [BLOCKED]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (an operating system's package, e.g. apt)")

@@ -8,40 +8,40 @@ from zs3.auth.wire import Wire
 from zs3.errors import S3Error
 from zs3.web.call import Call, effective_wire
 from zs3.web.copies import Source, parse_source
-from zs3.web.guard import bucket_of_host
+from zs3.web.guard import split_host
 from zs3.web.parameters import bounded_number, decode_token, encode_token, encoding_type
 
 
 @pytest.mark.parametrize(
-    ("host", "bucket"),
+    ("host", "found"),
     [
-        ("photos.s3.home.lan", "photos"),
-        ("photos.s3.home.lan:9000", "photos"),
-        ("Photos.S3.Home.Lan.", "photos"),
-        ("a.b.c.s3.home.lan", "a.b.c"),
-        ("s3.home.lan", None),
-        ("s3.home.lan:9000", None),
+        ("photos.s3.home.lan", ("photos", "s3.home.lan")),
+        ("photos.s3.home.lan:9000", ("photos", "s3.home.lan")),
+        ("Photos.S3.Home.Lan.", ("photos", "s3.home.lan")),
+        ("a.b.c.s3.home.lan", ("a.b.c", "s3.home.lan")),
+        ("s3.home.lan", ("", "s3.home.lan")),
+        ("s3.home.lan:9000", ("", "s3.home.lan")),
         ("xs3.home.lan", None),
         ("home.lan", None),
         ("localhost:9000", None),
         ("[::1]:9000", None),
         ("", None),
-        ("deep.lan", None),
-        ("photos.deep.lan", "photos"),
+        ("deep.lan", ("", "deep.lan")),
+        ("photos.deep.lan", ("photos", "deep.lan")),
     ],
 )
-def test_a_host_below_a_domain_names_the_bucket(host, bucket):
-    assert bucket_of_host(host, ["s3.home.lan", "lan2", "deep.lan"]) == bucket
+def test_a_host_below_a_domain_names_the_bucket(host, found):
+    assert split_host(host, ["s3.home.lan", "lan2", "deep.lan"]) == found
 
 
 def test_a_host_without_a_bucket_before_the_dot_is_refused():
     with pytest.raises(S3Error, match="InvalidBucketName"):
-        bucket_of_host(".s3.home.lan", ["s3.home.lan"])
+        split_host(".s3.home.lan", ["s3.home.lan"])
 
 
 def test_the_longest_domain_counts():
-    assert bucket_of_host("photos.s3.home.lan", ["home.lan", "s3.home.lan"]) == "photos"
-    assert bucket_of_host("s3.home.lan", ["home.lan", "s3.home.lan"]) is None
+    assert split_host("photos.s3.home.lan", ["home.lan", "s3.home.lan"]) == ("photos", "s3.home.lan")
+    assert split_host("s3.home.lan", ["home.lan", "s3.home.lan"]) == ("", "s3.home.lan")
 
 
 @pytest.mark.parametrize(

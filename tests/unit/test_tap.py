@@ -96,6 +96,7 @@ class TestOptions:
         options = parse(
             "--data", data, "--listen", "tcp:9001:interface=127.0.0.1", "--listen", "unix:s", "--auth",
             f"zs3:{users_file}", "--region", "eu-central-1", "--domain", "S3.home.lan.", "--domain", "s3.example.org",
+            "--website-domain", "Web.Home.lan.",
             "--no-sigv2", "--sync", "off", "--file-mode", "0640", "--dir-mode", "750", "--access-log",
             tmp_path / "log", "--access-log-format", "json", "--threads", "4", "--drain-timeout", "2.5",
         )  # fmt: skip
@@ -103,6 +104,7 @@ class TestOptions:
         assert options["users"].lookup("ALICE").name == "alice"
         assert (options["file-mode"], options["dir-mode"]) == (0o640, 0o750)
         assert options["domain"] == ["s3.home.lan", "s3.example.org"]
+        assert options["website-domain"] == ["web.home.lan"]
         assert options["access-log"] == str(tmp_path / "log")
         assert (options["threads"], options["drain-timeout"], options["no-sigv2"]) == (4, 2.5, 1)
 
@@ -126,6 +128,11 @@ class TestOptions:
             (["--region", "EU Central"], "--region: "),
             (["--region", ""], "--region: "),
             (["--domain", "a_b"], "--domain: 'a_b' is no host name"),
+            (["--website-domain", "a_b"], "--website-domain: 'a_b' is no host name"),
+            (
+                ["--domain", "s3.lan", "--website-domain", "S3.lan."],
+                "--website-domain: s3.lan is a --domain too",
+            ),
             (["--domain", ""], "--domain: '' is no host name"),
             (["--domain", "home.lan\n"], "--domain: "),
             (["--access-log-format", "xml"], "--access-log-format: text or json"),
@@ -365,6 +372,7 @@ def test_twistd_finds_the_service_and_the_checker():
 
 def test_help_names_every_option():
     text = tap.Options().getUsage()
-    for name in ("data", "listen", "auth", "object-ownership", "region", "domain", "no-sigv2", "sync", "file-mode",
-                 "dir-mode", "access-log", "access-log-format", "threads", "workers", "drain-timeout"):  # fmt: skip
+    for name in ("data", "listen", "auth", "object-ownership", "region", "domain", "website-domain", "no-sigv2", "sync",
+                 "file-mode", "dir-mode", "access-log", "access-log-format", "threads", "workers",
+                 "drain-timeout"):  # fmt: skip
         assert re.search(rf"--{name}\b", text)

@@ -50,7 +50,16 @@ class Daemon:
     """
 
     def __init__(
-        self, data, *, region=None, sigv2=True, domains=(), ownership=ENFORCED, hop=defer.execute, access_log=None
+        self,
+        data,
+        *,
+        region=None,
+        sigv2=True,
+        domains=(),
+        website_domains=(),
+        ownership=ENFORCED,
+        hop=defer.execute,
+        access_log=None,
     ):
         self.data = data
         self.server = Server(Resource(), access_log=access_log)
@@ -63,6 +72,7 @@ class Daemon:
             region=region,
             sigv2=sigv2,
             domains=domains,
+            website_domains=website_domains,
             clock=self.server.clock,
             ownership=ownership,
         )

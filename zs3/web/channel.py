@@ -184,7 +184,7 @@ class Channel(http.HTTPChannel):
         for name, values in headers.getAllRawHeaders():
             sent_name = _name_as_sent(name.decode("latin-1"))
             pairs += [(sent_name, value) for value in values]
-        head = self._head(self.requests[0].request_id, version, code, reason, pairs)
+        head = self._head(self._common_headers(), version, code, reason, pairs)
         self._send(head.translate(_WITHOUT_CONTROLS))
 
     def write_answer(
@@ -192,7 +192,7 @@ class Channel(http.HTTPChannel):
     ) -> None:
         """The head of a response and its whole content, in one piece; or the head alone, before `send_file`."""
         pairs = [(_name_as_sent(name), headers[name]) for name in headers]
-        head = self._head(self.requests[0].request_id, version, b"%d" % code, reason, pairs)
+        head = self._head(self._common_headers(), version, b"%d" % code, reason, pairs)
         self._send(head + content if content else head)
 
     def answer_at_once(
@@ -204,7 +204,7 @@ class Channel(http.HTTPChannel):
         :param content: nothing where there can be none.
         """
         pairs = [(_name_as_sent(name), headers[name]) for name in headers]
-        data = self._head(request_id, head.version, b"%d" % status, RESPONSES[status], pairs)
+        data = self._head(self.site.common_headers(request_id), head.version, b"%d" % status, RESPONSES[status], pairs)
         self._send(data + content if content else data)
         self._next()
 
@@ -267,8 +267,12 @@ class Channel(http.HTTPChannel):
         transport = self._socket
         return bool(transport.dataBuffer or transport._tempDataLen or transport.disconnecting)  # noqa: SLF001
 
+    def _common_headers(self) -> bytes:
+        request = self.requests[0]
+        return self.site.common_headers(request.request_id, nosniff=request.nosniff)
+
     def _head(
-        self, request_id: str, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]
+        self, common: bytes, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]
     ) -> bytes:
         if self._state is _State.BODY and (
             # Having had its answer, a client that waited may or may not send the body: there is no telling what
@@ -276,7 +280,7 @@ class Channel(http.HTTPChannel):
             self._awaits_continue or self._chunks is not None or self._rest > MAX_DRAIN
         ):
             self.persistent = False
-        parts = [version, b" ", code, b" ", reason, b"\r\n", self.site.common_headers(request_id)]
+        parts = [version, b" ", code, b" ", reason, b"\r\n", common]
         for name, value in pairs:
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n" if self.persistent else b"Connection: close\r\n\r\n")

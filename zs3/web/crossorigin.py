@@ -52,11 +52,16 @@ def serve(
     def decide(configuration: Configuration) -> IResource:
         if request.method == b"OPTIONS":
             return _Allowed(_preflight(request, configuration, "OBJECT" if key else "BUCKET"))
-        request.standing_headers = cors.allow(cors.rules_of(configuration), _question(request)) or {}
+        allow(request, configuration)
         return proceed()
 
     found: Deferred[Configuration] = store.get_configuration(bucket) if bucket else succeed(NOT_CONFIGURED)
     return found.addErrback(_not_configured).addCallback(decide)
+
+
+def allow(request: Request, configuration: Configuration) -> None:
+    """Let every answer to a request say what the rules of the bucket allow its page."""
+    request.standing_headers = cors.allow(cors.rules_of(configuration), _question(request)) or {}
 
 
 def _not_configured(failure: Failure) -> Configuration:

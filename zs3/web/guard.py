@@ -28,7 +28,7 @@ from zs3.auth.attempts import Attempts, network_of
 from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UnsignedRequest, UsersChecker
 from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim
-from zs3.auth.wire import Claim
+from zs3.auth.wire import Claim, Wire
 from zs3.errors import S3Error
 from zs3.web import crossorigin
 from zs3.web.call import Settings
@@ -43,8 +43,8 @@ from zs3.web.resources import Realm, Session
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
 
 
-def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
-    """The bucket that a `Host` header names below one of the domains, or None.
+def split_host(host: str, domains: Sequence[str]) -> tuple[str, str] | None:
+    """The bucket that a `Host` header names below one of the domains, "" for none, and the domain; None for another.
 
     :param domains: in lower case.
     :raises S3Error: InvalidBucketName for an empty one.
@@ -55,12 +55,12 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
     # The longest first: a bucket may be called like the first label of another domain.
     for domain in sorted(domains, key=len, reverse=True):
         if name == domain:
-            return None
+            return "", domain
         if name.endswith("." + domain):
             bucket = name[: -len(domain) - 1]
             if not bucket:
                 raise S3Error("InvalidBucketName", BucketName="")
-            return bucket
+            return bucket, domain
     return None
 
 
@@ -75,6 +75,7 @@ class S3Guard:
     :param region: the only region that requests may be signed for; None for any.
     :param sigv2: whether URLs signed with the old signature version 2 are accepted.
     :param domains: host names below which buckets are host names too.
+    :param website_domains: host names below which buckets are websites.
     :param ownership: one of `zs3.auth.access.OWNERSHIPS`: that of the buckets that have no ownership controls.
     """
 
@@ -87,13 +88,15 @@ class S3Guard:
         region: str | None,
         sigv2: bool,
         domains: Sequence[str],
+        website_domains: Sequence[str] = (),
         clock: IReactorTime,
         ownership: str = ENFORCED,
     ) -> None:
         self._portal = portal
         self._store = cast(Any, portal.realm).store
         self._sigv2 = sigv2
-        self._domains = [domain.lower().rstrip(".") for domain in domains]
+        self._websites = frozenset(domain.lower().rstrip(".") for domain in website_domains)
+        self._domains = [*(domain.lower().rstrip(".") for domain in domains), *self._websites]
         self._settings = Settings(region, clock, ownership)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
         self._attempts = Attempts(clock.seconds)
@@ -113,7 +116,7 @@ class S3Guard:
             return False
         if self._domains:
             try:
-                if bucket_of_host(header_text(head.values.get(b"host", b"")), self._domains) is not None:
+                if self._place_of_host(header_text(head.values.get(b"host", b""))) != (None, False):
                     return False
             except S3Error:
                 return False
@@ -135,12 +138,25 @@ class S3Guard:
         assert isinstance(request, Request)  # noqa: S101 - for mypy: the site makes no others
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
-        host_bucket = bucket_of_host(request.header("host") or "", self._domains)
+        host_bucket, website = self._place_of_host(request.header("host") or "")
+        if website:
+            return self._website(request, host_bucket)
         # Before the signature: a preflight has none, and of any other a page shall read why it was refused.
         if crossorigin.is_cross_origin(request):
             found = crossorigin.serve(request, self._store, host_bucket, lambda: self._avatar(request, host_bucket))
             return _now_or_later(found)
         return self._avatar(request, host_bucket)
+
+    def _place_of_host(self, host: str) -> tuple[str | None, bool]:
+        """The bucket that a host names, or None; and whether it is asked for as a website."""
+        bucket, domain = split_host(host, self._domains) or ("", "")
+        return bucket or None, domain in self._websites
+
+    def _website(self, request: Request, bucket: str | None) -> IResource:
+        """The website of nobody, whoever claims to have signed the request."""
+        credentials = UnsignedRequest(Wire(request.wire.method, request.wire.target, ()))
+        session = Session(credentials, self._settings, bucket, website=True)
+        return _now_or_later(self._enter(request, credentials, session))
 
     def _avatar(self, request: Request, host_bucket: str | None) -> IResource:
         claim = decode_claim(
@@ -170,7 +186,11 @@ class S3Guard:
     def _log_in(self, request: Request, claim: Claim | None, host_bucket: str | None) -> Deferred[IResource]:
         credentials = UnsignedRequest(request.wire) if claim is None else SignedRequest(claim)
         request.log.access_key = credentials.claim.access_key
-        session = Session(credentials, self._settings, host_bucket)
+        return self._enter(request, credentials, Session(credentials, self._settings, host_bucket))
+
+    def _enter(
+        self, request: Request, credentials: SignedRequest | UnsignedRequest, session: Session
+    ) -> Deferred[IResource]:
         return self._portal.login(credentials, session, IResource).addCallbacks(
             self._logged_in, self._refused, callbackArgs=(request,), errbackArgs=(request,)
         )

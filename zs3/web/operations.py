@@ -22,6 +22,7 @@ from zs3.web import (
     ownership,
     policies,
     posts,
+    sites,
     tagging,
     untouched,
     uploads,
@@ -101,6 +102,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("PutBucketCors", "PUT", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.put_bucket_cors, "cors"),
     Operation("GetBucketCors", "GET", BUCKET, READ, "s3:GetBucketCORS", crossorigin.get_bucket_cors, "cors"),
     Operation("DeleteBucketCors", "DELETE", BUCKET, WRITE, "s3:PutBucketCORS", crossorigin.delete_bucket_cors, "cors"),
+    Operation("PutBucketWebsite", "PUT", BUCKET, WRITE, "s3:PutBucketWebsite", sites.put_bucket_website, "website"),
+    Operation("GetBucketWebsite", "GET", BUCKET, READ, "s3:GetBucketWebsite", sites.get_bucket_website, "website"),
+    Operation(
+        "DeleteBucketWebsite", "DELETE", BUCKET, WRITE, "s3:DeleteBucketWebsite", sites.delete_bucket_website, "website"
+    ),
     Operation(
         "ListObjects", "GET", BUCKET, READ, "s3:ListBucket", listings.list_objects,
         parameters=_LIST,

@@ -63,6 +63,7 @@ class Request(server.Request):
     :ivar received_s: when the head was complete, in seconds since the epoch.
     :ivar log: what the access log shall say.
     :ivar gone: whether the connection was lost before the answer was complete.
+    :ivar nosniff: whether the client is told to believe the type of the content.
     :ivar standing_headers: of the answer, whatever it says: a success or an error.  By name in lower case.
     """
 
@@ -79,6 +80,7 @@ class Request(server.Request):
         self.log = RequestLog()
         self.form: Form | None = None
         self.gone = False
+        self.nosniff = True
         self.standing_headers: Mapping[str, bytes] = {}
 
     def receive(self, head: Head, body: Body) -> None:
@@ -116,6 +118,11 @@ class Request(server.Request):
         """The value of a header as text (UTF-8, or else Latin-1), several lines joined by a comma; None without it."""
         value = self.values.get(name.lower().encode("ascii"))
         return None if value is None else header_text(value)
+
+    @property
+    def query_text(self) -> str:
+        """The query as received; "" for none."""
+        return self._raw_query.decode("ascii")
 
     def process(self) -> None:
         """Find the resource and render it; what is raised becomes the answer."""

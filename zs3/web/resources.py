@@ -27,6 +27,7 @@ from zs3.web.call import Call, Settings, effective_wire
 from zs3.web.coroutines import begin
 from zs3.web.request import Request
 from zs3.web.responses import send_error
+from zs3.web.sites import Site
 
 #: Conditions of writes on what must be there.
 _COMPARING = ("if-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size")
@@ -37,11 +38,13 @@ class Session:
     """What the guard hands to the realm beside the avatar's name: cred's `mind`.
 
     :ivar host_bucket: the bucket that the host names (virtual-hosted style), or None.
+    :ivar website: whether the host is one of websites.
     """
 
     credentials: SignedRequest | UnsignedRequest
     settings: Settings
     host_bucket: str | None
+    website: bool = False
 
 
 @implementer(IRealm)
@@ -69,7 +72,8 @@ class Realm:
             user = self.users.lookup(bytes(avatarId).decode("utf-8"))
             if user is None:
                 raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
-        return IResource, Root(self, Principal(user), mind), lambda: None
+        root = Site if mind.website else Root
+        return IResource, root(self, Principal(user), mind), lambda: None
 
 
 class _S3Resource(Resource):

@@ -36,6 +36,11 @@ def send_xml(
     _send(request, document, status, {"Content-Type": "application/xml", **(headers or {})})
 
 
+def send_html(request: Request, page: bytes, status: int, headers: Mapping[str, str | bytes]) -> None:
+    """As `send_xml`, with a page in UTF-8."""
+    _send(request, page, status, {"Content-Type": "text/html; charset=utf-8", **headers})
+
+
 def send_json(request: Request, document: bytes) -> None:
     """As `send_xml`, with a document in JSON."""
     _send(request, document, 200, {"Content-Type": "application/json"})
@@ -58,6 +63,19 @@ def send_error(request: Request, error: BaseException | Failure, resource: str =
 
     :param resource: of the document; by default the path of the request as received.
     """
+    reason = begin_error(request, error)
+    if reason is None:
+        return
+    path = resource or request.raw_path.decode("ascii")
+    document = error_document(reason, path, request.request_id, request.site.host_id)
+    send_xml(request, document, reason.status, reason.headers)
+
+
+def begin_error(request: Request, error: BaseException | Failure) -> S3Error | None:
+    """What the client is to be told of an error, for who tells it otherwise than `send_error`, which see.
+
+    None if nothing can be told any more.
+    """
     reason = error.value if isinstance(error, Failure) else error
     if not isinstance(reason, S3Error):
         if not (request.gone and isinstance(reason, CancelledError)):  # the handler was cancelled as it should be
@@ -65,15 +83,13 @@ def send_error(request: Request, error: BaseException | Failure, resource: str =
             _log.failure("request {request_id} failed", failure, request_id=request.request_id)
         reason = S3Error("InternalError")
     if request.finished:
-        return
+        return None
     request.log.error = request.log.error or reason.code
     if request.startedWriting:
         request.abort()
-        return
-    path = resource or request.raw_path.decode("ascii")
-    document = error_document(reason, path, request.request_id, request.site.host_id)
+        return None
     request.responseHeaders = Headers()
-    send_xml(request, document, reason.status, reason.headers)
+    return reason
 
 
 def error_document(error: S3Error, resource: str, request_id: str, host_id: str) -> bytes:

@@ -93,16 +93,20 @@ class Site(server.Site):
         at_once: Callable[[Head, Channel], bool] | None = getattr(self.resource, "serve_at_once", None)
         return at_once is not None and at_once(head, channel)
 
-    def common_headers(self, request_id: str) -> bytes:
-        """The header lines of every response; made once a second but for the request's id."""
+    def common_headers(self, request_id: str, *, nosniff: bool = True) -> bytes:
+        """The header lines of every response; made once a second but for the request's id.
+
+        :param nosniff: whether the client is told to believe the type of the content.
+        """
         second = int(self.reactor.seconds())
         if second != self._second:
             self._second = second
-            self._common = (
-                b"Server: zs3\r\nDate: %b\r\nX-Content-Type-Options: nosniff\r\nx-amz-id-2: %b\r\nx-amz-request-id: "
-                % (http.datetimeToString(second), self.host_id.encode("ascii"))
+            self._common = b"Server: zs3\r\nDate: %b\r\nx-amz-id-2: %b\r\nx-amz-request-id: " % (
+                http.datetimeToString(second),
+                self.host_id.encode("ascii"),
             )
-        return b"%b%b\r\n" % (self._common, request_id.encode("ascii"))
+        extra = b"X-Content-Type-Options: nosniff\r\n" if nosniff else b""
+        return b"%b%b\r\n%b" % (self._common, request_id.encode("ascii"), extra)
 
     # Connections
 

@@ -83,13 +83,6 @@ BUCKET = {
     ),
     "requestPayment": Untouched("GetBucketRequestPayment", "GetBucketRequestPayment", _request_payment),
     "versioning": Untouched("GetBucketVersioning", "GetBucketVersioning", _empty("VersioningConfiguration")),
-    "website": Untouched(
-        "GetBucketWebsite",
-        "GetBucketWebsite",
-        "NoSuchWebsiteConfiguration",
-        "DeleteBucketWebsite",
-        "DeleteBucketWebsite",
-    ),
 }
 
 OBJECT = {
