@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import stat
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -364,6 +366,36 @@ def test_what_may_not_be_given_to_its_owner_is_not_shown_to_another_group(
 
 
 # Others beside it
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_the_access_control_list_of_a_file_is_that_of_its_copy(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, possible: bool
+) -> None:
+    linked(client, data)
+    name = "system.posix_acl_access"
+    # acl(5): the owner rw, the user 1234 r, the group nothing, the mask r, others nothing.
+    entries = ((0x01, 6, -1), (0x02, 4, 1234), (0x04, 0, -1), (0x10, 4, -1), (0x20, 0, -1))
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(data / "bucket/key", name, acl)
+    except OSError:
+        pytest.skip("the temporary directory is on a file system without access control lists")
+    real = os.setxattr
+
+    def refuse(file: int, attribute: str, value: bytes) -> None:
+        if attribute == name:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        real(file, attribute, value)
+
+    if not possible:
+        monkeypatch.setattr(os, "setxattr", refuse)
+    client.change("key", tags=SHORT)
+    assert not (data / "bucket/key").samefile(data / "bucket/other")
+    assert stat.S_IMODE((data / "bucket/key").stat().st_mode) == (0o640 if possible else 0o600)
+    assert (name in os.listxattr(data / "bucket/key")) == possible
+    if possible:
+        assert os.getxattr(data / "bucket/key", name) == acl
 
 
 def test_other_names_of_a_file_keep_its_large_record(client: Client, data: Path) -> None:

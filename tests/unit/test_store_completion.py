@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.contract.support import ALWAYS, Client, fired, open_client
-from tests.unit.test_store_faults import BIG, LARGE, failing
+from tests.unit.test_store_faults import BIG, LARGE, before_once, failing
 from tests.unit.test_store_files import refuse_attributes
 from zs3.errors import S3Error
 from zs3.store import commit
 from zs3.store.interface import CompletedPart, PartInfo, UploadInfo
+from zs3.store.records import Records
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def test_an_upload_stands_as_it_was_when_the_disk_is_full(
 ) -> None:
     upload, parts = begun(client, count)
     with monkeypatch.context() as patch:
-        when = lambda _, target, **__: (b"/" + target).endswith(name)  # noqa: E731
-        patch.setattr(os, "rename", failing(errno.ENOSPC, os.rename, when))
+        full = failing(errno.ENOSPC, os.rename, lambda _, target: (b"/" + target).endswith(name))
+        patch.setattr(os, "rename", full)
         with pytest.raises(S3Error, match="StorageFull"):
             client.complete(upload, parts)
     assert parts_of(client, upload) == [(part.number, part.etag, part.size) for part in parts]
@@ -71,6 +72,25 @@ def test_what_is_visible_and_perhaps_not_durable_is_not_published_again(
     client.put("key", b"newer")
     client.complete(upload, parts)
     assert client.get("key") == b"newer"
+
+
+def test_a_part_brings_nothing_of_an_aborted_upload_back(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_attributes(monkeypatch)
+    upload, _ = begun(client, 0)
+    other = open_client(data)
+
+    def abort() -> None:
+        fired(other.store.abort_upload("bucket", "key", upload.upload_id))
+
+    abort_first = before_once(Records.write, abort)
+    monkeypatch.setattr(Records, "write", lambda *args, **kwargs: abort_first(*args, **kwargs))
+    with pytest.raises(S3Error, match="NoSuchUpload"):
+        client.part(upload, 1, BIG)
+    assert list((data / ".uploads").iterdir()) == []
+    assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
+    fired(other.store.stop())
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -6,6 +6,7 @@ Each of these was once a way to lose data or to fail for no reason.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from zs3.store import commit, directory, durability, kernel, locks, paths, recor
 from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import MIN_PART_SIZE, Attributes, CompletedPart
 from zs3.store.names import Names
+from zs3.store.staged import StagedFile
 
 BIG = b"x" * MIN_PART_SIZE
 
@@ -513,6 +515,34 @@ def test_a_refused_deletion_has_destroyed_nothing(client: Client, data: Path) ->
         fired(client.store.delete_bucket("bucket"))
     client.part(upload, 1, b"part")
     assert bucket_id(data, "bucket") == first
+
+
+@pytest.mark.parametrize("with_attributes", [True, False], ids=["attributes", "none"])
+def test_a_large_record_brings_no_internals_of_a_deleted_bucket_back(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, with_attributes: bool
+) -> None:
+    if not with_attributes:
+        refuse_attributes(monkeypatch)
+    client.put("key")
+    client.delete("key")
+    other = open_client(data)
+    seal = StagedFile.seal
+    delete_first = before_once(seal, lambda: fired(other.store.delete_bucket("bucket")))
+    monkeypatch.setattr(StagedFile, "seal", lambda *args, **kwargs: delete_first(*args, **kwargs))
+    with pytest.raises(S3Error, match="NoSuchBucket"):
+        client.put("key", attributes=LARGE)
+    assert list(data.glob(".zs3/buckets/*")) == []
+    assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
+    fired(other.store.stop())
+
+
+def test_a_bucket_whose_internals_somebody_removed_gets_new_ones(client: Client, data: Path) -> None:
+    client.put("key")
+    shutil.rmtree(next(data.glob(".zs3/buckets/*")))
+    with pytest.raises(FileNotFoundError):
+        client.put("key", attributes=LARGE)
+    client.put("key", attributes=LARGE)
+    assert client.info("key").attributes.metadata == LARGE.metadata
 
 
 def test_a_mount_point_is_not_deleted(client: Client, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

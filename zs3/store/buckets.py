@@ -157,6 +157,8 @@ class Buckets:
                 # What is put into a directory that was just deleted finds nothing there.
                 if bucket.is_gone():
                     raise S3Error("NoSuchBucket", BucketName=name) from error
+                # Its internals may be what is missing.
+                self.forget(identifier)
                 raise
 
     def _calls(self, name: str, device: int) -> Calls:

@@ -24,6 +24,8 @@ from zs3.store.metadata import Record
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
 
+_ACCESS_LIST = "system.posix_acl_access"
+
 
 def change(
     bucket: Bucket, key: str, how: AttributesChange, stage: Callable[[Bucket], StagedFile], durability: Durability
@@ -110,12 +112,29 @@ def _replace(
 def _resemble(fd: int, found: Found) -> None:
     """Give a copy what else belongs to a file, as far as that may be done; and its time."""
     status = found.status
+    mode, access = stat.S_IMODE(status.st_mode), _access_list(found.fd)
     with suppress(PermissionError):
         os.fchown(fd, status.st_uid, status.st_gid)
         # Not for another group.
-        os.fchmod(fd, stat.S_IMODE(status.st_mode))
+        os.fchmod(fd, mode)
+        if access is not None:
+            try:
+                os.setxattr(fd, _ACCESS_LIST, access)
+            except OSError:
+                # What looks like the group's permissions was the most that the list gives to anybody.
+                os.fchmod(fd, mode & ~stat.S_IRWXG)
     with suppress(OSError):
         for name in os.listxattr(found.fd):
             if name.startswith("user.") and name != records.ATTRIBUTE:
                 os.setxattr(fd, name, os.getxattr(found.fd, name))
     os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _access_list(fd: int) -> bytes | None:
+    """The POSIX access control list of an open file; None if it has none beside its mode (acl(5))."""
+    try:
+        return os.getxattr(fd, _ACCESS_LIST)
+    except OSError as error:
+        if error.errno not in records.REFUSED:
+            raise
+        return None

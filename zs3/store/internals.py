@@ -54,14 +54,20 @@ class Internals:
         os.mkdir(path)
         self._own(path, self._directory_mode)
 
-    def make_directory(self, path: bytes) -> None:
-        """Make a directory, and those above it; durable when this returns, unless it was there before."""
+    def make_directory(self, path: bytes, below: bytes = b"") -> None:
+        """Make a directory, and those above it; durable when this returns, unless it was there before.
+
+        :param below: one above it that is not made: who removed it wants nothing there any more.
+        :raises FileNotFoundError: that is missing.
+        """
         try:
             self.make_scratch_directory(path)
         except FileExistsError:
             return
         except FileNotFoundError:
-            self.make_directory(os.path.dirname(path))
+            if os.path.dirname(path) == below:
+                raise
+            self.make_directory(os.path.dirname(path), below)
             with suppress(FileExistsError):
                 self.make_scratch_directory(path)
         self.durability.flush_path(os.path.dirname(path))

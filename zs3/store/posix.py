@@ -354,7 +354,7 @@ class PosixStore:
                 checksum = source.checksum if staged.size == source.size else None
                 if checksum is None or (checksum.algorithm, checksum.kind) != (algorithm or DEFAULT, FULL_OBJECT):
                     checksum = _checksum(staged, algorithm) if algorithm else None
-                staged.seal(Record(staged.size, 0, digest, checksum=checksum), upload.records(), str(number))
+                upload.seal(number, staged, Record(staged.size, 0, digest, checksum=checksum))
                 return upload.put(number, staged)
             finally:
                 staged.discard()
@@ -524,7 +524,7 @@ class PartTarget:
 
     def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
         record = Record(digests.size, 0, digests.md5, checksum=digests.checksum, second=digests.second)
-        staged.seal(record, self._upload(bucket).records(), str(self._number))
+        self._upload(bucket).seal(self._number, staged, record)
 
     def publish(self, bucket: Bucket, staged: StagedFile) -> PartInfo:
         return self._upload(bucket).put(self._number, staged)

@@ -186,7 +186,7 @@ class Records:
 
     def _write_sidecar(self, base: bytes, name: bytes, data: bytes) -> None:
         path = _sidecar(base, name)
-        self._internals.make_directory(os.path.dirname(path))
+        self._internals.make_directory(os.path.dirname(path), below=os.path.dirname(self.directory))
         self._internals.write_file(path, data)
 
     def read(self, fd: int, status: os.stat_result, key: str) -> Record | None:

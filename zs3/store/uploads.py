@@ -118,6 +118,16 @@ class Upload:
             raise _no_such(self.info.upload_id) from None
         return sorted(int(name) for name in map(os.fsdecode, names) if _PART.fullmatch(name))
 
+    def seal(self, number: int, staged: StagedFile, record: Record) -> None:
+        """Keep the record of what is to be part `number`; see `StagedFile.seal`.
+
+        :raises S3Error: NoSuchUpload.
+        """
+        try:
+            staged.seal(record, self.records(), str(number))
+        except FileNotFoundError:
+            raise _no_such(self.info.upload_id) from None
+
     def put(self, number: int, staged: StagedFile) -> PartInfo:
         """Make a sealed file part `number`, in place of an earlier one, durably."""
         if self.is_published():
