@@ -72,9 +72,12 @@ def refusal(daemon: Daemon, pair: Pair) -> str | None:
 
 
 def await_refusal(daemon: Daemon, pair: Pair, expected: str | None) -> None:
-    """Until so many in a row are answered as expected that no worker can still answer otherwise by chance."""
+    """Until so many in a row are answered as expected that hardly a worker can still answer otherwise by chance.
+
+    Not more, as each wrong one of many makes the next wait longer.
+    """
     deadline, row = time.monotonic() + PATIENCE, 0
-    while row < 12:
+    while row < 8:
         row = row + 1 if refusal(daemon, pair) == expected else 0
         assert time.monotonic() < deadline
 
