@@ -19,6 +19,7 @@ from tests.contract.support import ALWAYS, CREATE, Body, Client, fired, open_cli
 from tests.unit.test_store_files import refuse_attributes
 from zs3.errors import S3Error
 from zs3.store import commit, directory, durability, kernel, locks, paths, records, uploads
+from zs3.store.calls import AtOnce
 from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import MIN_PART_SIZE, Attributes, CompletedPart
 from zs3.store.names import Names
@@ -492,6 +493,25 @@ def test_a_copy_on_an_inode_number_that_is_used_again_is_not_taken_for_the_bucke
     change_record(data, generation=4711)
     open_client(data).put("key")
     assert bucket_id(data, "bucket") != first
+
+
+def test_a_copy_on_an_inode_number_that_is_used_again_is_noticed_by_who_knew_the_first(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def number_is(generation: int) -> None:
+        monkeypatch.setattr(kernel, "generation", lambda _: generation)
+        monkeypatch.setattr(AtOnce, "generation", lambda *_: generation)
+
+    number_is(1)
+    fired(client.store.create_bucket("other"))
+    client.configure("other", tags="mine")
+    assert dict(fired(client.store.get_configuration("other"))) == {"tags": "mine"}
+    first = bucket_id(data, "other")
+    number_is(2)
+    assert client.store.look_now("other") is None
+    assert dict(fired(client.store.get_configuration("other"))) == {}
+    client.put("key", bucket="other")
+    assert bucket_id(data, "other") != first
 
 
 def test_of_two_directories_with_one_id_and_inode_number_the_recorded_name_keeps_it(

@@ -106,7 +106,8 @@ class Buckets:
         self._directory_mode = directory_mode
         self._base = os.path.join(data, layout.INTERNAL)
         self.shared = Staging(data, (b".uploads",), self.internals)
-        self._recognised: set[tuple[str, int, int, str]] = set()
+        #: ids and the directories that they are known to belong to: device, inode and its generation, name
+        self._recognised: set[tuple[str, int, int, int | None, str]] = set()
         self._stagings: dict[tuple[int, int], Staging] = {}
         self._finding_out = threading.Lock()
         #: the device of the data directory if it is local, and the buckets that were on it when they were last opened
@@ -176,7 +177,7 @@ class Buckets:
         identifier = _read_id(fd, calls)
         if not identifier:
             return "", False
-        here = (identifier, status.st_dev, status.st_ino, name)
+        here = (identifier, status.st_dev, status.st_ino, calls.generation(fd), name)
         if here in self._recognised:
             return identifier, True
         record = self._read_record(identifier)
@@ -420,9 +421,10 @@ class Buckets:
                 raise _taken(name, self.path(name)) from None
             raise
 
-    def recognises(self, identifier: str, status: os.stat_result, name: str) -> bool:
-        """Whether an id is known to be that directory's own, without looking."""
-        return (identifier, status.st_dev, status.st_ino, name) in self._recognised
+    def recognises(self, identifier: str, fd: int, name: str) -> bool:
+        """Whether an id is known to be that of an open directory on a local file system, without looking further."""
+        status = os.fstat(fd)
+        return (identifier, status.st_dev, status.st_ino, AT_ONCE.generation(fd), name) in self._recognised
 
     def remove(self, bucket: Bucket) -> None:
         """Remove the directory of a bucket without objects, and its internals.  The caller holds the bucket's lock.

@@ -133,7 +133,7 @@ class AtOnce(Calls):
 
     def generation(self, fd: int) -> int | None:
         value = ctypes.c_long()
-        return value.value if _ioctl(fd, kernel.GETVERSION, ctypes.byref(value)) == 0 else super().generation(fd)
+        return value.value if _ioctl(fd, kernel.GETVERSION, ctypes.byref(value)) == 0 else None
 
     def look(self, directory: int, name: bytes) -> os.stat_result | Status | None:
         fd = _find(directory, name)

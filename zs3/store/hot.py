@@ -184,7 +184,7 @@ class HotFiles:
             except OSError as error:
                 never_written = error.errno == errno.ENODATA and self._is_absent(directory, b"%b/id" % layout.INTERNAL)
                 return BucketState(PinnedName(bucket), NOT_CONFIGURED) if never_written else None
-            if not known.recognises(identifier, os.fstat(directory), bucket):
+            if not known.recognises(identifier, directory, bucket):
                 return None
             state = BucketState(PinnedName.of(bucket, identifier), NOT_CONFIGURED)
             path = b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME)
