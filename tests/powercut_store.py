@@ -18,6 +18,7 @@ from tests.contract.support import CREATE, Client, fired
 from tests.powercut import Recorder
 from zs3.errors import S3Error
 from zs3.store import completion, kernel, records
+from zs3.store.calls import AtOnce
 from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import Attributes
 
@@ -229,6 +230,7 @@ def run(
             patch.setattr(os, name, lambda *_: None)
         # Also where the file system has none: which ancestors are fsynced again must not depend on that.
         patch.setattr(kernel, "generation", lambda _: 1)
+        patch.setattr(AtOnce, "generation", lambda *_: 1)
         # The files of each state have numbers of their own, of which the ETag of a plain file must not be made.
         patch.setattr(records, "has_stable_inodes", lambda *_: False)
         data = place / "data"
