@@ -271,6 +271,10 @@ class Victim:
         where = f"{operation.name}: {fault} at {call} {number}"
         hit = [line for line in lines if "(INJECTED)" in line]
         if fault != KILL and not hit:
+            if call == "write" and number > 1:
+                # A body came in fewer pieces than when the calls were counted.
+                self.inject(operation, call, number - 1, fault)
+                return
             raise Wrong(f"{where}: not injected")
         if hit and _NO_FILE.match(hit[0]):
             # A body came in other pieces than when the calls were counted.
