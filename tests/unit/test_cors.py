@@ -116,6 +116,15 @@ def test_there_are_100_rules_and_no_more():
         parse(xml_of(*[LEAST] * 101))
 
 
+@pytest.mark.parametrize("rules", [1, 2])
+def test_there_are_200_patterns_of_headers_in_all_rules_and_no_more(rules):
+    """Each that is asked for is held against all of them, for clients that nobody knows."""
+    patterns = "".join(f"<AllowedHeader>x-{number}-*</AllowedHeader>" for number in range(200 // rules))
+    assert len(parse(xml_of(*[LEAST + patterns] * rules))) == rules
+    with pytest.raises(S3Error, match="InvalidRequest"):
+        parse(xml_of(*[LEAST + patterns] * rules, LEAST + "<AllowedHeader>*</AllowedHeader>"))
+
+
 def test_a_document_may_be_full_of_the_shortest_elements():
     room = CONFIGURATION_SIZE - len(xml_of(LEAST))
     body = xml_of(LEAST + "<AllowedOrigin/>" * (room // len("<AllowedOrigin/>")))
