@@ -82,6 +82,20 @@ def test_a_block_that_comes_before_the_body_of_an_acl_counts(alice):
     assert grants(alice, "/photos") == ["alice", ("alice", "FULL_CONTROL")]
 
 
+def test_a_block_that_comes_before_the_body_of_an_object_s_acl_counts(alice):
+    alice.put("/photos")
+    alice.put("/photos/k", b"x")
+    body = policy("alice", (ALL_USERS, "READ"))
+    late = begin(alice, "PUT", "/photos/k", {"acl": ""}, body)
+    block = b"<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>"
+    assert alice("PUT", "/photos", {"publicAccessBlock": ""}, body=block).status == 200
+    assert outcome(late()) == DENIED
+    late = begin(alice, "PUT", "/photos/k", {"acl": ""}, body)
+    assert alice("PUT", "/photos", {"ownershipControls": ""}, body=OWNERSHIP).status == 200
+    assert late().error_code == "AccessControlListNotSupported"
+    assert grants(alice, "/photos/k") == ["alice", ("alice", "FULL_CONTROL")]
+
+
 def test_nobody_goes_on_with_the_upload_of_another_account(alice, bob, daemon):
     alice.put("/photos", headers={"x-amz-acl": "public-read-write"})
     nobody = daemon.client(None)

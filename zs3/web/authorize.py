@@ -24,7 +24,7 @@ from zs3.auth.acl import private
 from zs3.auth.policy_conditions import NOTHING, Context, Overlay
 from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, is_of_object
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, IObjectReader, ObjectInfo
+from zs3.store.interface import Attributes, BucketState, IObjectReader, ObjectInfo
 
 
 class Denied(S3Error):
@@ -173,6 +173,14 @@ class JudgedStore:
 
     def __init__(self, store: Any, gate: Gate, action: str) -> None:
         self._store, self._gate, self._action = store, gate, action
+
+    def look_now(self, name: str) -> BucketState | None:
+        found: BucketState | None = self._store.look_now(name)
+        return found
+
+    async def look_at(self, name: str) -> BucketState:
+        found: BucketState = await self._store.look_at(name)
+        return found
 
     def _judge(self, info: ObjectInfo) -> None:
         self._gate.check(self._action, info.attributes)

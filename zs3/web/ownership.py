@@ -112,7 +112,8 @@ async def put_object_acl(call: Call) -> None:
     check_bucket_owner(call.header, call.owner.id)
     check_version(call)
     body = await _read_acl_request(call)
-    bucket = call.access
+    # Once more: what was configured while the body was awaited counts.
+    bucket = (await call.gate_to(call.bucket, call.key, access.PUT_ACL)).access
     if not bucket.has_acls:
         _check_unchanged(call, body)
         await call.store.get_object_info(call.bucket, call.key)
