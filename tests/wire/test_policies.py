@@ -10,6 +10,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from tests import forms
 from tests.wire.daemon import ALICE, BOB, CLERK, READING_BOB, Daemon, parse, texts
+from tests.wire.sharing import DENIED, outcome
 from zs3.auth import accounts
 from zs3.auth.access import ENFORCED, WRITER
 from zs3.auth.policy_names import KEYS
@@ -17,7 +18,6 @@ from zs3.web.accesslog import AccessLog
 from zs3.web.context import RequestContext
 from zs3.web.express import Express
 
-DENIED = (403, "AccessDenied")
 ARN = "arn:aws:s3:::photos"
 
 
@@ -38,10 +38,6 @@ def bucket(alice):
     """Alice's."""
     alice.put("/photos")
     return "/photos"
-
-
-def outcome(response):
-    return response.status, response.error_code
 
 
 def statement(**changes):

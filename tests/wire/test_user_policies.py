@@ -9,7 +9,8 @@ import pytest
 
 from tests import forms
 from tests.wire.daemon import ALICE, BOB, CLERK, Daemon, parse, texts
-from tests.wire.test_policies import ASKED, DENIED, document, outcome, put_policy
+from tests.wire.sharing import DENIED, outcome
+from tests.wire.test_policies import ASKED, document, put_policy
 from zs3.auth.access import WRITER
 from zs3.auth.policy import Policy, parse_policy
 from zs3.web.context import RequestContext
