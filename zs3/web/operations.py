@@ -226,8 +226,7 @@ OPERATIONS: tuple[Operation, ...] = (
 #: meant.
 _OTHERS = _names(
     "abac analytics annotation append encryption intelligent-tiering inventory metadataConfiguration"
-    " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject select"
-    " session"
+    " metadataInventoryTable metadataJournalTable metadataTable metrics renameObject select session"
 )
 SUBRESOURCES = _OTHERS | {operation.query for operation in OPERATIONS if operation.query}
 
