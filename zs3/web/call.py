@@ -196,6 +196,14 @@ class Call:
             checksum_headers=checksum_headers,
         )
 
+    async def configure(self, name: str, value: Any) -> None:
+        """Give the bucket's configuration a JSON value, in place of what it has of that name."""
+        await self.store.change_configuration(self.bucket, lambda configuration: configuration.update({name: value}))
+
+    async def unconfigure(self, name: str) -> None:
+        """Take from the bucket's configuration what it has of that name, if anything."""
+        await self.store.change_configuration(self.bucket, lambda configuration: configuration.pop(name, None))
+
     async def read_document(self, limit: int, *, checksum_headers: bool = True) -> bytes:
         """The whole body, decoded and verified, of at most `limit` bytes.
 

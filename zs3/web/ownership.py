@@ -25,7 +25,7 @@ from zs3.auth.access import (
 )
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ConfigurationChange, ObjectInfo
+from zs3.store.interface import Attributes, ObjectInfo
 from zs3.web import acls, xml
 from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled
 from zs3.web.bodies import CONFIGURATION_SIZE, parse_ownership, parse_public_access_block
@@ -161,7 +161,7 @@ async def put_ownership_controls(call: Call) -> None:
 async def delete_ownership_controls(call: Call) -> None:
     """DeleteBucketOwnershipControls: the bucket has again what the daemon gives to those without."""
     check_bucket_owner(call.header, call.owner.id)
-    await call.store.change_configuration(call.bucket, _setter(OWNERSHIP, _ABSENT))
+    await call.unconfigure(OWNERSHIP)
     send_empty(call.request, 204)
 
 
@@ -184,27 +184,12 @@ async def put_public_access_block(call: Call) -> None:
     """PutPublicAccessBlock."""
     check_bucket_owner(call.header, call.owner.id)
     wanted = parse_public_access_block(await call.read_document(CONFIGURATION_SIZE))
-    await call.store.change_configuration(call.bucket, _setter(PUBLIC_ACCESS_BLOCK, wanted))
+    await call.configure(PUBLIC_ACCESS_BLOCK, wanted)
     send_empty(call.request, 200)
 
 
 async def delete_public_access_block(call: Call) -> None:
     """DeletePublicAccessBlock: there is none then, also where a new bucket has one."""
     check_bucket_owner(call.header, call.owner.id)
-    await call.store.change_configuration(call.bucket, _setter(PUBLIC_ACCESS_BLOCK, None))
+    await call.configure(PUBLIC_ACCESS_BLOCK, None)
     send_empty(call.request, 204)
-
-
-_ABSENT = object()
-
-
-def _setter(name: str, value: Any) -> ConfigurationChange:
-    """What gives a bucket's configuration this value, or takes what it has."""
-
-    def change(configuration: dict[str, Any]) -> None:
-        if value is _ABSENT:
-            configuration.pop(name, None)
-        else:
-            configuration[name] = value
-
-    return change

@@ -66,11 +66,7 @@ async def get_bucket_policy(call: Call) -> None:
 async def delete_bucket_policy(call: Call) -> None:
     """DeleteBucketPolicy: what is not there is as good as deleted."""
     _check_account(call)
-
-    def change(configuration: dict[str, Any]) -> None:
-        configuration.pop(POLICY, None)
-
-    await call.store.change_configuration(call.bucket, change)
+    await call.unconfigure(POLICY)
     send_empty(call.request, 204)
 
 

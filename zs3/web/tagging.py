@@ -79,5 +79,5 @@ async def put_bucket_tagging(call: Call) -> None:
 async def delete_bucket_tagging(call: Call) -> None:
     """DeleteBucketTagging."""
     check_bucket_owner(call.header, call.owner.id)
-    await call.store.change_configuration(call.bucket, lambda configuration: configuration.pop(_TAGS, None))
+    await call.unconfigure(_TAGS)
     send_empty(call.request, 204)
