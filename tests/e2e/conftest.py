@@ -7,10 +7,12 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
-from tests.e2e.daemon import Daemon, Endpoint, isolated_environment, program, running
+from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, Endpoint, isolated_environment, program, running
 
 MIB = 1024 * 1024
 
@@ -26,6 +28,15 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture(params=["plain", "tls"])
 def endpoint(request: pytest.FixtureRequest, daemon: Daemon) -> Endpoint:
     return daemon.plain if request.param == "plain" else daemon.tls
+
+
+@pytest.fixture
+def s3(endpoint: Endpoint) -> Iterator[Any]:
+    """A boto3 client without settings of its own."""
+    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
+    client = session.client("s3", endpoint_url=endpoint.url, verify=str(endpoint.certificate or "") or None)
+    yield client
+    client.close()
 
 
 @pytest.fixture

@@ -16,12 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Run
-from tests.e2e.daemon import ACCESS_KEY, PATIENCE, REGION, SECRET_KEY, Daemon, Endpoint, isolated_environment
+from tests.e2e.daemon import PATIENCE, Daemon, Endpoint, isolated_environment
 from tests.e2e.plainhttp import fetch, presigned
 from tests.e2e.test_awscli import command
 
@@ -35,14 +34,6 @@ def shown() -> dict[str, Any]:
     assert block is not None
     rules: dict[str, Any] = json.loads(block[1])
     return rules
-
-
-@pytest.fixture
-def s3(endpoint: Endpoint) -> Iterator[Any]:
-    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-    client = session.client("s3", endpoint_url=endpoint.url, verify=str(endpoint.certificate or "") or None)
-    yield client
-    client.close()
 
 
 def test_boto3_gets_what_it_put(s3: Any, bucket: str) -> None:

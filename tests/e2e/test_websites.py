@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Run
-from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, Endpoint, running
+from tests.e2e.daemon import Daemon, Endpoint, running
 from tests.e2e.plainhttp import Response, fetch, presigned
 from tests.e2e.test_awscli import command
 
@@ -30,14 +29,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     assert f"--website-domain {DOMAIN}" in MANUAL
     with running(home, home / "data", "--website-domain", DOMAIN, "--workers", "2") as daemon:
         yield daemon
-
-
-@pytest.fixture
-def s3(endpoint: Endpoint) -> Iterator[Any]:
-    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-    client = session.client("s3", endpoint_url=endpoint.url, verify=str(endpoint.certificate or "") or None)
-    yield client
-    client.close()
 
 
 @pytest.fixture

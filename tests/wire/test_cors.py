@@ -1,9 +1,9 @@
 """CORS: what is configured of a bucket, preflights, and what every answer to a page of another origin says."""
 
 import pytest
-from twisted.internet import defer
 
 from tests.wire.daemon import ADMIN, READER, WRITER, Daemon, parse, texts
+from tests.wire.hop import Hop
 from tests.wire.test_express import Log
 from tests.wire.test_guard import UNKNOWN, WRONG
 from zs3.web.cors import MAX_RULES
@@ -370,29 +370,6 @@ def test_a_request_with_an_origin_does_not_take_the_short_cut(daemon, client, co
 
 
 # Without waiting
-
-
-class Hop:
-    """Counts the functions that would run in a thread, and may hold them up."""
-
-    def __init__(self):
-        self.calls = []
-        self.held = False
-        self.waiting = []
-
-    def __call__(self, function, *args, **kwargs):
-        self.calls.append(args[0] if args else function)
-        if not self.held:
-            return defer.execute(function, *args, **kwargs)
-        deferred = defer.Deferred()
-        self.waiting.append((deferred, function, args, kwargs))
-        return deferred
-
-    def release(self):
-        self.held = False
-        while self.waiting:
-            deferred, function, args, kwargs = self.waiting.pop(0)
-            defer.execute(function, *args, **kwargs).chainDeferred(deferred)
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import hashlib
 import zlib
 
 import pytest
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred
 
 from tests.wire.daemon import OWNER_ID, Daemon, parse, texts
+from tests.wire.hop import Hop
 
 MIB = 1024 * 1024
 FIRST, LAST = b"a" * (5 * MIB), b"the end"
@@ -284,31 +285,11 @@ def test_uploads_are_listed_in_pages_and_by_prefix(client, bucket):
 # What takes long
 
 
-class Hop:
-    """Runs at once, but holds back what is called while it is `held`; a look at the upload goes before that."""
-
-    def __init__(self):
-        self.held = False
-        self.waiting = []
-
-    def __call__(self, function, *args, **kwargs):
-        if not self.held or args[0].__name__ == "get_upload":
-            return execute(function, *args, **kwargs)
-        deferred = Deferred()
-        self.waiting.append((deferred, function, args, kwargs))
-        return deferred
-
-    def release(self):
-        self.held = False
-        while self.waiting:
-            deferred, function, args, kwargs = self.waiting.pop(0)
-            execute(function, *args, **kwargs).chainDeferred(deferred)
-
-
 @pytest.fixture
 def slow(tmp_path):
     """A daemon whose store can be stopped for a while, with an upload of one part."""
-    hop = Hop()
+    # A look at the upload goes before what takes long.
+    hop = Hop("get_upload")
     daemon = Daemon(tmp_path, hop=hop)
     client = daemon.client()
     client.put("/photos")
