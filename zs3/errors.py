@@ -42,6 +42,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidDigest": (400, "The Content-MD5 or checksum value that you specified is not valid."),
     "InvalidLocationConstraint": (400, "The specified location constraint is not valid."),
+    "InvalidBucketState": (409, "The request is not valid with the current state of the bucket."),
     "InvalidObjectState": (403, "The operation is not valid for the object's storage class."),
     "InvalidPart": (400, "One or more of the specified parts could not be found, or an ETag did not match."),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable."),

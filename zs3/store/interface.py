@@ -19,12 +19,23 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from zs3.checksums import Checksum
+from zs3.errors import S3Error
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 #: What is configured of a bucket: JSON values by name, not to be changed in place.  The store knows no meaning of them.
 Configuration = Mapping[str, Any]
 NOT_CONFIGURED: Configuration = MappingProxyType({})
+
+
+#: The value of a bucket's configuration that the store does know: whether versions are kept.  Missing: never were.
+VERSIONING = "versioning"
+ENABLED, SUSPENDED = "Enabled", "Suspended"
+#: The id of the one version of a key that was not made while versions were kept.
+NULL_VERSION = "null"
+
+# Retention modes
+GOVERNANCE, COMPLIANCE = "GOVERNANCE", "COMPLIANCE"
 
 
 class PinnedName(str):
@@ -69,6 +80,36 @@ class BucketInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """What keeps a version from being deleted.
+
+    Source: Amazon S3 User Guide, "Locking objects with Object Lock".
+
+    :ivar mode: `GOVERNANCE`, `COMPLIANCE` or "" for no retention.
+    :ivar until_ns: when the retention ends; 0 for none.
+    :ivar legal_hold: whether it is kept for as long as this is so.
+    """
+
+    mode: str = ""
+    until_ns: int = 0
+    legal_hold: bool = False
+
+    def is_retained(self, now_ns: int, *, bypass: bool) -> bool:
+        """Whether the retention holds.
+
+        :param bypass: whether who asks may pass over `GOVERNANCE`.
+        """
+        return self.until_ns > now_ns and not (bypass and self.mode == GOVERNANCE)
+
+    def protects(self, now_ns: int, *, bypass: bool) -> bool:
+        """Whether the version must not be deleted now; see `is_retained`."""
+        return self.legal_hold or self.is_retained(now_ns, bypass=bypass)
+
+
+NOT_LOCKED = Lock()
+
+
+@dataclass(frozen=True, slots=True)
 class Attributes:
     """What a client stores beside an object's bytes.
 
@@ -77,12 +118,14 @@ class Attributes:
     :ivar tags: in the order in which they were given.
     :ivar access: whose it is and who else may do what with it, where that is not what it is by default, else "".
         The store knows no meaning of it.
+    :ivar lock: what keeps this version from being deleted.
     """
 
     headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     tags: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     access: str = ""
+    lock: Lock = NOT_LOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +145,15 @@ NO_PART_CHECKSUMS = PartChecksums()
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object as it is now.
+    """An object as it is now, or one of its versions.
 
     :ivar etag: without the quotes.
     :ivar part_sizes: the sizes of the parts of a multipart upload in order, else empty.
     :ivar upload_id: the multipart upload that made it, else "".
     :ivar second: of a part only: a checksum beside the one that it was sent with.
     :ivar part_checksums: where those of its parts are, for `IStore.get_part_checksums` only.
+    :ivar version: its version id.  That of a file which others made or changed follows from its state.
+    :ivar is_delete_marker: it stands for the object not being there; of such only key, time, version and access count.
     """
 
     key: str
@@ -121,6 +166,38 @@ class ObjectInfo:
     upload_id: str = ""
     second: Checksum | None = None
     part_checksums: PartChecksums = NO_PART_CHECKSUMS
+    version: str = NULL_VERSION
+    is_delete_marker: bool = False
+
+
+class DeleteMarkerError(S3Error):
+    """A delete marker is where an object was asked for: NoSuchKey if it is current, MethodNotAllowed if asked by its id.
+
+    :ivar marker: the marker.
+    :ivar current: whether it was asked for as the current version.
+    """
+
+    def __init__(self, marker: ObjectInfo, *, current: bool) -> None:
+        if current:
+            super().__init__("NoSuchKey", Key=marker.key)
+        else:
+            super().__init__("MethodNotAllowed", Method="GET", ResourceType="DeleteMarker")
+        self.marker = marker
+        self.current = current
+
+
+class Deletion(NamedTuple):
+    """What became of a deletion.
+
+    :ivar found: whether there was anything to delete.
+    :ivar version: the id of the version that was removed, or of the delete marker that was made; "" in a bucket whose
+        versions were never kept.
+    :ivar is_delete_marker: whether that is a delete marker.
+    """
+
+    found: bool
+    version: str = ""
+    is_delete_marker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +280,39 @@ class ListPage:
     prefixes: Sequence[str]
     truncated: bool
     last: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsQuery:
+    """One page of the versions of a bucket: keys in order, of each the current version first, then the younger ones.
+
+    :ivar key_marker: only keys greater than this (for common prefixes see `ListQuery.after`).
+    :ivar version_marker: also what comes after this version of `key_marker`; "" for nothing of that key.
+    :ivar limit: the most versions, delete markers and common prefixes together.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    key_marker: str = ""
+    version_marker: str = ""
+    limit: int = 1000
+
+
+#: What a listing tells of a version, and whether that is the latest: pure, and called in a thread.
+ShowVersion = Callable[[ObjectInfo, bool], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsPage:
+    """:ivar versions: as they are shown, delete markers among them.
+    :ivar next_key: where a truncated listing goes on, with `next_version` ("" for a common prefix).
+    """
+
+    versions: Sequence[bytes]
+    prefixes: Sequence[str]
+    truncated: bool
+    next_key: str = ""
+    next_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,17 +472,23 @@ class IStore(Interface):
     def change_configuration(name: str, change: ConfigurationChange) -> Deferred[Configuration]:
         """Change what is configured of a bucket, durably and as one step; fires with all that is configured then.
 
+        Once `VERSIONING` is `ENABLED`, what is answered later keeps what it replaces.  NotImplemented where the file
+        system has no hard links.
+
         :param change: may be called more than once.
         """
 
     def delete_bucket(name: str) -> Deferred[None]:
         """Remove an empty bucket and all that belongs to it.  BucketNotEmpty."""
 
-    def open_object(bucket: str, key: str) -> Deferred[IObjectReader]:
-        """Open an object for reading.  NoSuchKey."""
+    def open_object(bucket: str, key: str, version: str = "") -> Deferred[IObjectReader]:
+        """Open an object for reading.  NoSuchKey, NoSuchVersion, or `DeleteMarkerError`.
 
-    def get_object_info(bucket: str, key: str) -> Deferred[ObjectInfo]:
-        """Fires with what is known of an object, without reading it.  NoSuchKey."""
+        :param version: its id; "" for the current one.
+        """
+
+    def get_object_info(bucket: str, key: str, version: str = "") -> Deferred[ObjectInfo]:
+        """Fires with what is known of an object, without reading it; fails as `open_object`."""
 
     def get_part_checksums(bucket: str, info: ObjectInfo) -> Deferred[Sequence[bytes]]:
         """Fires with the checksums of an object's parts, in the algorithm of its own, as far as they are known.
@@ -407,18 +523,33 @@ class IStore(Interface):
         attributes: AttributesChange | None,
         condition: WriteCondition,
         checksum_algorithm: str = "",
+        source_version: str = "",
     ) -> Deferred[ObjectInfo]:
         """Copy within the store; never through user space where the kernel can.
+
+        NoSuchKey, NoSuchVersion; InvalidRequest where a delete marker is asked for by its id.
 
         :param attributes: makes the copy's of the source as it is; None keeps them.
         :param checksum_algorithm: what the copy's checksum is to be; "" keeps the source's.
         """
 
-    def delete_object(bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
-        """Fires with whether there was one, once that it is gone is durable."""
+    def delete_object(
+        bucket: str, key: str, condition: WriteCondition, *, access: str = "", version: str = "", bypass: bool = False
+    ) -> Deferred[Deletion]:
+        """Delete an object, or remove one of its versions for good; fires once that is durable.
 
-    def change_object(bucket: str, key: str, change: AttributesChange) -> Deferred[ObjectInfo]:
-        """Change what is stored beside an object's bytes; fires with the object as it is then, durably.  NoSuchKey.
+        Where versions are kept, an object is deleted by a delete marker, also one that is not there.  A version that
+        is not there is as good as removed.  AccessDenied for a version that its lock protects.
+
+        :param access: of a delete marker that this makes; see `Attributes.access`.
+        :param version: the id of what is to be removed; "" to delete the object.
+        :param bypass: whether who asks may pass over a retention in governance mode.
+        """
+
+    def change_object(bucket: str, key: str, change: AttributesChange, version: str = "") -> Deferred[ObjectInfo]:
+        """Change what is stored beside an object's bytes; fires with the object as it is then, durably.
+
+        Fails as `open_object`.
 
         Bytes, ETag and modification time stay.
 
@@ -431,6 +562,9 @@ class IStore(Interface):
         :param show: what is told of each object; what one and the same function gave is not asked for again as long
             as the object is the same.
         """
+
+    def list_versions(bucket: str, query: VersionsQuery, show: ShowVersion) -> Deferred[VersionsPage]:
+        """Fires with one page of the versions of a bucket; one without any has the objects, as `NULL_VERSION`."""
 
     def create_upload(
         bucket: str,
@@ -459,6 +593,7 @@ class IStore(Interface):
         *,
         check: SourceCheck,
         span: tuple[int, int] | None,
+        source_version: str = "",
     ) -> Deferred[PartInfo]:
         """Make a part of an object or of its bytes `first`..`last` (both included); outside it: InvalidRange."""
 
