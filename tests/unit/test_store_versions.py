@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.support import Client, fired, open_client
+from tests.crashes import crash_at
 from zs3.errors import S3Error
 from zs3.store import kernel, layout, versionids
 from zs3.store.interface import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, ObjectInfo
@@ -170,3 +171,48 @@ def test_an_id_is_greater_than_those_before_whatever_the_clock_says() -> None:
     first = versionids.new_id(2_000)
     assert versionids.new_id(1_000, versionids.sequence(first)) > first
     assert versionids.sequence(versionids.new_id(3_000, versionids.sequence(first))) == 3_000
+
+
+def _shape(client: Client) -> list[tuple[bytes, bool]]:
+    """The versions of ``key``, an ``x`` for a delete marker, and whether each is the latest; and what GET tells."""
+    found = []
+    for info, latest in client.versions():
+        data = b"x" if info.is_delete_marker else client.get("key", version=info.version)
+        if latest and not info.is_delete_marker:
+            assert client.get("key") == data
+        found.append((data, latest))
+    assert [latest for _, latest in found] == [True] + [False] * (len(found) - 1) if found else True
+    return found
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["there", "deleted"])
+@pytest.mark.parametrize("change", CHANGES[:4], ids=lambda change: change.__name__.strip("_"))
+def test_a_crash_at_any_step_leaves_one_current_version_and_loses_none(
+    client: Client, data: Path, change: Callable[[Client], None], deleted: bool
+) -> None:
+    def prepare() -> list[tuple[bytes, bool]]:
+        for info, _ in client.versions():
+            client.remove("key", info.version)
+        for each in (b"1", b"22", b"333"):
+            client.put("key", each)
+        if deleted:
+            client.delete("key")
+        return _shape(client)
+
+    before = prepare()
+    change(client)
+    after = _shape(client)
+    seen = []
+    for step in range(1, 200):
+        assert prepare() == before
+        done = crash_at(data, change, step)
+        found = _shape(client)
+        assert found in (before, after), step
+        seen.append(found == after)
+        # What the dead process did not come to does not get in the way.
+        client.put("key", b"4444")
+        kept = [each for each, _ in _shape(client)]
+        assert kept == [b"4444", *(each for each, _ in found)], step
+        if done:
+            break
+    assert (seen[0], seen[-1], seen) == (False, True, sorted(seen))
