@@ -22,19 +22,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from zs3.errors import S3Error
-from zs3.store import layout, paths
+from zs3.store import layout, paths, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import NULL_VERSION, Attributes, ObjectInfo
 from zs3.store.memo import is_settled
 from zs3.store.places import Found
 from zs3.store.records import Records
+from zs3.store.signposts import INSIDE, NAME
 from zs3.store.versionids import DELETED, Entry, is_id, parse_name, sequence
 
-#: In the bucket's internals: the histories of its keys; or a file, if they are inside the bucket, which is then on a
-#: file system of its own.
-NAME = b"versions"
-_INSIDE = (layout.INTERNAL, NAME)
 _LINKS = "Versions cannot be kept here: the file system of this bucket has no hard links."
 #: errno of a file system without hard links
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -48,7 +45,7 @@ def prepare(bucket: Bucket) -> None:
     """
     internals, path = bucket.internals, os.path.join(bucket.home, NAME)
     if bucket.is_staged_inside():
-        root = internals.enter(bucket.fd, _INSIDE)
+        root = internals.enter(bucket.fd, INSIDE)
         internals.write_file(path, b"")
     else:
         internals.make_directory(path)
@@ -65,6 +62,7 @@ def prepare(bucket: Bucket) -> None:
         finally:
             os.close(fd)
             os.unlink(temporary)
+    signposts.put(bucket.home, bucket.name)
 
 
 def link(fd: int, directory: int, name: bytes) -> None:
@@ -84,7 +82,7 @@ def opened_root(bucket: Bucket) -> Iterator[int]:
         try:
             root = os.open(os.path.join(bucket.home, NAME), paths.DIRECTORY | os.O_CLOEXEC)
         except NotADirectoryError:
-            root = paths.open_below(bucket.fd, _INSIDE, paths.DIRECTORY)
+            root = paths.open_below(bucket.fd, INSIDE, paths.DIRECTORY)
     try:
         yield root
     finally:
