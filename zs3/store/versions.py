@@ -141,7 +141,7 @@ def marker_of(bucket: Bucket, key: str) -> ObjectInfo | None:
         return None
     with history.opened_root(bucket) as root, closing(History(bucket, root, key)) as older:
         marker = older.deleted()
-        if marker is None and (entry := next(iter(older.entries()), None)) is not None and entry.is_delete_marker:
+        if marker is None and (entry := older.youngest()) is not None and entry.is_delete_marker:
             # The object that was to come behind it did not.
             marker = history.closed(older.read(entry.name, entry))
         return marker.info if marker else None
@@ -326,7 +326,7 @@ class Versions:
             if self.older.remove(Entry(version, False).name):
                 rubbish = []
                 self.older.settle(self._durability)
-            return Removal(found.directory, found.name, next(iter(self.older.entries()), None), rubbish)
+            return Removal(found.directory, found.name, self.older.youngest(), rubbish)
 
     def remove_older(
         self, place: Place | None, version: str, condition: WriteCondition, bypass: bool
@@ -352,7 +352,7 @@ class Versions:
                 self._check_unlocked(found, bypass=bypass)
                 rubbish = self._records.sidecars(found.fd, found.status, self._key)
         if found.name == DELETED and self._current is None:
-            successor = next(iter(self.older.entries()), None)
+            successor = self.older.youngest()
             if successor is not None and not successor.is_delete_marker:
                 return done, successor
             if successor is not None:
@@ -371,7 +371,7 @@ class Versions:
             current = self._marker()
         if self._current is not None or current is None or current.info.version != marker:
             return False
-        return next(iter(self.older.entries()), None) == newest
+        return self.older.youngest() == newest
 
     def finish_undelete(self, place: Place | None, marker: str, current: Entry) -> None:
         """Remove a delete marker, once the version before it is current."""
