@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zs3.errors import S3Error
-from zs3.store.interface import NOT_CONFIGURED, Configuration, ConfigurationChange
+from zs3.store.interface import NOT_CONFIGURED, Configuration, ConfigurationChange, DamagedError
 from zs3.store.internals import Internals
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 NAME = b"config"
 #: No key has a NUL, so this is the lock of none.
 _LOCK = "\0config"
-
-
-class DamagedError(ValueError):
-    """The file of a bucket's configuration is not what was written: nothing may be concluded from it."""
 
 
 @functools.lru_cache(maxsize=128)
@@ -42,7 +38,7 @@ def parse(data: bytes) -> Configuration:
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise DamagedError("a bucket's configuration is damaged")
+        raise DamagedError("a configuration is damaged")
     return MappingProxyType(values)
 
 

@@ -14,11 +14,13 @@ import re
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from zs3.errors import S3Error
-from zs3.store import buckets, configuration, kernel, layout, metadata, paths, records
+from zs3.store import accounts, buckets, configuration, kernel, layout, metadata, paths, records
+from zs3.store.accounts import KnownAccounts
 from zs3.store.buckets import Buckets
-from zs3.store.interface import NOT_CONFIGURED, BucketState, ObjectInfo, PinnedName
+from zs3.store.interface import NOT_CONFIGURED, BucketState, Configuration, ObjectInfo, PinnedName
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
 from zs3.store.unconfigured import Unconfigured
@@ -56,6 +58,7 @@ class HotFiles:
         self._in_memory = False
         self._looked = 0.0
         self._unconfigured = Unconfigured(-1)
+        self._accounts = KnownAccounts(-1)
         # Only the reactor's thread reads.
         self._buffer = memoryview(bytearray(MOST))
 
@@ -72,9 +75,11 @@ class HotFiles:
         self._fd, self._device, self._identity = fd, status.st_dev, (status.st_dev, status.st_ino)
         self._in_memory = kind == kernel.TMPFS
         self._unconfigured = Unconfigured(fd)
+        self._accounts = KnownAccounts(fd)
 
     def stop(self) -> None:
         self._unconfigured.close()
+        self._accounts.close()
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = self._device = -1
@@ -199,6 +204,36 @@ class HotFiles:
         with paths.opened(fd):
             data = self.read(fd, 0, os.fstat(fd).st_size)
         return None if data is None else state._replace(configuration=configuration.parse(data))
+
+    def account(self, name: str) -> Configuration | None:
+        """What is configured of an account; None where that must be looked for.
+
+        :raises DamagedError: as `accounts.read`.
+        """
+        if not self._is_there():
+            return None
+        now = self._now()
+        found = self._accounts.knows(name, now)
+        if found is not None:
+            return found
+        # First: what is found before one begins to watch proves nothing.
+        watched = self._accounts.watch(now)
+        fd = self._open_internal(accounts.path(name))
+        if fd == -errno.ENOENT:
+            found = NOT_CONFIGURED
+        elif fd < 0:
+            return None
+        else:
+            data = None
+            # Whatever else is in its place.
+            with paths.opened(fd), suppress(OSError):
+                data = self.read(fd, 0, os.fstat(fd).st_size)
+            if data is None:
+                return None
+            found = configuration.parse(data)
+        if watched:
+            self._accounts.remember(name, found)
+        return found
 
     def _open_internal(self, path: bytes) -> int:
         """Open a file of the daemon's own below the data directory: an fd, or an errno, negative."""
