@@ -43,9 +43,13 @@ OWNERSHIPS = (ENFORCED, PREFERRED, WRITER)
 BLOCK_ACLS, IGNORE_ACLS = "BlockPublicAcls", "IgnorePublicAcls"
 BLOCK_POLICY, RESTRICT_BUCKETS = "BlockPublicPolicy", "RestrictPublicBuckets"
 BLOCKS = (BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT_BUCKETS)
+NOTHING_BLOCKED, ALL_BLOCKED = frozenset[str](), frozenset(BLOCKS)
 
 #: On the policy itself.
 _POLICY_ACTIONS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
+
+#: On what counts for all that an account has.
+ACCOUNT_ACTIONS = frozenset(("s3:GetAccountPublicAccessBlock", "s3:PutAccountPublicAccessBlock"))
 
 CREATE_BUCKET, LIST_BUCKET = "s3:CreateBucket", "s3:ListBucket"
 GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
@@ -112,6 +116,7 @@ class BucketAccess:
     :ivar controls: whether that was said of this very bucket.
     :ivar block: what is on of `BLOCKS`; None if there is no public access block.
     :ivar policy: None if there is none.
+    :ivar account_block: what is on of `BLOCKS` for all buckets of the owner.
     """
 
     acl: Acl
@@ -119,6 +124,7 @@ class BucketAccess:
     controls: bool = False
     block: frozenset[str] | None = None
     policy: Policy | None = None
+    account_block: frozenset[str] = NOTHING_BLOCKED
 
     @property
     def owner(self) -> str:
@@ -130,7 +136,12 @@ class BucketAccess:
         return self.ownership != ENFORCED
 
     def blocks(self, what: str) -> bool:
-        return self.block is not None and what in self.block
+        """Whether that is blocked, by its own block or by that of the owner's account."""
+        return what in self.account_block or (self.block is not None and what in self.block)
+
+    def within(self, account_block: frozenset[str]) -> BucketAccess:
+        """The same as a bucket of an account with this block."""
+        return replace(self, account_block=account_block) if account_block != self.account_block else self
 
 
 class Decision(NamedTuple):
@@ -147,7 +158,7 @@ _NOT_GRANTED = Decision(False, "no policy of the user allows it", explicit=True)
 _EVERYBODY = frozenset((policies.EVERYBODY,))
 
 
-# The names in the configuration of a bucket
+# The names in the configuration of a bucket; that of the block is that in the configuration of an account, too
 ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK, POLICY = "access", "ownership", "publicAccessBlock", "policy"
 
 
@@ -158,7 +169,7 @@ def untouched(ownership: str) -> BucketAccess:
     :param ownership: what the daemon gives to a bucket of which nothing else is said.
     """
     # As AWS since April 2023; and where ACLs are to mean something, they shall.
-    block = frozenset(BLOCKS) if ownership == ENFORCED else None
+    block = ALL_BLOCKED if ownership == ENFORCED else None
     return BucketAccess(private(accounts.DEFAULT), ownership, False, block)
 
 
@@ -179,12 +190,24 @@ def bucket_access(configuration: Mapping[str, Any], ownership: str, bucket: str 
         ownership = said if said in OWNERSHIPS else ENFORCED
     if PUBLIC_ACCESS_BLOCK in configuration:
         said = configuration[PUBLIC_ACCESS_BLOCK]
-        on = said if isinstance(said, list) else BLOCKS
-        block = None if said is None else frozenset(what for what in BLOCKS if what in on)
+        block = None if said is None else _block(said)
     policy = None
     if POLICY in configuration:
         policy = policies.stored_policy(str(configuration[POLICY]), bucket) if bucket else policies.CLOSED
     return BucketAccess(acl, ownership, controls, block, policy)
+
+
+def account_block(configuration: Mapping[str, Any]) -> frozenset[str]:
+    """What the configuration of an account blocks for all of its buckets."""
+    if PUBLIC_ACCESS_BLOCK not in configuration:
+        return NOTHING_BLOCKED
+    return _block(configuration[PUBLIC_ACCESS_BLOCK])
+
+
+def _block(said: object) -> frozenset[str]:
+    """What a block turns on as it is kept; all, if that cannot be understood."""
+    on = said if isinstance(said, list) and all(what in BLOCKS for what in said) else BLOCKS
+    return frozenset(on)
 
 
 def is_write(action: str) -> bool:
@@ -198,7 +221,16 @@ def user_may(principal: Principal, action: str, bucket: str) -> bool:
     :param bucket: its name; "" for what belongs to none.
     """
     user = principal.user
-    return user is None or user.may("write" if is_write(action) else "read", bucket or None)
+    if user is None:
+        return True
+    if action in ACCOUNT_ACTIONS and not _may_govern(user):
+        return False
+    return user.may("write" if is_write(action) else "read", bucket or None)
+
+
+def _may_govern(user: User) -> bool:
+    """Whether a user may be let do what is about all that the account has: an administrator, or by policies."""
+    return user.buckets is None and (user.role == "admin" or user.policy is not None)
 
 
 def depends_on_object(principal: Principal, action: str, access: BucketAccess) -> bool:

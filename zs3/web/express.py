@@ -21,7 +21,7 @@ from zs3.errors import S3Error
 from zs3.store.interface import IFileReader, ObjectInfo
 from zs3.web import operations
 from zs3.web.accesslog import RequestLog
-from zs3.web.authorize import Gate
+from zs3.web.authorize import Gate, account_block_now
 from zs3.web.call import Settings
 from zs3.web.channel import Channel
 from zs3.web.context import Asked, RequestContext
@@ -115,10 +115,14 @@ class Express:
         state = self._store.look_now(bucket)
         if state is None:
             return None
+        access = bucket_access(state.configuration, self._settings.ownership, bucket)
+        block = account_block_now(self._store, access.owner)
+        if block is None:
+            return None
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        access, info = bucket_access(state.configuration, self._settings.ownership, bucket), reader.info()
+        access, info = access.within(block), reader.info()
         principal = Principal(user)
         gate = Gate(principal, bucket, access, key)
         if access.policy is not None or principal.policy is not None:
