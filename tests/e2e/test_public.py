@@ -142,6 +142,33 @@ def test_what_boto3_puts_is_what_it_gets(daemon: Daemon, bucket: str) -> None:
     grants = [{"Grantee": grantee, "Permission": "WRITE"}, *acl["Grants"]]
     client.put_bucket_acl(Bucket=bucket, AccessControlPolicy={"Owner": acl["Owner"], "Grants": grants})
     assert client.get_bucket_acl(Bucket=bucket)["Grants"] == grants
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=1)
+    client.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert client.get_bucket_policy(Bucket=bucket)["Policy"] == policy
+    assert client.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"] == {"IsPublic": True}
+    cors = [{"ID": "pages", "AllowedOrigins": ["https://example.org"], "AllowedMethods": ["GET"], "MaxAgeSeconds": 60}]
+    client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": cors})
+    assert client.get_bucket_cors(Bucket=bucket)["CORSRules"] == cors
+    website = {"IndexDocument": {"Suffix": "index.html"}, "ErrorDocument": {"Key": "error.html"}}
+    client.put_bucket_website(Bucket=bucket, WebsiteConfiguration=website)
+    assert client.get_bucket_website(Bucket=bucket).items() >= website.items()
+    tags = [{"Key": "stage", "Value": "test"}, {"Key": "team", "Value": "a b"}]
+    client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+    assert client.get_bucket_tagging(Bucket=bucket)["TagSet"] == tags
+    # None of it has changed what was put before, and each is taken away by itself.
+    assert client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == controls
+    assert client.get_bucket_acl(Bucket=bucket)["Grants"] == grants
+    for name, code in (
+        ("policy", "NoSuchBucketPolicy"),
+        ("cors", "NoSuchCORSConfiguration"),
+        ("website", "NoSuchWebsiteConfiguration"),
+        ("tagging", "NoSuchTagSet"),
+    ):
+        getattr(client, f"get_bucket_{name}")(Bucket=bucket)
+        getattr(client, f"delete_bucket_{name}")(Bucket=bucket)
+        with pytest.raises(ClientError, match=code):
+            getattr(client, f"get_bucket_{name}")(Bucket=bucket)
     guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
     guest.put_object(Bucket=bucket, Key="given", Body=b"content", ACL="bucket-owner-full-control")
     assert client.get_object(Bucket=bucket, Key="given")["Body"].read() == b"content"
