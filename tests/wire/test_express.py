@@ -230,7 +230,7 @@ def test_a_small_file_that_changes_while_it_is_read_is_not_sent(daemon, bucket, 
 def test_no_descriptor_is_left_open(daemon, bucket, client):
     def descriptors():
         # What is remembered of buckets is held open as long as that is remembered.
-        daemon.store._hot._unconfigured.close()
+        daemon.store._hot._states.close()
         return len(list(Path("/proc/self/fd").iterdir()))
 
     before = descriptors()

@@ -21,7 +21,7 @@ from zs3.store.buckets import Buckets
 from zs3.store.interface import NOT_CONFIGURED, BucketState, ObjectInfo, PinnedName
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
-from zs3.store.unconfigured import Unconfigured
+from zs3.store.states import States
 
 #: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
@@ -55,7 +55,7 @@ class HotFiles:
         self._identity: tuple[int, int] | None = None
         self._in_memory = False
         self._looked = 0.0
-        self._unconfigured = Unconfigured(-1)
+        self._states = States(-1)
         # Only the reactor's thread reads.
         self._buffer = memoryview(bytearray(MOST))
 
@@ -71,10 +71,10 @@ class HotFiles:
         status = os.fstat(fd)
         self._fd, self._device, self._identity = fd, status.st_dev, (status.st_dev, status.st_ino)
         self._in_memory = kind == kernel.TMPFS
-        self._unconfigured = Unconfigured(fd)
+        self._states = States(fd)
 
     def stop(self) -> None:
-        self._unconfigured.close()
+        self._states.close()
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = self._device = -1
@@ -172,7 +172,7 @@ class HotFiles:
         if not self._is_there() or not _BUCKET(bucket):
             return None
         now = self._now()
-        remembered = self._unconfigured.knows(bucket, now)
+        remembered = self._states.knows(bucket, now)
         if remembered is not None:
             return remembered
         directory = _open_bucket(self._fd, bucket.encode())
@@ -189,11 +189,11 @@ class HotFiles:
             state = BucketState(PinnedName.of(bucket, identifier), NOT_CONFIGURED)
             path = b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME)
             fd = self._open_internal(path)
-            if fd == -errno.ENOENT and self._unconfigured.begin(state, directory, now):
+            if fd == -errno.ENOENT and self._states.begin(state, directory, now):
                 # Once more: what was found before one began to watch proves nothing.
                 fd = self._open_internal(path)
                 if fd != -errno.ENOENT:
-                    self._unconfigured.discard(bucket)
+                    self._states.discard(bucket)
         if fd < 0:
             return state if fd == -errno.ENOENT else None
         with paths.opened(fd):

@@ -41,7 +41,7 @@ class _Seen(NamedTuple):
     since: float
 
 
-class Unconfigured:
+class States:
     """The buckets below one data directory of which it is known that nothing is configured.
 
     :param data: the data directory, open.

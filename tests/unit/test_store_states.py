@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.support import Client, fired, open_client, told_now
-from zs3.store import hot, unconfigured
+from zs3.store import hot, states
 from zs3.store.interface import Configuration
 
 
@@ -22,7 +22,7 @@ def client(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
         pytest.skip("the temporary directory is on no file system that this works on")
     # As if the bucket had been there for a while; what changes must be in another tick of the kernel's clock.
     now = time.time_ns
-    monkeypatch.setattr(unconfigured.time, "time_ns", lambda: now() + 2 * 10**9)
+    monkeypatch.setattr(states.time, "time_ns", lambda: now() + 2 * 10**9)
     make(client, data, "bucket")
     yield client
     fired(client.store.stop())
@@ -121,7 +121,7 @@ def test_what_changed_just_now_is_not_remembered(data, client, monkeypatch):
 
 
 def test_it_is_looked_at_anew_after_a_while(client, monkeypatch):
-    known = client.store._hot._unconfigured
+    known = client.store._hot._states
     (seen,) = known._seen.values()
     assert known.knows("bucket", seen.since + 0.9)
     assert not known.knows("bucket", seen.since + 1.1)
@@ -129,7 +129,7 @@ def test_it_is_looked_at_anew_after_a_while(client, monkeypatch):
 
 
 def test_so_many_are_remembered_and_not_more(data, client, monkeypatch):
-    monkeypatch.setattr(unconfigured, "_MOST", 3)
+    monkeypatch.setattr(states, "_MOST", 3)
 
     def descriptors():
         return len(os.listdir("/proc/self/fd"))
@@ -142,5 +142,5 @@ def test_so_many_are_remembered_and_not_more(data, client, monkeypatch):
     assert descriptors() == before
     assert is_remembered(client, monkeypatch, "bucket5")
     assert not is_remembered(client, monkeypatch, "bucket0")
-    client.store._hot._unconfigured.close()
+    client.store._hot._states.close()
     assert descriptors() == before - 6
