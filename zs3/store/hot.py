@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from zs3.errors import S3Error
-from zs3.store import buckets, configuration, kernel, layout, metadata, paths, records
+from zs3.store import buckets, configuration, kernel, layout, metadata, paths, records, states
 from zs3.store.buckets import Buckets
 from zs3.store.interface import NOT_CONFIGURED, BucketState, ObjectInfo, PinnedName
 from zs3.store.lookup import OpenObject
@@ -186,28 +186,40 @@ class HotFiles:
                 return BucketState(PinnedName(bucket), NOT_CONFIGURED) if never_written else None
             if not known.recognises(identifier, directory, bucket):
                 return None
-            state = BucketState(PinnedName.of(bucket, identifier), NOT_CONFIGURED)
-            path = b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME)
-            fd = self._open_internal(path)
-            if fd == -errno.ENOENT and self._states.begin(state, directory, now):
-                # Once more: what was found before one began to watch proves nothing.
-                fd = self._open_internal(path)
-                if fd != -errno.ENOENT:
-                    self._states.discard(bucket)
-        if fd < 0:
-            return state if fd == -errno.ENOENT else None
-        with paths.opened(fd):
-            data = self.read(fd, 0, os.fstat(fd).st_size)
-        return None if data is None else state._replace(configuration=configuration.parse(data))
+            return self._look_inside(PinnedName.of(bucket, identifier), directory, now)
 
-    def _open_internal(self, path: bytes) -> int:
-        """Open a file of the daemon's own below the data directory: an fd, or an errno, negative."""
-        fd = _open_file(self._fd, path)
+    def _look_inside(self, name: PinnedName, directory: int, now: float) -> BucketState | None:
+        """What is configured of a bucket that is open; it is remembered, if that can be."""
+        looked_ns = time.time_ns()
+        home = _open_directory(self._fd, b"%b/buckets/%b" % (layout.INTERNAL, name.identifier.encode()))
+        if home < 0:
+            return None
+        with paths.opened(home):
+            watch = states.watched(directory, home)
+            file = self._open_internal(home, configuration.NAME)
+            if file == -errno.ENOENT:
+                state = BucketState(name, NOT_CONFIGURED)
+                self._states.keep(state, watch, looked_ns, now)
+                return state
+            if file < 0:
+                return None
+            with paths.opened(file):
+                watch = states.with_file(watch, file)
+                data = self.read(file, 0, watch.size)
+                if data is None:
+                    return None
+                state = BucketState(name, configuration.parse(data))
+                self._states.keep(state, watch, looked_ns, now)
+                return state
+
+    def _open_internal(self, directory: int, path: bytes) -> int:
+        """Open a file of the daemon's own: an fd, or an errno, negative."""
+        fd = _open_file(directory, path)
         if fd != -errno.EAGAIN or not self._in_memory:
             return fd
         # Such a file system does not remember what is not there, but never waits either.
         try:
-            return os.open(path, paths.READ | os.O_CLOEXEC, dir_fd=self._fd)
+            return os.open(path, paths.READ | os.O_CLOEXEC, dir_fd=directory)
         except OSError as error:
             return -(error.errno or errno.EIO)
 
