@@ -31,7 +31,7 @@ from zs3.auth.acl import (
     private,
     read_acl,
 )
-from zs3.auth.policy import Policy
+from zs3.auth.policy import NOBODY, Policy
 from zs3.auth.policy_conditions import NOTHING, Context
 from zs3.auth.users import User
 
@@ -237,6 +237,12 @@ def evaluate(
         return Decision(False, "neither the role nor the buckets of the user allow it")
     user = principal.user
     mine = None if user is None else user.policy
+    acl, rights = access.acl, _BUCKET_RIGHTS
+    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
+        acl, rights = object_acl(access, record), _OBJECT_RIGHTS
+    own = user is not None and (
+        user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
+    )
     granted = verdict = None
     if mine is not None:
         granted = mine.judge(_EVERYBODY, action, f"{bucket}/{key}" if key else bucket, context)
@@ -248,18 +254,13 @@ def evaluate(
             action,
             f"{bucket}/{key}" if key else bucket,
             context,
-            allowed=None if mine is None else _allowed_as(principal, access),
+            # To whom it belongs, all is allowed that is not denied.
+            allowed=(NOBODY if own else None) if mine is None else _allowed_as(principal, access),
         )
         if verdict is not None and not verdict.allows:
             return Decision(False, f"the bucket policy denies it: {verdict.statement}", explicit=True)
         if access.policy.is_public and access.blocks(RESTRICT_BUCKETS) and not _is_of_owner(principal, access.owner):
             return Decision(False, "the bucket policy is public, and the public access block restricts it")
-    acl, rights = access.acl, _BUCKET_RIGHTS
-    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
-        acl, rights = object_acl(access, record), _OBJECT_RIGHTS
-    own = user is not None and (
-        user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
-    )
     if own and mine is None:
         return _OWN
     if own and granted is not None:
