@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
-from zs3.auth.access import Principal, bucket_access
+from zs3.auth.access import BucketAccess, Principal, bucket_access
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.auth.wire import UNSIGNED_PAYLOAD
 from zs3.errors import S3Error
-from zs3.store.interface import IFileReader, ObjectInfo
+from zs3.store.interface import BucketState, Configuration, IFileReader, ObjectInfo
 from zs3.web import operations
 from zs3.web.accesslog import RequestLog
 from zs3.web.authorize import Gate
@@ -53,6 +53,8 @@ _ORDINARY = _SELECTING | frozenset(
 #: A bucket and a key that are spelled like this stand for themselves, and the signature is over this spelling.
 _TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9.-]{0,62})/([A-Za-z0-9._~/-]{1,1024})", re.ASCII).fullmatch
 _NO_QUERY = Query()
+#: Of so many buckets it is remembered what their configurations mean: as many as the store remembers.
+_REMEMBERED = 64
 _OPERATIONS = {
     method: operations.find(operations.OBJECT, method.decode("ascii"), (), lambda _: None)
     for method in (b"GET", b"HEAD")
@@ -68,6 +70,7 @@ class Express:
 
     def __init__(self, store: Any, users: UsersChecker, settings: Settings, *, unsigned: bool) -> None:
         self._store, self._users, self._settings, self._unsigned = store, users, settings, unsigned
+        self._known: dict[str, tuple[Configuration, BucketAccess]] = {}
 
     def serve(self, head: Head, channel: Channel) -> bool:
         """Answer, now or later, or do nothing and say False.
@@ -118,12 +121,12 @@ class Express:
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        access, info = bucket_access(state.configuration, self._settings.ownership, bucket), reader.info()
+        access, info = self._access(state), reader.info()
         principal = Principal(user)
         gate = Gate(principal, bucket, access, key)
         if access.policy is not None or principal.policy is not None:
-            asked = self._asked(head, channel, principal, now, operation.name)
-            gate.context = RequestContext(asked, access.owner)
+            ask = functools.partial(self._asked, head, channel, principal, now, operation.name)
+            gate.context = RequestContext(ask, access.owner)
         if not gate.may(operation.iam, info.attributes):
             reader.close()
             return None
@@ -143,6 +146,18 @@ class Express:
             reader.close()
         log = RequestLog(operation.name, bucket, key, "" if user is None else user.access_key)
         return _Found(status, headers, span, content, reader, log)
+
+    def _access(self, state: BucketState) -> BucketAccess:
+        """What is known of a bucket, as long as the store has one and the same configuration of it."""
+        name, configuration = state
+        known = self._known.get(name)
+        if known is not None and known[0] is configuration:
+            return known[1]
+        access = bucket_access(configuration, self._settings.ownership, name)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[str(name)] = configuration, access
+        return access
 
     def _asked(self, head: Head, channel: Channel, principal: Principal, now: float, operation: str) -> Asked:
         return Asked(
