@@ -466,6 +466,14 @@ def test_what_is_about_other_objects_costs_no_look_at_conditions():
     assert not request.asked
 
 
+def test_a_condition_that_is_in_several_statements_is_asked_once():
+    condition = {"Bool": {"aws:SecureTransport": "false"}}
+    found = policy(*(statement(Effect="Deny", Condition=condition) for _ in range(20)), statement())
+    request = Request({"aws:securetransport": ("true",)})
+    assert found.judge(ANONYMOUS, "s3:GetObject", "photos/a", request) == Verdict(True, "statement 21")
+    assert request.asked == ["aws:securetransport"]
+
+
 def test_what_is_remembered_of_callers_is_bounded():
     found = policy(statement(Principal={"AWS": "arn:aws:iam::family:user/alice"}))
     for number in range(1000):

@@ -144,10 +144,12 @@ class _Few:
 
     def first(self, resource: str, context: Context) -> Statement | None:
         """The first that is about a resource, and whose conditions hold."""
+        failed: set[Callable[[Context], bool]] = set()  # one that is in several statements is asked once
         for statement, resources, conditions in self._all if resource.startswith(self._leads) else self._wide:
-            if resources(resource, context):
+            if resources(resource, context) and failed.isdisjoint(conditions):
                 for holds in conditions:
                     if not holds(context):
+                        failed.add(holds)
                         break
                 else:
                     return statement
@@ -270,8 +272,10 @@ def parse_policy(text: str, bucket: str | None) -> Policy:
     if not isinstance(statements, list) or not statements:
         raise _malformed("Could not parse the policy: Statement is empty!")
     variables = version == _VARIABLES_SINCE
+    condition = functools.cache(functools.partial(parse_condition, variables=variables))
     return Policy(
-        _parse_statement(number, statement, bucket, variables) for number, statement in enumerate(statements, 1)
+        _parse_statement(number, statement, bucket, variables, condition)
+        for number, statement in enumerate(statements, 1)
     )
 
 
@@ -343,7 +347,16 @@ def _texts(value: Any, refusal: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _parse_statement(number: int, statement: Any, bucket: str | None, variables: bool) -> Statement:
+_MakeCondition = Callable[[str, str, tuple[str, ...]], Condition]
+
+
+def _parse_statement(
+    number: int, statement: Any, bucket: str | None, variables: bool, make_condition: _MakeCondition
+) -> Statement:
+    """One statement.
+
+    :param make_condition: as `parse_condition`; what is said in several statements becomes one and the same.
+    """
     if not isinstance(statement, dict):
         raise _malformed("Statement must be an object")
     _check_fields(statement, "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition")
@@ -362,7 +375,7 @@ def _parse_statement(number: int, statement: Any, bucket: str | None, variables:
     patterns = _parse_resources(named, bucket, variables)
     if not allows and not all_but:
         _check_effect(actions, patterns, bucket)
-    conditions = _parse_conditions(statement.get("Condition", {}), variables)
+    conditions = _parse_conditions(statement.get("Condition", {}), make_condition)
     names = json.dumps(statement).lower()
     return Statement(
         label=f"statement {number}" + (f" ({sid})" if sid else ""),
@@ -501,7 +514,7 @@ def _condition_text(value: Any) -> Any:
     return str(value) if isinstance(value, _Number) else value
 
 
-def _parse_conditions(value: Any, variables: bool) -> tuple[Condition, ...]:
+def _parse_conditions(value: Any, make_condition: _MakeCondition) -> tuple[Condition, ...]:
     refusal = "Condition must be an object of operators, each one of keys with their values"
     if not isinstance(value, dict):
         raise _malformed(refusal)
@@ -513,7 +526,7 @@ def _parse_conditions(value: Any, variables: bool) -> tuple[Condition, ...]:
             each = given if isinstance(given, list) else [given]
             texts = [_condition_text(one) for one in each]
             try:
-                condition = parse_condition(operator, key, _texts(texts, refusal), variables=variables)
+                condition = make_condition(operator, key, _texts(texts, refusal))
             except ValueError as error:
                 raise _malformed(str(error)) from None
             found.append(condition)
