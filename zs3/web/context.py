@@ -167,7 +167,7 @@ def _creation(asked: Asked) -> str | None:
 
 
 _FINDERS: Mapping[str, Callable[[Asked], str | None]] = {
-    "aws:currenttime": lambda asked: dates.iso(asked.received_s),
+    "aws:currenttime": lambda asked: dates.iso(int(asked.received_s)),
     "aws:epochtime": lambda asked: str(int(asked.received_s)),
     "aws:principalaccount": _of_user(lambda asked, _: asked.principal.account),
     "aws:principalarn": _of_user(lambda asked, name: f"arn:aws:iam::{asked.principal.account}:user/{name}"),
