@@ -147,6 +147,11 @@ _NOT_GRANTED = Decision(False, "no policy of the user allows it", explicit=True)
 _EVERYBODY = frozenset((policies.EVERYBODY,))
 
 
+@functools.lru_cache(maxsize=256)
+def _allowed_by(statement: str) -> Decision:
+    return Decision(True, f"the bucket policy allows it: {statement}", explicit=True)
+
+
 # The names in the configuration of a bucket
 ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK, POLICY = "access", "ownership", "publicAccessBlock", "policy"
 
@@ -269,7 +274,7 @@ def evaluate(
         return _NOT_GRANTED  # the other account gives to this one, which gives to its users
     # The policy of a bucket gives away only what belongs to the bucket's owner.
     if verdict is not None and acl.owner == access.owner:
-        return Decision(True, f"the bucket policy allows it: {verdict.statement}", explicit=True)
+        return _allowed_by(verdict.statement)
     if own:
         return _NOT_GRANTED
     if not access.has_acls:

@@ -136,23 +136,31 @@ class _Few:
     __slots__ = ("_all", "_leads", "_wide")
 
     def __init__(self, statements: Iterable[Statement]) -> None:
-        found = [(each, each.resources, tuple(condition.holds for condition in each.conditions)) for each in statements]
-        self._all = tuple(found)
-        self._wide = tuple(each for each in found if not _are_narrow(each[0].leads))
-        narrow = (each.leads for each, *_ in found if _are_narrow(each.leads))
+        every, wide, narrow = [], [], []
+        for each in statements:
+            holds = tuple(condition.holds for condition in each.conditions)
+            every.append((Verdict(each.allows, each.label), each.resources, holds))
+            if _are_narrow(each.leads):
+                narrow.append(each.leads)
+            else:
+                wide.append(every[-1])
+        self._all, self._wide = tuple(every), tuple(wide)
         self._leads = tuple(dict.fromkeys(chain.from_iterable(narrow)))
 
-    def first(self, resource: str, context: Context) -> Statement | None:
-        """The first that is about a resource, and whose conditions hold."""
+    def first(self, resource: str, context: Context) -> Verdict | None:
+        """That of the first that is about a resource, and whose conditions hold."""
+        statements = self._all if resource.startswith(self._leads) else self._wide
+        if not statements:
+            return None
         failed: set[Callable[[Context], bool]] = set()  # one that is in several statements is asked once
-        for statement, resources, conditions in self._all if resource.startswith(self._leads) else self._wide:
+        for verdict, resources, conditions in statements:
             if resources(resource, context) and failed.isdisjoint(conditions):
                 for holds in conditions:
                     if not holds(context):
                         failed.add(holds)
                         break
                 else:
-                    return statement
+                    return verdict
         return None
 
 
@@ -236,7 +244,7 @@ class Policy:
             if allowed is not None:
                 allowing = self._few(action, allowed)[1]
             found = allowing.first(resource, context)
-        return None if found is None else Verdict(found.allows, found.label)
+        return found
 
 
 def _concerning(statements: tuple[Statement, ...], who: frozenset[str]) -> _Few:

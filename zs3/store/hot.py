@@ -169,12 +169,14 @@ class HotFiles:
 
         :param known: knows whose ids are whose.
         """
-        if not self._is_there() or not _BUCKET(bucket):
+        if not self._is_there():
             return None
         now = self._now()
         remembered = self._states.knows(bucket, now)
         if remembered is not None:
             return remembered
+        if not _BUCKET(bucket):
+            return None
         directory = _open_bucket(self._fd, bucket.encode())
         if directory < 0:
             return None
