@@ -31,7 +31,7 @@ from zs3.auth.acl import (
     private,
     read_acl,
 )
-from zs3.auth.policy import Policy
+from zs3.auth.policy import NOBODY, Policy
 from zs3.auth.policy_conditions import NOTHING, Context
 from zs3.auth.users import User
 
@@ -158,6 +158,11 @@ _NOT_GRANTED = Decision(False, "no policy of the user allows it", explicit=True)
 _EVERYBODY = frozenset((policies.EVERYBODY,))
 
 
+@functools.lru_cache(maxsize=256)
+def _allowed_by(statement: str) -> Decision:
+    return Decision(True, f"the bucket policy allows it: {statement}", explicit=True)
+
+
 # The names in the configuration of a bucket; that of the block is that in the configuration of an account, too
 ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK, POLICY = "access", "ownership", "publicAccessBlock", "policy"
 
@@ -269,6 +274,12 @@ def evaluate(
         return Decision(False, "neither the role nor the buckets of the user allow it")
     user = principal.user
     mine = None if user is None else user.policy
+    acl, rights = access.acl, _BUCKET_RIGHTS
+    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
+        acl, rights = object_acl(access, record), _OBJECT_RIGHTS
+    own = user is not None and (
+        user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
+    )
     granted = verdict = None
     if mine is not None:
         granted = mine.judge(_EVERYBODY, action, f"{bucket}/{key}" if key else bucket, context)
@@ -280,18 +291,13 @@ def evaluate(
             action,
             f"{bucket}/{key}" if key else bucket,
             context,
-            allowed=None if mine is None else _allowed_as(principal, access),
+            # To whom it belongs, all is allowed that is not denied.
+            allowed=(NOBODY if own else None) if mine is None else _allowed_as(principal, access),
         )
         if verdict is not None and not verdict.allows:
             return Decision(False, f"the bucket policy denies it: {verdict.statement}", explicit=True)
         if access.policy.is_public and access.blocks(RESTRICT_BUCKETS) and not _is_of_owner(principal, access.owner):
             return Decision(False, "the bucket policy is public, and the public access block restricts it")
-    acl, rights = access.acl, _BUCKET_RIGHTS
-    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
-        acl, rights = object_acl(access, record), _OBJECT_RIGHTS
-    own = user is not None and (
-        user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
-    )
     if own and mine is None:
         return _OWN
     if own and granted is not None:
@@ -300,7 +306,7 @@ def evaluate(
         return _NOT_GRANTED  # the other account gives to this one, which gives to its users
     # The policy of a bucket gives away only what belongs to the bucket's owner.
     if verdict is not None and acl.owner == access.owner:
-        return Decision(True, f"the bucket policy allows it: {verdict.statement}", explicit=True)
+        return _allowed_by(verdict.statement)
     if own:
         return _NOT_GRANTED
     if not access.has_acls:

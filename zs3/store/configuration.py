@@ -2,13 +2,12 @@
 
 Blocking.  The store keeps them and knows no meaning of theirs.  The file is
 replaced whole, so that a reader finds one state or the next; none means that
-nothing is configured.  It is small and read each time it is asked for: what is
-remembered is only what its bytes mean.
+nothing is configured.  Here it is read each time it is asked for, and what is
+remembered is only what its bytes mean; `states` remembers more.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from zs3.errors import S3Error
 from zs3.store.interface import NOT_CONFIGURED, Configuration, ConfigurationChange, DamagedError
 from zs3.store.internals import Internals
+from zs3.store.memo import PER_VALUE, Memo
 
 if TYPE_CHECKING:
     from zs3.store.buckets import Bucket
@@ -27,12 +27,27 @@ NAME = b"config"
 _LOCK = "\0config"
 
 
-@functools.lru_cache(maxsize=128)
+#: What bytes mean, by these; parsed they take a few times as much.
+_known = Memo(8 << 20)
+_PER_BYTE = 4
+
+
 def parse(data: bytes) -> Configuration:
-    """What the bytes of the file say.  Pure, so it may be remembered.
+    """What the bytes of the file say.
 
     :raises DamagedError: it cannot be read; that is not the same as nothing configured, which may allow more.
     """
+    found = _known.get(data)
+    if found is None:
+        found = (_parse(data), PER_VALUE + _PER_BYTE * len(data))
+        _known.keep([(data, found)])
+    else:
+        _known.touch((data,))
+    configuration: Configuration = found[0]
+    return configuration
+
+
+def _parse(data: bytes) -> Configuration:
     try:
         values = json.loads(data)
     except ValueError:

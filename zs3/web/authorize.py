@@ -68,8 +68,8 @@ class Gate:
         record = "" if attributes is None else attributes.access
         if self.access.policy is None and self.principal.policy is None:
             return access.evaluate(self.principal, action, self.name, self.access, record)
-        above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in (told or {}).items()}
-        if attributes is not None:
+        above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in told.items()} if told else {}
+        if attributes is not None and attributes.tags:
             above |= {EXISTING_TAG + name: (value,) for name, value in attributes.tags.items()}
         if self.request_tags is not None:
             above |= {REQUEST_TAG + name: (value,) for name, value in self.request_tags.items()}
