@@ -365,6 +365,18 @@ class FilesystemStore:
     def delete_bucket(self, name: str) -> Deferred[None]:
         return self._mutate((name, ""), self._posix.delete_bucket, name)
 
+    # Accounts
+
+    def get_account(self, account: str) -> Deferred[Configuration]:
+        return self.call(self._posix.get_account, account)
+
+    def get_account_now(self, account: str) -> Configuration | None:
+        return self._hot.account(account)
+
+    def change_account(self, account: str, change: ConfigurationChange) -> Deferred[Configuration]:
+        # No bucket has this name, so nothing else waits in this queue.
+        return self._mutate(("", account), self._posix.change_account, account, change)
+
     # Objects
 
     def open_now(self, bucket: str, key: str) -> FileReader | None:

@@ -38,6 +38,10 @@ NULL_VERSION = "null"
 GOVERNANCE, COMPLIANCE = "GOVERNANCE", "COMPLIANCE"
 
 
+class DamagedError(ValueError):
+    """What is configured is not what was written: nothing may be concluded from it."""
+
+
 class PinnedName(str):
     """The name of a bucket that was looked at: it stands for that very bucket, and not for another that gets its name.
 
@@ -480,6 +484,23 @@ class IStore(Interface):
 
     def delete_bucket(name: str) -> Deferred[None]:
         """Remove an empty bucket and all that belongs to it.  BucketNotEmpty."""
+
+    def get_account(account: str) -> Deferred[Configuration]:
+        """Fires with what is configured of an account, as of now; fails with `DamagedError` if that cannot be read.
+
+        :param account: any name; of one that never was, nothing is configured.
+        """
+
+    def get_account_now(account: str) -> Configuration | None:
+        """As `get_account`, at once and without waiting; None where only that can tell."""
+
+    def change_account(account: str, change: ConfigurationChange) -> Deferred[Configuration]:
+        """Change what is configured of an account, durably and as one step; fires with all that is configured then.
+
+        What cannot be read is lost by that, as if nothing had been configured.
+
+        :param change: may be called more than once.
+        """
 
     def open_object(bucket: str, key: str, version: str = "") -> Deferred[IObjectReader]:
         """Open an object for reading.  NoSuchKey, NoSuchVersion, or `DeleteMarkerError`.

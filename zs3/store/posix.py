@@ -20,6 +20,7 @@ from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
 from zs3.store import (
+    accounts,
     changes,
     commit,
     completion,
@@ -124,7 +125,7 @@ class PosixStore:
         freeze: bool = False,
         report: Callable[[str], None],
     ) -> None:
-        path = os.path.realpath(os.fsencode(data))
+        self._data = path = os.path.realpath(os.fsencode(data))
         self.durability = Durability(enabled=sync, report=report)
         self.buckets = Buckets(path, self.durability, directory_mode=directory_mode, immutable=freeze)
         self.file_mode = file_mode
@@ -141,6 +142,8 @@ class PosixStore:
         """
         try:
             self.buckets.start(self._report_once)
+            # It is watched for changes: there from the beginning, that costs a request least.
+            self.buckets.internals.make_directory(os.path.join(self._data, accounts.DIRECTORY))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._report("there is no space left in the data directory")
@@ -209,6 +212,14 @@ class PosixStore:
         if message not in self._reported and len(self._reported) < _REPORTED_MAX:
             self._reported.add(message)
             self._report(message)
+
+    # Accounts
+
+    def get_account(self, account: str) -> Configuration:
+        return accounts.read(self._data, account)
+
+    def change_account(self, account: str, change: ConfigurationChange) -> Configuration:
+        return accounts.change(self._data, account, change, self.buckets.internals)
 
     # Reading
 

@@ -24,7 +24,7 @@ from zs3.auth.acl import private
 from zs3.auth.policy_conditions import NOTHING, Context, Overlay
 from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, is_of_object
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, BucketState, IObjectReader, ObjectInfo
+from zs3.store.interface import Attributes, BucketState, Configuration, DamagedError, IObjectReader, ObjectInfo
 
 
 class Denied(S3Error):
@@ -68,8 +68,8 @@ class Gate:
         record = "" if attributes is None else attributes.access
         if self.access.policy is None and self.principal.policy is None:
             return access.evaluate(self.principal, action, self.name, self.access, record)
-        above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in (told or {}).items()}
-        if attributes is not None:
+        above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in told.items()} if told else {}
+        if attributes is not None and attributes.tags:
             above |= {EXISTING_TAG + name: (value,) for name, value in attributes.tags.items()}
         if self.request_tags is not None:
             above |= {REQUEST_TAG + name: (value,) for name, value in self.request_tags.items()}
@@ -162,7 +162,29 @@ async def gate_of(store: Any, principal: Principal, name: str, action: str, owne
     state = store.look_now(name)
     if state is None:
         state = await store.look_at(name)
-    return Gate(principal, state.name, access.bucket_access(state.configuration, ownership, name))
+    found = access.bucket_access(state.configuration, ownership, name)
+    return Gate(principal, state.name, found.within(await account_block(store, found.owner)))
+
+
+async def account_block(store: Any, account: str) -> frozenset[str]:
+    """What is blocked for all buckets of an account."""
+    found = account_block_now(store, account)
+    if found is not None:
+        return found
+    try:
+        configuration: Configuration = await store.get_account(account)
+    except DamagedError:
+        return access.ALL_BLOCKED
+    return access.account_block(configuration)
+
+
+def account_block_now(store: Any, account: str) -> frozenset[str] | None:
+    """The same, at once; None where only that can tell."""
+    try:
+        configuration: Configuration | None = store.get_account_now(account)
+    except DamagedError:
+        return access.ALL_BLOCKED
+    return None if configuration is None else access.account_block(configuration)
 
 
 class JudgedStore:
@@ -180,6 +202,14 @@ class JudgedStore:
 
     async def look_at(self, name: str) -> BucketState:
         found: BucketState = await self._store.look_at(name)
+        return found
+
+    async def get_account(self, account: str) -> Configuration:
+        found: Configuration = await self._store.get_account(account)
+        return found
+
+    def get_account_now(self, account: str) -> Configuration | None:
+        found: Configuration | None = self._store.get_account_now(account)
         return found
 
     def _judge(self, info: ObjectInfo) -> None:

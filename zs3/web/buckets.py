@@ -62,7 +62,7 @@ async def create_bucket(call: Call) -> None:
     location, tags = parse_new_bucket(await call.read_document(SIZE))
     if tags:
         call.gate.check("s3:PutBucketTagging")
-    configuration = configuration_of_new_bucket(call) | configured(tags)
+    configuration = await configuration_of_new_bucket(call) | configured(tags)
     region = call.settings.region
     if location and region and location != region:
         raise S3Error(

@@ -65,14 +65,22 @@ class Asked:
 class RequestContext:
     """The `zs3.auth.policy_conditions.Context` of a request.
 
+    :param ask: gives the request once a condition asks for anything: most policies have none that does.
     :param owner: the account that owns the bucket.
     """
 
-    __slots__ = ("_asked", "_known", "_owner")
+    __slots__ = ("_ask", "_known", "_owner", "_request")
 
-    def __init__(self, asked: Asked, owner: str) -> None:
-        self._asked, self._owner = asked, owner
+    def __init__(self, ask: Callable[[], Asked], owner: str) -> None:
+        self._ask, self._owner = ask, owner
+        self._request: Asked | None = None
         self._known: dict[str, Sequence[str] | None] = {}
+
+    @property
+    def _asked(self) -> Asked:
+        if self._request is None:
+            self._request = self._ask()
+        return self._request
 
     def values(self, key: str) -> Sequence[str] | None:
         """What the request has of a condition key, in its normal form."""
@@ -159,7 +167,7 @@ def _creation(asked: Asked) -> str | None:
 
 
 _FINDERS: Mapping[str, Callable[[Asked], str | None]] = {
-    "aws:currenttime": lambda asked: dates.iso(asked.received_s),
+    "aws:currenttime": lambda asked: dates.iso(int(asked.received_s)),
     "aws:epochtime": lambda asked: str(int(asked.received_s)),
     "aws:principalaccount": _of_user(lambda asked, _: asked.principal.account),
     "aws:principalarn": _of_user(lambda asked, name: f"arn:aws:iam::{asked.principal.account}:user/{name}"),

@@ -15,14 +15,14 @@ from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
 from zs3.store.interface import Attributes
 from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled, wants_bucket_owner
-from zs3.web.authorize import Denied
+from zs3.web.authorize import Denied, account_block
 from zs3.web.call import Call
 from zs3.web.headers import Header, parse_attributes
 
 _OBJECT_OWNERSHIP = "x-amz-object-ownership"
 
 
-def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
+async def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
     """What a bucket that is to be made has configured of it.
 
     :raises S3Error: for what the headers ask and no bucket can be, or who asks may not give it.
@@ -37,6 +37,7 @@ def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
     owner = call.principal.account
     acl = private(owner)
     bucket = access.bucket_access(configuration, call.settings.ownership)
+    bucket = bucket.within(await account_block(call.store, owner))
     if bucket.has_acls:
         acl = acl_of_headers(call.header, owner, call.users.find_account)
         if acl.is_public and bucket.blocks(BLOCK_ACLS):

@@ -154,6 +154,9 @@ class Root(_S3Resource):
     def getChild(self, path: bytes, request: Request) -> Resource:
         names.check_escapes(request.raw_path)
         bucket = self._session.host_bucket
+        if request.control:
+            request.postpath = []
+            return AccountResource(self._realm, self._principal, self._session)
         if bucket is not None:
             # All of the path is the key: give the segment back.
             request.postpath = [path, *(request.postpath or ())]
@@ -163,6 +166,13 @@ class Root(_S3Resource):
         if not path:
             raise S3Error("InvalidBucketName", BucketName="")
         return BucketResource(self._realm, self._principal, self._session, names.decode_path(path))
+
+
+class AccountResource(_S3Resource):
+    """What counts for all that the account of the user has."""
+
+    level = operations.ACCOUNT
+    isLeaf = True
 
 
 class BucketResource(_S3Resource):
