@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.support import Client, fired, open_client
-from tests.unit.test_store_unconfigured import await_next_tick
+from tests.unit.test_store_states import await_next_tick
 from zs3.store import accounts, hot
 from zs3.store.interface import Configuration
 
