@@ -16,11 +16,11 @@ from dataclasses import replace
 from zs3.errors import S3Error
 from zs3.store import commit, layout, paths, records
 from zs3.store.buckets import Bucket
-from zs3.store.commit import Found
 from zs3.store.durability import Durability
 from zs3.store.interface import AttributesChange, ObjectInfo
 from zs3.store.locks import WouldBlock
 from zs3.store.metadata import Record
+from zs3.store.places import Found, place_of
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
 
@@ -49,7 +49,7 @@ def change(
             raise
         raise S3Error("NoSuchKey", Key=key) from None
     kept = bucket.records()
-    with bucket.calls.opened(parent), bucket.locked(key), commit.place_of(parent, path) as place:
+    with bucket.calls.opened(parent), bucket.locked(key), place_of(parent, path) as place:
         found = place.open()
         if found is None:
             raise S3Error("NoSuchKey", Key=key)

@@ -16,10 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import NamedTuple
+from contextlib import suppress
 
 from zs3.errors import S3Error
 from zs3.store import layout, paths, records
@@ -27,79 +24,15 @@ from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.store.layout import KeyPath
+from zs3.store.places import Place, make_directory, place_of
+from zs3.store.preconditions import ALWAYS, check
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
-
-#: Nothing is asked of what is there.
-ALWAYS = WriteCondition()
 
 _TRIES = 64
 #: errno of a name that is no longer, or no longer not, what it was
 _MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY)
 _NO_WAY = "The path of this key is taken by a symbolic link or special file, which is not followed."
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the two names of an object are: fds of directories, and names in them.
-
-    :ivar beside: the directory of E, or -1 if it does not exist (then E does not).
-    """
-
-    parent: int
-    name: bytes
-    beside: int
-    beside_name: bytes
-
-    def open(self) -> Found | None:
-        """Open the object, at N before E; None if there is none."""
-        for directory, name in ((self.parent, self.name), (self.beside, self.beside_name)):
-            if directory >= 0 and (found := paths.open_file(directory, (name,))) is not None:
-                return Found(*found, directory, name)
-        return None
-
-
-class Found(NamedTuple):
-    """An object's file, open for reading, and its directory and name."""
-
-    fd: int
-    status: os.stat_result
-    directory: int
-    name: bytes
-
-
-@contextmanager
-def place_of(parent: int, path: KeyPath, *, make: int | None = None) -> Iterator[Place]:
-    """The two names of an object below the fd of its parent directory.
-
-    :param make: the mode to make E's directory with, if it is one of its own and missing.
-    """
-    *way, beside_name = path.beside
-    if not way:
-        yield Place(parent, path.name, parent, beside_name)
-        return
-    if make is not None:
-        _make_directory(parent, way[0], make)
-    try:
-        beside = paths.open_below(parent, way, paths.DIRECTORY)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            raise
-        yield Place(parent, path.name, -1, beside_name)
-        return
-    with paths.opened(beside):
-        yield Place(parent, path.name, beside, beside_name)
-
-
-def _make_directory(parent: int, name: bytes, mode: int) -> None:
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:
-        return
-    if mode != 0o700:
-        # A directory whose group is inherited makes such directories.
-        inherited = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & stat.S_ISGID
-        os.chmod(name, mode | inherited, dir_fd=parent)
 
 
 class _Obstacle(Exception):
@@ -119,7 +52,7 @@ def _open_parent(bucket: Bucket, path: KeyPath, mode: int) -> int:
     at = os.dup(bucket.fd)
     try:
         for depth, name in enumerate(path.parent):
-            _make_directory(at, name, mode)
+            make_directory(at, name, mode)
             try:
                 below = paths.open_below(at, (name,), paths.DIRECTORY)
             except OSError as error:
@@ -170,7 +103,7 @@ def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> No
             # Two directories: that of E must not be behind that of N.
             durability.flush(place.beside)
             durability.flush(parent)
-        _make_directory(parent, path.name, mode)
+        make_directory(parent, path.name, mode)
 
 
 def _current(place: Place, kept: Records, key: str) -> tuple[ObjectInfo, list[bytes]] | None:
@@ -193,28 +126,6 @@ def _check_current(bucket: Bucket, place: Place, key: str, condition: WriteCondi
     current, rubbish = _current(place, kept, key) or (None, [])
     check(condition, current)
     return rubbish
-
-
-def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
-    """Whether a mutation may happen.
-
-    Sources: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes" and "How to perform
-    conditional deletes"; API Reference, DeleteObject for size and time, which what does not exist is not held against.
-
-    :raises S3Error: PreconditionFailed, NoSuchKey.
-    """
-    if current is None:
-        if condition.if_match is not None:
-            raise S3Error("NoSuchKey")
-        return
-    if condition.if_none_match in ("*", current.etag):
-        raise S3Error("PreconditionFailed", Condition="If-None-Match")
-    if condition.if_match not in (None, "*", current.etag):
-        raise S3Error("PreconditionFailed", Condition="If-Match")
-    if condition.size not in (None, current.size):
-        raise S3Error("PreconditionFailed", Condition="x-amz-if-match-size")
-    if condition.mtime_s not in (None, current.mtime_ns // 1_000_000_000):
-        raise S3Error("PreconditionFailed", Condition="x-amz-if-match-last-modified-time")
 
 
 def publish(

@@ -18,7 +18,19 @@ from typing import ParamSpec, Protocol, TypeVar
 from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import changes, commit, completion, configuration, layout, listing, lookup, paths, records, uploads
+from zs3.store import (
+    changes,
+    commit,
+    completion,
+    configuration,
+    layout,
+    listing,
+    lookup,
+    paths,
+    preconditions,
+    records,
+    uploads,
+)
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
@@ -230,7 +242,7 @@ class PosixStore:
     def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> bool:
         with self._opened_to_delete(bucket) as opened:
             if not layout.is_key(key):
-                commit.check(condition, None)
+                preconditions.check(condition, None)
                 return False
             return commit.remove(opened, key, condition, self.durability)
 
@@ -426,7 +438,7 @@ class PosixStore:
         if intent is None:
             intent = completion.plan(upload, parts, checksum, size)
             # What fails now need not be copied; what decides is the same check under the key's lock.
-            commit.check(condition, lookup.find_info(bucket, key))
+            preconditions.check(condition, lookup.find_info(bucket, key))
             upload.assemble(intent)
         staged = upload.assembled()
         try:
@@ -489,9 +501,9 @@ class ObjectTarget:
 
     def begin(self, bucket: Bucket) -> StagedFile:
         check_key(self._key)
-        if self._condition != commit.ALWAYS:
+        if self._condition != preconditions.ALWAYS:
             # What fails now need not be sent; what decides is the same check under the key's lock.
-            commit.check(self._condition, lookup.find_info(bucket, self._key))
+            preconditions.check(self._condition, lookup.find_info(bucket, self._key))
         return self._store.stage(bucket, self._length)
 
     def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
