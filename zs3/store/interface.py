@@ -31,6 +31,8 @@ NOT_CONFIGURED: Configuration = MappingProxyType({})
 #: The value of a bucket's configuration that the store does know: whether versions are kept.  Missing: never were.
 VERSIONING = "versioning"
 ENABLED, SUSPENDED = "Enabled", "Suspended"
+#: Likewise: there if, and only if, versions can be locked, whatever its value.
+OBJECT_LOCK = "objectLock"
 #: The id of the one version of a key that was not made while versions were kept.
 NULL_VERSION = "null"
 
