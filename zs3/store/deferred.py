@@ -28,6 +28,7 @@ from zs3.store.buckets import Bucket
 from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     NOT_CONFIGURED,
+    NOT_LOCKED,
     Attributes,
     AttributesChange,
     BucketInfo,
@@ -42,6 +43,7 @@ from zs3.store.interface import (
     IWriter,
     ListPage,
     ListQuery,
+    Lock,
     ObjectInfo,
     PartInfo,
     PartsPage,
@@ -527,6 +529,7 @@ class FilesystemStore:
         condition: WriteCondition,
         checksum: Checksum | None = None,
         size: int | None = None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> Deferred[ObjectInfo]:
         return self._mutate_slowly(
             # Not the key's queue: joining the parts may take long.
@@ -539,6 +542,7 @@ class FilesystemStore:
             condition,
             checksum,
             size,
+            default_lock,
         )
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> Deferred[None]:

@@ -619,6 +619,7 @@ class IStore(Interface):
         condition: WriteCondition,
         checksum: Checksum | None = None,
         size: int | None = None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> Deferred[ObjectInfo]:
         """Make the object of these parts; takes effect once, however often it is called.
 
@@ -626,6 +627,7 @@ class IStore(Interface):
 
         :param checksum: the whole object's as the client states it (BadDigest).
         :param size: likewise its size (InvalidRequest).
+        :param default_lock: gives the object its retention where none was asked for when the upload began.
         """
 
     def abort_upload(bucket: str, key: str, upload_id: str) -> Deferred[None]:

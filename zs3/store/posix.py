@@ -35,6 +35,7 @@ from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
 from zs3.store.durability import Durability
 from zs3.store.interface import (
+    NOT_LOCKED,
     Attributes,
     AttributesChange,
     BucketInfo,
@@ -45,6 +46,7 @@ from zs3.store.interface import (
     Digests,
     ListPage,
     ListQuery,
+    Lock,
     ObjectInfo,
     PartInfo,
     PartsPage,
@@ -399,12 +401,13 @@ class PosixStore:
         condition: WriteCondition,
         checksum: Checksum | None,
         size: int | None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> ObjectInfo:
         with self.buckets.opened(bucket, claim=True) as opened:
             try:
                 upload = uploads.find(self.buckets.internals, opened, key, upload_id)
                 with upload.locked():
-                    return self._complete(opened, upload, parts, condition, checksum, size)
+                    return self._complete(opened, upload, parts, condition, checksum, size, default_lock)
             except S3Error as error:
                 if error.code != "NoSuchUpload" or not upload_id:
                     raise
@@ -423,6 +426,7 @@ class PosixStore:
         condition: WriteCondition,
         checksum: Checksum | None,
         size: int | None,
+        default_lock: Lock,
     ) -> ObjectInfo:
         """Complete an upload whose lock is held."""
         key = upload.info.key
@@ -436,7 +440,7 @@ class PosixStore:
             upload.restore(intent)
             intent = None
         if intent is None:
-            intent = completion.plan(upload, parts, checksum, size)
+            intent = completion.plan(upload, parts, checksum, size, default_lock)
             # What fails now need not be copied; what decides is the same check under the key's lock.
             preconditions.check(condition, lookup.find_info(bucket, key))
             upload.assemble(intent)
