@@ -52,6 +52,10 @@ GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
 PUT_OBJECT, PUT_ACL, PUT_TAGGING = "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
 DELETE_OBJECT, ABORT_UPLOAD, LIST_PARTS = "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
 
+GET_RETENTION, PUT_RETENTION = "s3:GetObjectRetention", "s3:PutObjectRetention"
+GET_LEGAL_HOLD, PUT_LEGAL_HOLD = "s3:GetObjectLegalHold", "s3:PutObjectLegalHold"
+BYPASS_GOVERNANCE = "s3:BypassGovernanceRetention"
+
 #: The actions that are others where a request names a version by its id.
 _ON_VERSIONS = {
     GET_OBJECT: "s3:GetObjectVersion",
@@ -86,15 +90,19 @@ _OF_CURRENT = {
     GET_TAGGING: "",
     PUT_TAGGING: "",
     "s3:DeleteObjectTagging": "",
-    "s3:GetObjectLegalHold": "",
-    "s3:GetObjectRetention": "",
+    GET_LEGAL_HOLD: "",
+    GET_RETENTION: "",
+    PUT_LEGAL_HOLD: "",
+    PUT_RETENTION: "",
     "s3:GetObjectTorrent": "",
     "s3:RestoreObject": "",
 }
 _OBJECT_RIGHTS = _OF_CURRENT | {_ON_VERSIONS.get(action, action): right for action, right in _OF_CURRENT.items()}
-#: What the owner of a bucket may with another's object in it: the API reference says so of each of these.
 _TAGGING = (GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging")
-_OF_BUCKET_OWNER_TOO = frozenset((*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING)))
+_LOCKING = (GET_RETENTION, PUT_RETENTION, GET_LEGAL_HOLD, PUT_LEGAL_HOLD)
+#: What the owner of a bucket may with another's object in it: the API reference says so of tags, and locks are how long
+#: the bucket keeps it.
+_OF_BUCKET_OWNER_TOO = frozenset((*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING), *_LOCKING))
 #: Actions on what an object is, not on what a bucket holds: whose it is can matter.
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 

@@ -24,6 +24,7 @@ from zs3.auth.policy_conditions import Condition, Context, parse_condition, pars
 from zs3.auth.policy_names import (
     BUCKET_ACTIONS,
     EXISTING_TAG,
+    LOCK_KEYS,
     OBJECT_ACTIONS,
     OTHER_ACTIONS,
     REQUEST_TAG,
@@ -93,7 +94,7 @@ class Statement:
     :ivar others: whether it is about all but `principals`.
     :ivar actions: all that it is about, in the case of IAM.
     :ivar needs_object: whether it may ask for a tag that the object has.
-    :ivar needs_request_tags: whether it may ask for the tags that the request gives.
+    :ivar needs_body: whether it may ask for the tags or the lock that the request gives.
     """
 
     label: str
@@ -104,7 +105,7 @@ class Statement:
     resources: Callable[[str, Context], bool]
     conditions: tuple[Condition, ...]
     needs_object: bool
-    needs_request_tags: bool
+    needs_body: bool
 
     @property
     def is_public(self) -> bool:
@@ -118,7 +119,7 @@ class _Relevant(NamedTuple):
     denying: tuple[Statement, ...]
     allowing: tuple[Statement, ...]
     needs_object: bool
-    needs_request_tags: bool
+    needs_body: bool
 
 
 class Policy:
@@ -140,7 +141,7 @@ class Policy:
                 tuple(statement for statement in about if not statement.allows),
                 tuple(statement for statement in about if statement.allows),
                 any(statement.needs_object for statement in about),
-                any(statement.needs_request_tags for statement in about),
+                any(statement.needs_body for statement in about),
             )
             if action in _ACTIONS.values():  # what is remembered is bounded
                 self._by_action[action] = found
@@ -150,9 +151,9 @@ class Policy:
         """Whether what it says of an action can depend on the tags that the object has."""
         return self._about(action).needs_object
 
-    def needs_request_tags(self, action: str) -> bool:
-        """Whether what it says of an action can depend on the tags that the request gives."""
-        return self._about(action).needs_request_tags
+    def needs_body(self, action: str) -> bool:
+        """Whether what it says of an action can depend on the tags or the lock that the request gives."""
+        return self._about(action).needs_body
 
     def can_allow(self, who: frozenset[str], action: str) -> bool:
         """Whether there is a resource and a request for which it allows an action."""
@@ -325,7 +326,7 @@ def _parse_statement(number: int, statement: Any, bucket: str | None, variables:
         conditions=conditions,
         # A name that is only in a value does no harm: it is looked at then.
         needs_object=EXISTING_TAG in names,
-        needs_request_tags=REQUEST_TAG in names or REQUEST_TAG_KEYS in names,
+        needs_body=any(name in names for name in (REQUEST_TAG, REQUEST_TAG_KEYS, LOCK_KEYS)),
     )
 
 
