@@ -15,7 +15,9 @@ from zs3.auth.access import (
     LIST_BUCKET,
     LIST_VERSIONS,
     OBJECT_ACTIONS,
+    PUT_LEGAL_HOLD,
     PUT_OBJECT,
+    PUT_RETENTION,
     PUT_TAGGING,
     BucketAccess,
     Decision,
@@ -59,9 +61,20 @@ class Gate:
     :ivar configuration: of the bucket.
     :ivar context: what the conditions of policies are told.
     :ivar request_tags: those that the request gives by other ways than a header, once they are known.
+    :ivar request_lock: what conditions are told of the lock that it asks for in its body, once that is known.
     """
 
-    __slots__ = ("access", "configuration", "context", "key", "name", "principal", "request_tags", "version")
+    __slots__ = (
+        "access",
+        "configuration",
+        "context",
+        "key",
+        "name",
+        "principal",
+        "request_lock",
+        "request_tags",
+        "version",
+    )
 
     def __init__(
         self,
@@ -76,6 +89,7 @@ class Gate:
         self.configuration = configuration
         self.version = ""
         self.request_tags: Mapping[str, str] | None = None
+        self.request_lock: Mapping[str, str] = {}
 
     def _meant(self, action: str) -> str:
         return access.on_version(action) if self.version else action
@@ -94,7 +108,7 @@ class Gate:
         if self.access.policy is None and self.principal.policy is None:
             return access.evaluate(self.principal, action, self.name, self.access, record)
         above: dict[str, tuple[str, ...]] = {VERSION_ID: (self.version,)} if self.version else {}
-        above |= {name: (value,) for name, value in (told or {}).items()}
+        above |= {name: (value,) for each in (self.request_lock, told or {}) for name, value in each.items()}
         if attributes is not None:
             above |= {EXISTING_TAG + name: (value,) for name, value in attributes.tags.items()}
         if self.request_tags is not None:
@@ -146,12 +160,12 @@ class Gate:
                 return Denied(decision.reason)
         return error
 
-    def waits_for_tags(self, action: str) -> bool:
-        """Whether an action can only be decided with the tags that the body of its request gives."""
-        if action != PUT_TAGGING:
+    def waits_for_body(self, action: str) -> bool:
+        """Whether an action can only be decided with the tags or the lock that the body of its request gives."""
+        if action not in (PUT_TAGGING, PUT_RETENTION, PUT_LEGAL_HOLD):
             return False
         action = self._meant(action)
-        return any(each.needs_request_tags(action) for each in access.policies_of(self.principal, self.access))
+        return any(each.needs_body(action) for each in access.policies_of(self.principal, self.access))
 
     def depends_on_object(self, action: str) -> bool:
         """Whether `decide` must be told of the object."""
@@ -177,7 +191,7 @@ class Gate:
         if action not in OBJECT_ACTIONS:
             self.check(action)
             return store
-        if self.depends_on_object(action) or self.waits_for_tags(action):
+        if self.depends_on_object(action) or self.waits_for_body(action):
             return JudgedStore(store, self, action)
         self.check(action)
         return store if self.may_know() else JudgedStore(store, self, action)

@@ -28,6 +28,7 @@ from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
 from zs3.web.headers import TAG_COUNT, representation
 from zs3.web.http1 import Head, header_text
+from zs3.web.locking import lock_headers
 from zs3.web.objects import Answer
 from zs3.web.producers import SMALL, answer_object
 from zs3.web.query import Query
@@ -135,6 +136,8 @@ class Express:
                 headers.pop(TAG_COUNT, None)
             for name, value in version_header(state.configuration, info.version).items():
                 headers[name] = value.encode("ascii")
+            if status != 304:
+                headers |= lock_headers(gate, info.attributes)
             if span.size and status != 304 and operation.method != "HEAD":
                 content = reader.read_now(span.first, span.size) if span.size <= SMALL else None
                 if content and not reader.unchanged_now():

@@ -15,6 +15,7 @@ from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
 from zs3.web.created import access_of_delete_marker, attributes_of_new_object
 from zs3.web.documents import quoted
+from zs3.web.locking import bypasses_governance, check_digest, lock_headers
 from zs3.web.producers import answer_object
 from zs3.web.query import Query
 from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
@@ -86,6 +87,7 @@ async def put_object(call: Call) -> None:
     headers.check_bucket_owner(call.header, call.owner.id)
     headers.check_new_object(call.header)
     attributes = attributes_of_new_object(call)
+    check_digest(call, attributes.lock, "Put Object")
     condition = write_condition(call.header)
     payload = call.payload(default_algorithm=checksums.DEFAULT)
     length = body_length(call, payload)
@@ -107,7 +109,12 @@ async def delete_object(call: Call) -> None:
     headers.check_bucket_owner(call.header, call.owner.id)
     condition = delete_condition(call.header)
     deletion: Deletion = await call.store.delete_object(
-        call.bucket, call.key, condition, access=access_of_delete_marker(call), version=call.version
+        call.bucket,
+        call.key,
+        condition,
+        access=access_of_delete_marker(call),
+        version=call.version,
+        bypass=bypasses_governance(call),
     )
     send_empty(call.request, 204, deletion_headers(deletion, call.version))
 
@@ -201,6 +208,8 @@ async def _answer(call: Call, info: ObjectInfo) -> Answer:
         answer.headers.pop(headers.TAG_COUNT, None)
     for name, value in version_header(call.gate.configuration, info.version).items():
         answer.headers[name] = value.encode("ascii")
+    if answer.status != 304:
+        answer.headers |= lock_headers(call.gate, info.attributes)
     return answer
 
 

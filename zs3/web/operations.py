@@ -18,6 +18,7 @@ from zs3.web import (
     crossorigin,
     deletes,
     listings,
+    locking,
     objects,
     ownership,
     policies,
@@ -129,6 +130,14 @@ OPERATIONS: tuple[Operation, ...] = (
         "GetBucketVersioning", "GET", BUCKET, READ, "s3:GetBucketVersioning", versions.get_bucket_versioning,
         "versioning",
     ),
+    Operation(
+        "PutObjectLockConfiguration", "PUT", BUCKET, WRITE, "s3:PutBucketObjectLockConfiguration",
+        locking.put_object_lock_configuration, "object-lock",
+    ),
+    Operation(
+        "GetObjectLockConfiguration", "GET", BUCKET, READ, "s3:GetBucketObjectLockConfiguration",
+        locking.get_object_lock_configuration, "object-lock",
+    ),
     Operation("PostObject", "POST", BUCKET, WRITE, "s3:PutObject", posts.post_object),
     Operation("DeleteObjects", "POST", BUCKET, WRITE, "s3:DeleteObject", deletes.delete_objects, "delete"),
     Operation(
@@ -203,6 +212,22 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DeleteObjectTagging", "DELETE", OBJECT, WRITE, "s3:DeleteObjectTagging", tagging.delete_object_tagging,
         "tagging", parameters=_VERSION,
+    ),
+    Operation(
+        "PutObjectRetention", "PUT", OBJECT, WRITE, "s3:PutObjectRetention", locking.put_object_retention, "retention",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "GetObjectRetention", "GET", OBJECT, READ, "s3:GetObjectRetention", locking.get_object_retention, "retention",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "PutObjectLegalHold", "PUT", OBJECT, WRITE, "s3:PutObjectLegalHold", locking.put_object_legal_hold,
+        "legal-hold", parameters=_VERSION,
+    ),
+    Operation(
+        "GetObjectLegalHold", "GET", OBJECT, READ, "s3:GetObjectLegalHold", locking.get_object_legal_hold,
+        "legal-hold", parameters=_VERSION,
     ),
     Operation(
         "CreateMultipartUpload", "POST", OBJECT, WRITE, "s3:PutObject", uploads.create_multipart_upload, "uploads"

@@ -146,7 +146,7 @@ class _S3Resource(Resource):
 
     async def _check_write(self, call: Call, operation: operations.Operation) -> None:
         """What the body of a request need not be waited for."""
-        if isinstance(call.store, JudgedStore) and not call.gate.waits_for_tags(operation.iam):
+        if isinstance(call.store, JudgedStore) and not call.gate.waits_for_body(operation.iam):
             # It is judged again when it is changed.
             await call.store.get_object_info(self._bucket, self._key, call.version)
         if any(call.header(name) is not None for name in _COMPARING) or call.header("if-none-match") not in (None, "*"):

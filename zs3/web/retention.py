@@ -29,6 +29,11 @@ MODE = "x-amz-object-lock-mode"
 UNTIL = "x-amz-object-lock-retain-until-date"
 LEGAL_HOLD = "x-amz-object-lock-legal-hold"
 
+# The condition keys of policies
+KEY_MODE, KEY_UNTIL = "s3:object-lock-mode", "s3:object-lock-retain-until-date"
+KEY_DAYS, KEY_LEGAL_HOLD = "s3:object-lock-remaining-retention-days", "s3:object-lock-legal-hold"
+KEYS = (KEY_MODE, KEY_UNTIL, KEY_DAYS, KEY_LEGAL_HOLD)
+
 _MS = 1_000_000
 _DAY = 24 * 60 * 60 * NS
 #: The last moment that a date of four digits names.
@@ -308,6 +313,17 @@ def with_retention(lock: Lock, wanted: Lock, now_ns: int, *, bypass: bool) -> Lo
     if not longer and lock.is_retained(now_ns, bypass=bypass):
         raise S3Error("AccessDenied", "Access Denied because object protected by object lock.")
     return replace(lock, mode=wanted.mode, until_ns=wanted.until_ns)
+
+
+def conditions_of(wanted: Lock, now_ns: int) -> dict[str, str]:
+    """What the conditions of policies are told of a retention that is asked for."""
+    if not wanted.mode:
+        return {}
+    return {
+        KEY_MODE: wanted.mode,
+        KEY_UNTIL: lock_date(wanted.until_ns),
+        KEY_DAYS: str(remaining_days(wanted.until_ns, now_ns)),
+    }
 
 
 def remaining_days(until_ns: int, now_ns: int) -> int:

@@ -13,6 +13,7 @@ from zs3.errors import S3Error
 from zs3.store.interface import (
     ENABLED,
     NULL_VERSION,
+    OBJECT_LOCK,
     SUSPENDED,
     VERSIONING,
     Configuration,
@@ -32,9 +33,6 @@ DELETE_MARKER = "x-amz-delete-marker"
 
 #: The parameter of the query that names a version.
 PARAMETER = "versionId"
-
-#: What is in the configuration of a bucket with Object Lock, which needs its versions.
-_OBJECT_LOCK = "objectLock"
 
 #: The form of all version ids but `NULL_VERSION`.
 _VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII).fullmatch
@@ -98,7 +96,7 @@ async def put_bucket_versioning(call: Call) -> None:
     wanted = parse_versioning(await call.read_document(CONFIGURATION_SIZE))
 
     def change(configuration: dict[str, Any]) -> None:
-        if wanted == SUSPENDED and _OBJECT_LOCK in configuration:
+        if wanted == SUSPENDED and OBJECT_LOCK in configuration:
             raise S3Error(
                 "InvalidBucketState",
                 "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
