@@ -118,10 +118,10 @@ def test_a_bug_fails_one_entry_and_tells_nothing(daemon, client, bucket, logged,
     client.put(bucket + "/b")
     real = daemon.store.delete_object
 
-    def broken(bucket, key, condition):
+    def broken(bucket, key, condition, **more):
         if key == "a":
             raise ZeroDivisionError("secret detail")
-        return real(bucket, key, condition)
+        return real(bucket, key, condition, **more)
 
     monkeypatch.setattr(daemon.store, "delete_object", broken)
     response = client.post_xml(bucket, {"delete": ""}, document("<Key>a</Key>", "<Key>b</Key>"))
