@@ -16,18 +16,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 
 from zs3.errors import S3Error
-from zs3.store import layout, paths, records
+from zs3.store import layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.store.layout import KeyPath
+from zs3.store.locks import WouldBlock
 from zs3.store.places import Place, make_directory, place_of
 from zs3.store.preconditions import ALWAYS, check
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
+from zs3.store.versions import Versions
 
 _TRIES = 64
 #: errno of a name that is no longer, or no longer not, what it was
@@ -128,14 +131,25 @@ def _check_current(bucket: Bucket, place: Place, key: str, condition: WriteCondi
     return rubbish
 
 
+#: Before a file takes the place of an object whose versions are kept: gives the sidecars that are rubbish then.
+Way = Callable[[Versions, Place], list[bytes]]
+
+
 def publish(
-    bucket: Bucket, key: str, staged: StagedFile, condition: WriteCondition, durability: Durability, mode: int
+    bucket: Bucket,
+    key: str,
+    staged: StagedFile,
+    condition: WriteCondition,
+    durability: Durability,
+    mode: int,
+    way: Way | None = None,
 ) -> ObjectInfo:
     """Make a sealed file the object of `key`, under its lock, and durable.
 
     May be called again with the same arguments after `WouldBlock`.
 
     :param mode: of the directories it makes.
+    :param way: instead of `Versions.make_way`.
     :raises S3Error: PreconditionFailed, NoSuchKey (see `check`), NoSuchBucket, AccessDenied, SlowDown.
     """
     path = layout.encode(key)
@@ -154,11 +168,11 @@ def publish(
             continue
         with bucket.calls.opened(parent):
             with bucket.locked(key):
-                done = _publish_locked(bucket, parent, path, staged, condition, mode)
+                done = _publish_locked(bucket, parent, path, staged, condition, durability, mode, way)
             if done is not None:
-                way, rubbish = done
+                names, rubbish = done
                 staged.published()
-                _settle(bucket, parent, path, way, durability)
+                _settle(bucket, parent, path, names, durability)
                 # Not before: a crash may bring back what was replaced.
                 records.remove_sidecars(rubbish)
                 return staged.record.info(key)
@@ -184,35 +198,50 @@ def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], 
 
 
 def _publish_locked(
-    bucket: Bucket, parent: int, path: KeyPath, staged: StagedFile, condition: WriteCondition, mode: int
+    bucket: Bucket,
+    parent: int,
+    path: KeyPath,
+    staged: StagedFile,
+    condition: WriteCondition,
+    durability: Durability,
+    mode: int,
+    way: Way | None,
 ) -> tuple[tuple[bytes, ...], list[bytes]] | None:
     """Rename or link a sealed file into place.
 
     :returns: the names from its parent directory to the one it was put in, and the sidecars that are rubbish once that
         is durable; None if the place has changed: look again.
     """
-    with place_of(parent, path) as place:
-        rubbish = _check_current(bucket, place, path.key, condition)
-        natural = bucket.calls.look(parent, path.name)
-        beside = bucket.calls.look(place.beside, place.beside_name) if place.beside >= 0 else None
-    for status in (natural, beside):
-        if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
-            staged.seal(staged.record, bucket.records(), path.key, differ_from=status.st_mtime_ns)
-    use_natural = paths.is_file(natural) or (natural is None and beside is None)
-    with place_of(parent, path, make=None if use_natural else mode) as place:
-        directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
-        try:
-            _rename(staged.path, directory, name, new=condition.if_none_match == "*")
-        except OSError as error:
-            if error.errno == errno.EXDEV:
-                raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error
-            if error.errno not in _MOVED:
-                raise
-            return None
-        if use_natural and beside is not None and place.beside >= 0:
-            with suppress(FileNotFoundError):
-                os.unlink(place.beside_name, dir_fd=place.beside)
-    return () if use_natural else path.beside[:-1], rubbish
+    with versions.kept(bucket, path.key, durability) as kept:
+        with place_of(parent, path) as place:
+            if kept is None:
+                rubbish = _check_current(bucket, place, path.key, condition)
+            elif way is None:
+                rubbish = kept.make_way(place, condition, staged)
+            else:
+                rubbish = way(kept, place)
+            natural = bucket.calls.look(parent, path.name)
+            beside = bucket.calls.look(place.beside, place.beside_name) if place.beside >= 0 else None
+        for status in (natural, beside):
+            if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
+                staged.seal(staged.record, bucket.records(), path.key, differ_from=status.st_mtime_ns)
+        use_natural = paths.is_file(natural) or (natural is None and beside is None)
+        with place_of(parent, path, make=None if use_natural else mode) as place:
+            directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
+            try:
+                _rename(staged.path, directory, name, new=condition.if_none_match == "*")
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error
+                if error.errno not in _MOVED:
+                    raise
+                return None
+            if use_natural and beside is not None and place.beside >= 0:
+                with suppress(FileNotFoundError):
+                    os.unlink(place.beside_name, dir_fd=place.beside)
+            if kept is not None:
+                kept.forget_null(directory, put=True)
+        return () if use_natural else path.beside[:-1], rubbish
 
 
 def _rename(source: bytes, directory: int, name: bytes, *, new: bool) -> None:
@@ -235,21 +264,21 @@ def settle(bucket: Bucket, key: str, durability: Durability) -> None:
     """Make durable what was done to `key` by one who did not live to do it."""
     path = layout.encode(key)
     for names in {path.parent, (*path.parent, *path.beside[:-1])}:
-        parent, names = _deepest(bucket, names)
+        parent, names = deepest(bucket, names)
         with paths.opened(parent):
             durability.settle(bucket.fd, names, parent)
 
 
 def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Durability) -> bool:
-    """Remove the object of `key`, durably, and the directories that this leaves empty.
+    """Remove the object of `key`, whose versions are not kept, durably, and the directories that this leaves empty.
 
     :returns: whether there was one.
+    :raises WouldBlock: also where its versions are kept by now.
     :raises S3Error: as `check`.
     """
     path = layout.encode(key)
-    parent, names = _deepest(bucket, path.parent)
+    parent, names = deepest(bucket, path.parent)
     calls = bucket.calls
-    found = False
     with calls.opened(parent):
         if names != path.parent:
             check(condition, None)
@@ -257,22 +286,31 @@ def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Dura
             durability.flush(parent)
             return False
         with bucket.locked(key), place_of(parent, path) as place:
+            if versions.is_versioned(bucket):
+                raise WouldBlock
             rubbish = _check_current(bucket, place, key, condition)
-            for directory, name in ((place.beside, place.beside_name), (parent, path.name)):
-                if directory >= 0 and paths.is_file(calls.look(directory, name)):
-                    os.unlink(name, dir_fd=directory)
-                    found = True
-            if place.beside not in (parent, -1):
-                durability.flush(place.beside)
+            found = unlink(bucket, place, durability)
         durability.flush(parent)
     if not found:
         return False
     records.remove_sidecars(rubbish)
-    _prune(bucket, (*path.parent, *path.beside[:-1]))
+    prune(bucket, path)
     return True
 
 
-def _deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes, ...]]:
+def unlink(bucket: Bucket, place: Place, durability: Durability) -> bool:
+    """Remove an object from its place; whether there was one.  The caller fsyncs its directory."""
+    found = False
+    for directory, name in ((place.beside, place.beside_name), (place.parent, place.name)):
+        if directory >= 0 and paths.is_file(bucket.calls.look(directory, name)):
+            os.unlink(name, dir_fd=directory)
+            found = True
+    if place.beside not in (place.parent, -1):
+        durability.flush(place.beside)
+    return found
+
+
+def deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes, ...]]:
     """The deepest directory that exists on a way from the bucket: its fd, and the way to it."""
     while True:
         try:
@@ -283,8 +321,9 @@ def _deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes
         names = names[:-1]
 
 
-def _prune(bucket: Bucket, names: tuple[bytes, ...]) -> None:
+def prune(bucket: Bucket, path: KeyPath) -> None:
     """Remove directories that a deletion left empty, from the deepest up.  Nothing is lost if a crash undoes it."""
+    names = (*path.parent, *path.beside[:-1])
     while names:
         try:
             with bucket.calls.opened(bucket.calls.open_directory(bucket.fd, names[:-1])) as parent:

@@ -20,6 +20,8 @@ import enum
 import re
 from dataclasses import dataclass
 
+from zs3.errors import S3Error
+
 NAME_MAX = 255
 PIECE_MAX = 250
 KEY_MAX = 1024
@@ -43,6 +45,14 @@ def is_key(key: str) -> bool:
     if not key or len(key) > KEY_MAX or _UNLISTABLE.search(key):
         return False
     return len(key.encode()) <= KEY_MAX
+
+
+def check(key: str) -> None:
+    """:raises S3Error: for what can be no object's key."""
+    if not is_key(key):
+        if len(key.encode("utf-8", "surrogatepass")) > KEY_MAX:
+            raise S3Error("KeyTooLongError", MaxSizeAllowed=str(KEY_MAX))
+        raise S3Error("InvalidArgument", "This key is empty or has characters that XML 1.0 cannot carry.")
 
 
 def is_listable(text: str) -> bool:
