@@ -30,6 +30,7 @@ from zs3.store.history import History, Version
 from zs3.store.interface import (
     ENABLED,
     NULL_VERSION,
+    OBJECT_LOCK,
     VERSIONING,
     Attributes,
     DeleteMarkerError,
@@ -44,8 +45,6 @@ from zs3.store.preconditions import check
 from zs3.store.staged import StagedFile
 from zs3.store.versionids import DELETED, Entry, new_id, sequence
 
-#: In the configuration of a bucket: that versions may be locked there.
-OBJECT_LOCK = "objectLock"
 _NULL_ENTRIES = (Entry(NULL_VERSION, False), Entry(NULL_VERSION, True))
 _TRIES = 10
 #: MD5 of nothing
