@@ -16,13 +16,17 @@ from zs3.checksums import Checksum
 from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import (
     Attributes,
+    AttributesChange,
     CompletedPart,
     Configuration,
+    Deletion,
     Digests,
     ListQuery,
     ObjectInfo,
     PartInfo,
     UploadInfo,
+    VersionsPage,
+    VersionsQuery,
     WriteCondition,
 )
 
@@ -110,22 +114,43 @@ class Client:
         info: ObjectInfo = fired(writer.commit())
         return info
 
-    def get(self, key: str, bucket: str = "bucket") -> bytes:
-        reader = fired(self.store.open_object(bucket, key))
+    def get(self, key: str, bucket: str = "bucket", version: str = "") -> bytes:
+        reader = fired(self.store.open_object(bucket, key, version))
         try:
             return fired(reader.read(0, reader.info().size))
         finally:
             reader.close()
 
-    def info(self, key: str, bucket: str = "bucket") -> ObjectInfo:
-        return fired(self.store.get_object_info(bucket, key))
+    def info(self, key: str, bucket: str = "bucket", version: str = "") -> ObjectInfo:
+        return fired(self.store.get_object_info(bucket, key, version))
 
-    def change(self, key: str, bucket: str = "bucket", **attributes: Any) -> ObjectInfo:
+    def change(self, key: str, bucket: str = "bucket", version: str = "", **attributes: Any) -> ObjectInfo:
         """Change some of an object's `Attributes`."""
-        return fired(self.store.change_object(bucket, key, lambda info: replace(info.attributes, **attributes)))
+        how: AttributesChange = lambda info: replace(info.attributes, **attributes)  # noqa: E731
+        return fired(self.store.change_object(bucket, key, how, version))
 
     def delete(self, key: str, bucket: str = "bucket", condition: WriteCondition = ALWAYS) -> bool:
-        return fired(self.store.delete_object(bucket, key, condition))
+        return self.remove(key, "", bucket, condition).found
+
+    def remove(
+        self, key: str, version: str, bucket: str = "bucket", condition: WriteCondition = ALWAYS, **options: Any
+    ) -> Deletion:
+        """Remove a version; "" for an object's deletion."""
+        return fired(self.store.delete_object(bucket, key, condition, version=version, **options))
+
+    def versions(self, bucket: str = "bucket", **query: Any) -> list[tuple[ObjectInfo, bool]]:
+        """The versions of one page, and whether each is the latest."""
+        return self.versions_page(bucket, **query)[0]
+
+    def versions_page(self, bucket: str = "bucket", **query: Any) -> tuple[list[tuple[ObjectInfo, bool]], VersionsPage]:
+        shown: list[tuple[ObjectInfo, bool]] = []
+
+        def show(info: ObjectInfo, latest: bool) -> bytes:
+            shown.append((info, latest))
+            return b"%d" % (len(shown) - 1)
+
+        page = fired(self.store.list_versions(bucket, VersionsQuery(**query), show))
+        return [shown[int(each)] for each in page.versions], page
 
     def page(self, bucket: str = "bucket", **query: Any) -> Page:
         """A page with the objects themselves: what is shown of each is where it is in a list."""

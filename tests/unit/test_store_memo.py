@@ -52,18 +52,18 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The names that were opened to be described, and the directories that were looked into."""
     found: list[bytes] = []
-    real, look = listing._Page._look, directory.holds_object
+    real, look = listing._Page._look, directory.Tree.holds_object
 
     def spy(self: Any, fd: int, name: bytes, key: bytes, new: Any) -> bytes | None:
         found.append(name)
         return real(self, fd, name, key, new)
 
-    def holds(fd: int, room: int) -> bool:
+    def holds(self: Any, fd: int, room: int) -> bool:
         found.append(b"/")
-        return look(fd, room)
+        return look(self, fd, room)
 
     monkeypatch.setattr(listing._Page, "_look", spy)
-    monkeypatch.setattr(directory, "holds_object", holds)
+    monkeypatch.setattr(directory.Tree, "holds_object", holds)
     return found
 
 

@@ -44,6 +44,7 @@ class Bucket:
     :ivar calls: how what is in it and the lock file may be looked at.
     :ivar id: its id, or "" for one that was never written to.
     :ivar home: the directory of its internals.
+    :ivar internals: how files are made there.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class Bucket:
         self.calls = calls
         self.id = identifier
         self.home = buckets.home(identifier)
+        self.internals = buckets.internals
 
     def records(self) -> Records:
-        return Records(os.path.join(self.home, b"records"), self._buckets.internals)
+        return Records(os.path.join(self.home, b"records"), self.internals)
 
     @contextmanager
     def locked(self, key: str | None) -> Iterator[None]:
@@ -86,6 +88,10 @@ class Bucket:
     def staging(self) -> Staging:
         """Where files for this bucket are prepared: on its own file system."""
         return self._buckets.staging_for(self)
+
+    def is_staged_inside(self) -> bool:
+        """Whether that is in the bucket itself, as it is on a file system of its own."""
+        return self.staging() is not self._buckets.shared
 
     def is_gone(self) -> bool:
         """Whether the bucket was deleted, or its name given to another directory, since it was opened."""
@@ -375,10 +381,17 @@ class Buckets:
             created = record["created_ns"] if record else os.fstat(bucket.fd).st_mtime_ns
             return BucketInfo(name, int(created), configuration.read(bucket))
 
-    def create(self, name: str, now_ns: int, configured: Configuration = NOT_CONFIGURED) -> BucketInfo:
+    def create(
+        self,
+        name: str,
+        now_ns: int,
+        configured: Configuration = NOT_CONFIGURED,
+        prepare: Callable[[Bucket], None] | None = None,
+    ) -> BucketInfo:
         """Make a bucket.
 
         :param configured: what is configured of it from the first moment on.
+        :param prepare: called with the bucket before anybody sees it.
         :raises S3Error: BucketAlreadyOwnedByYou, InvalidBucketName.
         """
         if not _NAME.fullmatch(name):
@@ -398,6 +411,8 @@ class Buckets:
                     # A data directory whose group is inherited makes such directories.
                     os.fchmod(fd, self._directory_mode | os.fstat(fd).st_mode & stat.S_ISGID)
                     identifier = self._claim(fd, name, now_ns)
+                    if prepare is not None:
+                        prepare(Bucket(self, name, fd, os.fstat(fd), WAITING, identifier))
                 if configured:
                     self._publish(name, place, identifier, configured)
             except BaseException:

@@ -6,21 +6,21 @@ old record or the new one.  A reader sees the one or the other.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 
 from zs3.errors import S3Error
-from zs3.store import commit, layout, paths, records
+from zs3.store import commit, history, layout, paths, records, versions
 from zs3.store.buckets import Bucket
-from zs3.store.commit import Found
 from zs3.store.durability import Durability
-from zs3.store.interface import AttributesChange, ObjectInfo
+from zs3.store.history import History
+from zs3.store.interface import NULL_VERSION, AttributesChange, DeleteMarkerError, ObjectInfo
 from zs3.store.locks import WouldBlock
 from zs3.store.metadata import Record
+from zs3.store.places import Found, place_of
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
 
@@ -28,40 +28,69 @@ _ACCESS_LIST = "system.posix_acl_access"
 
 
 def change(
-    bucket: Bucket, key: str, how: AttributesChange, stage: Callable[[Bucket], StagedFile], durability: Durability
+    bucket: Bucket,
+    key: str,
+    version: str,
+    how: AttributesChange,
+    stage: Callable[[Bucket], StagedFile],
+    durability: Durability,
 ) -> ObjectInfo:
-    """Change the attributes of the object of `key`, under its lock, durably.
+    """Change the attributes of the object of `key`, or of one of its versions, under its lock, durably.
 
     A file that others made gets a record that says what was seen of it from outside.
 
+    :param version: its id; "" for the current one.
     :param how: is given the object as it is, and gives the attributes that it is to have.
     :param stage: makes an empty file for the bucket.
     :raises WouldBlock: also where the file was just changed by others, or too lately to be sure of its record.
-    :raises S3Error: NoSuchKey, and what `how` raises.
+    :raises S3Error: NoSuchKey, NoSuchVersion, `DeleteMarkerError`, and what `how` raises.
     """
     if not layout.is_key(key):
-        raise S3Error("NoSuchKey", Key=key)
-    path = layout.encode(key)
-    try:
-        parent = bucket.calls.open_directory(bucket.fd, path.parent)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            raise
-        raise S3Error("NoSuchKey", Key=key) from None
+        raise _no_such(key, version)
     kept = bucket.records()
-    with bucket.calls.opened(parent), bucket.locked(key), commit.place_of(parent, path) as place:
-        found = place.open()
-        if found is None:
-            raise S3Error("NoSuchKey", Key=key)
-        with paths.opened(found.fd):
-            if records.is_young(found.status):
-                raise WouldBlock
-            record = kept.read_or_describe(found.fd, found.status, key)
-            record = replace(record, attributes=how(record.info(key)))
-            _keep(found, record, kept, key, lambda: stage(bucket), durability)
+    with bucket.locked(key), _opened(bucket, key, version, kept) as (found, number):
+        if records.is_young(found.status):
+            raise WouldBlock
+        record = replace(kept.read_or_describe(found.fd, found.status, key), version=number)
+        record = replace(record, attributes=how(record.info(key)))
+        _keep(found, record, kept, key, lambda: stage(bucket), durability)
+        durability.flush(found.directory)
     # Of the object, too: who made it may not have come to that.
     commit.settle(bucket, key, durability)
     return record.info(key)
+
+
+def _no_such(key: str, version: str) -> S3Error:
+    return S3Error("NoSuchVersion", Key=key, VersionId=version) if version else S3Error("NoSuchKey", Key=key)
+
+
+@contextmanager
+def _opened(bucket: Bucket, key: str, version: str, kept: Records) -> Iterator[tuple[Found, str]]:
+    """A version's file, open for a block, wherever it is; and its id.  The key's lock is held."""
+    path = layout.encode(key)
+    with ExitStack() as stack:
+        current = None
+        parent, names = commit.deepest(bucket, path.parent)
+        stack.enter_context(bucket.calls.opened(parent))
+        if names == path.parent:
+            current = stack.enter_context(place_of(parent, path)).open()
+        if current is not None:
+            stack.enter_context(paths.opened(current.fd))
+            number = kept.info(current.fd, current.status, key).version
+            if version in ("", number) or (version == NULL_VERSION and not versions.is_versioned(bucket)):
+                yield current, number
+                return
+        if not version:
+            raise _no_such(key, version)
+        root = stack.enter_context(history.opened_root(bucket))
+        older = stack.enter_context(closing(History(bucket, root, key)))
+        found = older.find(version) if root >= 0 else None
+        if found is None:
+            raise _no_such(key, version)
+        stack.enter_context(paths.opened(found.fd))
+        if found.info.is_delete_marker:
+            raise DeleteMarkerError(found.info, current=False)
+        yield Found(found.fd, found.status, older.open(), found.name), version
 
 
 def _keep(

@@ -16,90 +16,26 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from contextlib import suppress
 
 from zs3.errors import S3Error
-from zs3.store import layout, paths, records
+from zs3.store import layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.store.layout import KeyPath
+from zs3.store.locks import WouldBlock
+from zs3.store.places import Place, make_directory, place_of
+from zs3.store.preconditions import ALWAYS, check
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
-
-#: Nothing is asked of what is there.
-ALWAYS = WriteCondition()
+from zs3.store.versions import Versions
 
 _TRIES = 64
 #: errno of a name that is no longer, or no longer not, what it was
 _MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY)
 _NO_WAY = "The path of this key is taken by a symbolic link or special file, which is not followed."
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the two names of an object are: fds of directories, and names in them.
-
-    :ivar beside: the directory of E, or -1 if it does not exist (then E does not).
-    """
-
-    parent: int
-    name: bytes
-    beside: int
-    beside_name: bytes
-
-    def open(self) -> Found | None:
-        """Open the object, at N before E; None if there is none."""
-        for directory, name in ((self.parent, self.name), (self.beside, self.beside_name)):
-            if directory >= 0 and (found := paths.open_file(directory, (name,))) is not None:
-                return Found(*found, directory, name)
-        return None
-
-
-class Found(NamedTuple):
-    """An object's file, open for reading, and its directory and name."""
-
-    fd: int
-    status: os.stat_result
-    directory: int
-    name: bytes
-
-
-@contextmanager
-def place_of(parent: int, path: KeyPath, *, make: int | None = None) -> Iterator[Place]:
-    """The two names of an object below the fd of its parent directory.
-
-    :param make: the mode to make E's directory with, if it is one of its own and missing.
-    """
-    *way, beside_name = path.beside
-    if not way:
-        yield Place(parent, path.name, parent, beside_name)
-        return
-    if make is not None:
-        _make_directory(parent, way[0], make)
-    try:
-        beside = paths.open_below(parent, way, paths.DIRECTORY)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            raise
-        yield Place(parent, path.name, -1, beside_name)
-        return
-    with paths.opened(beside):
-        yield Place(parent, path.name, beside, beside_name)
-
-
-def _make_directory(parent: int, name: bytes, mode: int) -> None:
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:
-        return
-    if mode != 0o700:
-        # A directory whose group is inherited makes such directories.
-        inherited = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & stat.S_ISGID
-        os.chmod(name, mode | inherited, dir_fd=parent)
 
 
 class _Obstacle(Exception):
@@ -119,7 +55,7 @@ def _open_parent(bucket: Bucket, path: KeyPath, mode: int) -> int:
     at = os.dup(bucket.fd)
     try:
         for depth, name in enumerate(path.parent):
-            _make_directory(at, name, mode)
+            make_directory(at, name, mode)
             try:
                 below = paths.open_below(at, (name,), paths.DIRECTORY)
             except OSError as error:
@@ -170,7 +106,7 @@ def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> No
             # Two directories: that of E must not be behind that of N.
             durability.flush(place.beside)
             durability.flush(parent)
-        _make_directory(parent, path.name, mode)
+        make_directory(parent, path.name, mode)
 
 
 def _current(place: Place, kept: Records, key: str) -> tuple[ObjectInfo, list[bytes]] | None:
@@ -195,36 +131,25 @@ def _check_current(bucket: Bucket, place: Place, key: str, condition: WriteCondi
     return rubbish
 
 
-def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
-    """Whether a mutation may happen.
-
-    Sources: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes" and "How to perform
-    conditional deletes"; API Reference, DeleteObject for size and time, which what does not exist is not held against.
-
-    :raises S3Error: PreconditionFailed, NoSuchKey.
-    """
-    if current is None:
-        if condition.if_match is not None:
-            raise S3Error("NoSuchKey")
-        return
-    if condition.if_none_match in ("*", current.etag):
-        raise S3Error("PreconditionFailed", Condition="If-None-Match")
-    if condition.if_match not in (None, "*", current.etag):
-        raise S3Error("PreconditionFailed", Condition="If-Match")
-    if condition.size not in (None, current.size):
-        raise S3Error("PreconditionFailed", Condition="x-amz-if-match-size")
-    if condition.mtime_s not in (None, current.mtime_ns // 1_000_000_000):
-        raise S3Error("PreconditionFailed", Condition="x-amz-if-match-last-modified-time")
+#: Before a file takes the place of an object whose versions are kept: gives the sidecars that are rubbish then.
+Way = Callable[[Versions, Place], list[bytes]]
 
 
 def publish(
-    bucket: Bucket, key: str, staged: StagedFile, condition: WriteCondition, durability: Durability, mode: int
+    bucket: Bucket,
+    key: str,
+    staged: StagedFile,
+    condition: WriteCondition,
+    durability: Durability,
+    mode: int,
+    way: Way | None = None,
 ) -> ObjectInfo:
     """Make a sealed file the object of `key`, under its lock, and durable.
 
     May be called again with the same arguments after `WouldBlock`.
 
     :param mode: of the directories it makes.
+    :param way: instead of `Versions.make_way`.
     :raises S3Error: PreconditionFailed, NoSuchKey (see `check`), NoSuchBucket, AccessDenied, SlowDown.
     """
     path = layout.encode(key)
@@ -243,11 +168,11 @@ def publish(
             continue
         with bucket.calls.opened(parent):
             with bucket.locked(key):
-                done = _publish_locked(bucket, parent, path, staged, condition, mode)
+                done = _publish_locked(bucket, parent, path, staged, condition, durability, mode, way)
             if done is not None:
-                way, rubbish = done
+                names, rubbish = done
                 staged.published()
-                _settle(bucket, parent, path, way, durability)
+                _settle(bucket, parent, path, names, durability)
                 # Not before: a crash may bring back what was replaced.
                 records.remove_sidecars(rubbish)
                 return staged.record.info(key)
@@ -273,35 +198,50 @@ def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], 
 
 
 def _publish_locked(
-    bucket: Bucket, parent: int, path: KeyPath, staged: StagedFile, condition: WriteCondition, mode: int
+    bucket: Bucket,
+    parent: int,
+    path: KeyPath,
+    staged: StagedFile,
+    condition: WriteCondition,
+    durability: Durability,
+    mode: int,
+    way: Way | None,
 ) -> tuple[tuple[bytes, ...], list[bytes]] | None:
     """Rename or link a sealed file into place.
 
     :returns: the names from its parent directory to the one it was put in, and the sidecars that are rubbish once that
         is durable; None if the place has changed: look again.
     """
-    with place_of(parent, path) as place:
-        rubbish = _check_current(bucket, place, path.key, condition)
-        natural = bucket.calls.look(parent, path.name)
-        beside = bucket.calls.look(place.beside, place.beside_name) if place.beside >= 0 else None
-    for status in (natural, beside):
-        if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
-            staged.seal(staged.record, bucket.records(), path.key, differ_from=status.st_mtime_ns)
-    use_natural = paths.is_file(natural) or (natural is None and beside is None)
-    with place_of(parent, path, make=None if use_natural else mode) as place:
-        directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
-        try:
-            _rename(staged.path, directory, name, new=condition.if_none_match == "*")
-        except OSError as error:
-            if error.errno == errno.EXDEV:
-                raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error
-            if error.errno not in _MOVED:
-                raise
-            return None
-        if use_natural and beside is not None and place.beside >= 0:
-            with suppress(FileNotFoundError):
-                os.unlink(place.beside_name, dir_fd=place.beside)
-    return () if use_natural else path.beside[:-1], rubbish
+    with versions.kept(bucket, path.key, durability) as kept:
+        with place_of(parent, path) as place:
+            if kept is None:
+                rubbish = _check_current(bucket, place, path.key, condition)
+            elif way is None:
+                rubbish = kept.make_way(place, condition, staged)
+            else:
+                rubbish = way(kept, place)
+            natural = bucket.calls.look(parent, path.name)
+            beside = bucket.calls.look(place.beside, place.beside_name) if place.beside >= 0 else None
+        for status in (natural, beside):
+            if status is not None and status.st_mtime_ns == staged.record.mtime_ns:
+                staged.seal(staged.record, bucket.records(), path.key, differ_from=status.st_mtime_ns)
+        use_natural = paths.is_file(natural) or (natural is None and beside is None)
+        with place_of(parent, path, make=None if use_natural else mode) as place:
+            directory, name = (parent, path.name) if use_natural else (place.beside, place.beside_name)
+            try:
+                _rename(staged.path, directory, name, new=condition.if_none_match == "*")
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    raise S3Error("InvalidRequest", "The key's path leads to another file system.") from error
+                if error.errno not in _MOVED:
+                    raise
+                return None
+            if use_natural and beside is not None and place.beside >= 0:
+                with suppress(FileNotFoundError):
+                    os.unlink(place.beside_name, dir_fd=place.beside)
+            if kept is not None:
+                kept.forget_null(directory, put=True)
+        return () if use_natural else path.beside[:-1], rubbish
 
 
 def _rename(source: bytes, directory: int, name: bytes, *, new: bool) -> None:
@@ -324,21 +264,21 @@ def settle(bucket: Bucket, key: str, durability: Durability) -> None:
     """Make durable what was done to `key` by one who did not live to do it."""
     path = layout.encode(key)
     for names in {path.parent, (*path.parent, *path.beside[:-1])}:
-        parent, names = _deepest(bucket, names)
+        parent, names = deepest(bucket, names)
         with paths.opened(parent):
             durability.settle(bucket.fd, names, parent)
 
 
 def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Durability) -> bool:
-    """Remove the object of `key`, durably, and the directories that this leaves empty.
+    """Remove the object of `key`, whose versions are not kept, durably, and the directories that this leaves empty.
 
     :returns: whether there was one.
+    :raises WouldBlock: also where its versions are kept by now.
     :raises S3Error: as `check`.
     """
     path = layout.encode(key)
-    parent, names = _deepest(bucket, path.parent)
+    parent, names = deepest(bucket, path.parent)
     calls = bucket.calls
-    found = False
     with calls.opened(parent):
         if names != path.parent:
             check(condition, None)
@@ -346,22 +286,31 @@ def remove(bucket: Bucket, key: str, condition: WriteCondition, durability: Dura
             durability.flush(parent)
             return False
         with bucket.locked(key), place_of(parent, path) as place:
+            if versions.is_versioned(bucket):
+                raise WouldBlock
             rubbish = _check_current(bucket, place, key, condition)
-            for directory, name in ((place.beside, place.beside_name), (parent, path.name)):
-                if directory >= 0 and paths.is_file(calls.look(directory, name)):
-                    os.unlink(name, dir_fd=directory)
-                    found = True
-            if place.beside not in (parent, -1):
-                durability.flush(place.beside)
+            found = unlink(bucket, place, durability)
         durability.flush(parent)
     if not found:
         return False
     records.remove_sidecars(rubbish)
-    _prune(bucket, (*path.parent, *path.beside[:-1]))
+    prune(bucket, path)
     return True
 
 
-def _deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes, ...]]:
+def unlink(bucket: Bucket, place: Place, durability: Durability) -> bool:
+    """Remove an object from its place; whether there was one.  The caller fsyncs its directory."""
+    found = False
+    for directory, name in ((place.beside, place.beside_name), (place.parent, place.name)):
+        if directory >= 0 and paths.is_file(bucket.calls.look(directory, name)):
+            os.unlink(name, dir_fd=directory)
+            found = True
+    if place.beside not in (place.parent, -1):
+        durability.flush(place.beside)
+    return found
+
+
+def deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes, ...]]:
     """The deepest directory that exists on a way from the bucket: its fd, and the way to it."""
     while True:
         try:
@@ -372,8 +321,9 @@ def _deepest(bucket: Bucket, names: tuple[bytes, ...]) -> tuple[int, tuple[bytes
         names = names[:-1]
 
 
-def _prune(bucket: Bucket, names: tuple[bytes, ...]) -> None:
+def prune(bucket: Bucket, path: KeyPath) -> None:
     """Remove directories that a deletion left empty, from the deepest up.  Nothing is lost if a crash undoes it."""
+    names = (*path.parent, *path.beside[:-1])
     while names:
         try:
             with bucket.calls.opened(bucket.calls.open_directory(bucket.fd, names[:-1])) as parent:

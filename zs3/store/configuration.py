@@ -1,6 +1,7 @@
 """What is configured of a bucket: named JSON values, kept in the file ``config`` of its internals.
 
-Blocking.  The store keeps them and knows no meaning of theirs.  The file is
+Blocking.  The store keeps them and knows no meaning of theirs, but of whether
+versions are kept.  The file is
 replaced whole, so that a reader finds one state or the next; none means that
 nothing is configured.  It is small and read each time it is asked for: what is
 remembered is only what its bytes mean.
@@ -11,12 +12,13 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zs3.errors import S3Error
-from zs3.store.interface import NOT_CONFIGURED, Configuration, ConfigurationChange
+from zs3.store.interface import NOT_CONFIGURED, VERSIONING, Configuration, ConfigurationChange
 from zs3.store.internals import Internals
 
 if TYPE_CHECKING:
@@ -69,16 +71,35 @@ def read(bucket: Bucket) -> Configuration:
     return NOT_CONFIGURED
 
 
-def change(bucket: Bucket, change: ConfigurationChange, internals: Internals) -> Configuration:
+def change(
+    bucket: Bucket, change: ConfigurationChange, internals: Internals, keep_versions: Callable[[], None]
+) -> Configuration:
     """Change what is configured, durably; as one step for all who read or change it.
 
     :param bucket: opened for writing.
     :param change: raises `S3Error` to leave everything as it is.
+    :param keep_versions: makes room for versions before they are kept.
     :returns: what is configured then.
-    :raises WouldBlock: another changes it just now.
+    :raises WouldBlock: another changes it just now, or an object, where that matters.
+    """
+    try:
+        return _change(bucket, change, internals, None)
+    except _WholeBucketError:
+        return _change(bucket, change, internals, keep_versions)
+
+
+class _WholeBucketError(Exception):
+    """What is to be changed must not change while an object is: whoever replaces one has asked before."""
+
+
+def _change(
+    bucket: Bucket, change: ConfigurationChange, internals: Internals, keep_versions: Callable[[], None] | None
+) -> Configuration:
+    """:param keep_versions: None: no object is kept from changing meanwhile.
+    :raises _WholeBucketError: that does not do.
     """
     path = os.path.join(bucket.home, NAME)
-    with bucket.locked(_LOCK):
+    with bucket.locked(_LOCK if keep_versions is None else None):
         if bucket.is_gone():
             raise S3Error("NoSuchBucket", BucketName=bucket.name)
         before = read(bucket)
@@ -87,6 +108,10 @@ def change(bucket: Bucket, change: ConfigurationChange, internals: Internals) ->
         change(values)
         if values == before:
             return before
+        if values.get(VERSIONING) != before.get(VERSIONING):
+            if keep_versions is None:
+                raise _WholeBucketError
+            keep_versions()
         if values:
             internals.write_file(path, render(values))
         else:

@@ -23,11 +23,12 @@ from zope.interface import implementer
 
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store import posix
+from zs3.store import posix, targets
 from zs3.store.buckets import Bucket
 from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     NOT_CONFIGURED,
+    VERSIONING,
     Attributes,
     AttributesChange,
     BucketInfo,
@@ -35,6 +36,7 @@ from zs3.store.interface import (
     CompletedPart,
     Configuration,
     ConfigurationChange,
+    Deletion,
     Digests,
     Ingest,
     IObjectReader,
@@ -46,9 +48,12 @@ from zs3.store.interface import (
     PartInfo,
     PartsPage,
     Show,
+    ShowVersion,
     SourceCheck,
     UploadInfo,
     UploadsPage,
+    VersionsPage,
+    VersionsQuery,
     WriteCondition,
 )
 from zs3.store.locks import WouldBlock
@@ -83,7 +88,7 @@ def _feed(hasher: Callable[[bytes], object], pieces: list[bytes]) -> None:
 class Writer:
     """A body on its way to a target, written and hashed in threads."""
 
-    def __init__(self, store: FilesystemStore, target: posix.Target, ingest: Ingest, name: tuple[str, str]) -> None:
+    def __init__(self, store: FilesystemStore, target: targets.Target, ingest: Ingest, name: tuple[str, str]) -> None:
         """:param name: of the queue that its publication waits in."""
         self._store = store
         self._target = target
@@ -355,17 +360,27 @@ class FilesystemStore:
     # Objects
 
     def open_now(self, bucket: str, key: str) -> FileReader | None:
-        found = self._hot.open(bucket, key)
+        found = self._open_hot(bucket, key)
         return None if found is None else FileReader(found, self._hop, self._hot)
 
-    def open_object(self, bucket: str, key: str) -> Deferred[IObjectReader]:
+    def _open_hot(self, bucket: str, key: str) -> OpenObject | None:
         try:
-            reader = self.open_now(bucket, key)
+            return self._hot.open(bucket, key)
+        except S3Error:
+            # There may be a delete marker to tell of.
+            state = self.look_now(bucket)
+            if state is None or VERSIONING in state.configuration:
+                return None
+            raise
+
+    def open_object(self, bucket: str, key: str, version: str = "") -> Deferred[IObjectReader]:
+        try:
+            reader = None if version else self.open_now(bucket, key)
         except S3Error as error:
             return fail(error)
         if reader is not None:
             return succeed(reader)
-        work = self.call(self._posix.open_object, bucket, key)
+        work = self.call(self._posix.open_object, bucket, key, version)
         outer: Deferred[IObjectReader] = Deferred()
 
         def relay(result: Any) -> None:
@@ -384,15 +399,15 @@ class FilesystemStore:
     def _reader(self, found: OpenObject) -> IObjectReader:
         return FileReader(found, self._hop, self._hot) if self._hot.covers(found.fd) else Reader(found, self._hop)
 
-    def get_object_info(self, bucket: str, key: str) -> Deferred[ObjectInfo]:
+    def get_object_info(self, bucket: str, key: str, version: str = "") -> Deferred[ObjectInfo]:
         try:
-            found = self._hot.open(bucket, key)
+            found = None if version else self._open_hot(bucket, key)
         except S3Error as error:
             return fail(error)
         if found is not None:
             found.close()
             return succeed(found.info)
-        return self.call(self._posix.get_object_info, bucket, key)
+        return self.call(self._posix.get_object_info, bucket, key, version)
 
     def get_part_checksums(self, bucket: str, info: ObjectInfo) -> Deferred[Sequence[bytes]]:
         return self.call(self._posix.get_part_checksums, bucket, info)
@@ -407,7 +422,7 @@ class FilesystemStore:
         condition: WriteCondition,
         length: int | None,
     ) -> Writer:
-        target = posix.ObjectTarget(self._posix, bucket, key, attributes, condition, length)
+        target = targets.ObjectTarget(self._posix, bucket, key, attributes, condition, length)
         return Writer(self, target, ingest, (bucket, key))
 
     def copy_object(
@@ -421,18 +436,14 @@ class FilesystemStore:
         attributes: AttributesChange | None,
         condition: WriteCondition,
         checksum_algorithm: str = "",
+        source_version: str = "",
     ) -> Deferred[ObjectInfo]:
-        return shielded(
-            Deferred.fromCoroutine(
-                self._copy_object(
-                    (source_bucket, source_key, bucket, key, check, attributes, checksum_algorithm), condition
-                )
-            )
-        )
+        copy = (source_bucket, source_key, bucket, key, check, attributes, checksum_algorithm, source_version)
+        return shielded(Deferred.fromCoroutine(self._copy_object(copy, condition)))
 
     async def _copy_object(
         self,
-        copy: tuple[str, str, str, str, SourceCheck, AttributesChange | None, str],
+        copy: tuple[str, str, str, str, SourceCheck, AttributesChange | None, str, str],
         condition: WriteCondition,
     ) -> ObjectInfo:
         bucket, key = copy[2:4]
@@ -443,22 +454,35 @@ class FilesystemStore:
         finally:
             await self.call(staged.discard)
 
-    def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> Deferred[bool]:
-        return self._mutate((bucket, key), self._posix.delete_object, bucket, key, condition)
+    def delete_object(
+        self,
+        bucket: str,
+        key: str,
+        condition: WriteCondition,
+        *,
+        access: str = "",
+        version: str = "",
+        bypass: bool = False,
+    ) -> Deferred[Deletion]:
+        what = (bucket, key, condition, access, version, bypass)
+        return self._mutate((bucket, key), self._posix.delete_object, *what)
 
-    def change_object(self, bucket: str, key: str, change: AttributesChange) -> Deferred[ObjectInfo]:
-        return self._mutate((bucket, key), self._posix.change_object, bucket, key, change)
+    def change_object(self, bucket: str, key: str, change: AttributesChange, version: str = "") -> Deferred[ObjectInfo]:
+        return self._mutate((bucket, key), self._posix.change_object, bucket, key, change, version)
 
     def list_objects(self, bucket: str, query: ListQuery, show: Show) -> Deferred[ListPage]:
-        return Deferred.fromCoroutine(self._list_objects(bucket, query, show))
+        return Deferred.fromCoroutine(self._list(self._posix.list_objects, bucket, query, show))
 
-    async def _list_objects(self, bucket: str, query: ListQuery, show: Show) -> ListPage:
+    def list_versions(self, bucket: str, query: VersionsQuery, show: ShowVersion) -> Deferred[VersionsPage]:
+        return Deferred.fromCoroutine(self._list(self._posix.list_versions, bucket, query, show))
+
+    async def _list(self, function: Callable[..., _T], *args: Any) -> _T:
         try:
             deadline = self._clock.seconds() + _LIST_PATIENCE_S
-            return await self._retry(deadline, self._posix.list_objects, bucket, query, show, True)
+            return await self._retry(deadline, function, *args, True)
         except WouldBlock:
             # So many writers that the lock was never free: the united passes must do.
-            return await self.call(self._posix.list_objects, bucket, query, show, False)
+            return await self.call(function, *args, False)
 
     # Multipart uploads
 
@@ -481,7 +505,7 @@ class FilesystemStore:
     def put_part(
         self, bucket: str, key: str, upload_id: str, number: int, ingest: Ingest, *, length: int | None
     ) -> Writer:
-        target = posix.PartTarget(self._posix, bucket, key, upload_id, number, length)
+        target = targets.PartTarget(self._posix, bucket, key, upload_id, number, length)
         return Writer(self, target, ingest, (bucket, f"{upload_id}/{number}"))
 
     def copy_part(
@@ -495,6 +519,7 @@ class FilesystemStore:
         *,
         check: SourceCheck,
         span: tuple[int, int] | None,
+        source_version: str = "",
     ) -> Deferred[PartInfo]:
         return self._mutate_slowly(
             (bucket, f"{upload_id}/{number}"),
@@ -507,6 +532,7 @@ class FilesystemStore:
             number,
             check,
             span,
+            source_version,
         )
 
     def list_parts(self, bucket: str, key: str, upload_id: str, *, after: int, limit: int) -> Deferred[PartsPage]:

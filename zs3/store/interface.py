@@ -171,7 +171,7 @@ class ObjectInfo:
 
 
 class DeleteMarkerError(S3Error):
-    """A delete marker is where an object was asked for: NoSuchKey if it is current, MethodNotAllowed if asked by its id.
+    """A delete marker is where an object was asked for: NoSuchKey if it is current, by its id MethodNotAllowed.
 
     :ivar marker: the marker.
     :ivar current: whether it was asked for as the current version.

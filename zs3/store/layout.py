@@ -20,6 +20,8 @@ import enum
 import re
 from dataclasses import dataclass
 
+from zs3.errors import S3Error
+
 NAME_MAX = 255
 PIECE_MAX = 250
 KEY_MAX = 1024
@@ -43,6 +45,14 @@ def is_key(key: str) -> bool:
     if not key or len(key) > KEY_MAX or _UNLISTABLE.search(key):
         return False
     return len(key.encode()) <= KEY_MAX
+
+
+def check(key: str) -> None:
+    """:raises S3Error: for what can be no object's key."""
+    if not is_key(key):
+        if len(key.encode("utf-8", "surrogatepass")) > KEY_MAX:
+            raise S3Error("KeyTooLongError", MaxSizeAllowed=str(KEY_MAX))
+        raise S3Error("InvalidArgument", "This key is empty or has characters that XML 1.0 cannot carry.")
 
 
 def is_listable(text: str) -> bool:
@@ -164,3 +174,76 @@ def _is_text(name: bytes) -> bool:
         return not _UNLISTABLE.search(name.decode())
     except UnicodeDecodeError:
         return False
+
+
+# Histories ------------------------------------------------------------------------------------------------------------
+
+#: What the directory of the older versions of an object is called, behind the object's own name (as RCS has it).
+HISTORY = b",v"
+
+
+def _is_natural_directory(segment: bytes) -> bool:
+    return _is_natural(segment) and not segment.endswith(HISTORY)
+
+
+def _history_names(segment: bytes, marker: bytes) -> tuple[bytes, ...]:
+    """The names of a segment that is not called so simply.
+
+    :param marker: `BESIDE` for the directory of an object's versions, `ESCAPED` for one of keys.
+    """
+    names = []
+    while len(segment) > PIECE_MAX:
+        end = _cut(segment)
+        names.append(CONTINUED + segment[:end])
+        segment = segment[end:]
+    return (*names, marker + segment)
+
+
+def _history_segment(segment: bytes) -> tuple[bytes, ...]:
+    if _is_natural(segment) and len(segment) <= NAME_MAX - len(HISTORY):
+        return (segment + HISTORY,)
+    return _history_names(segment, BESIDE)
+
+
+def _history_directory(segment: bytes) -> tuple[bytes, ...]:
+    return (segment,) if _is_natural_directory(segment) else _history_names(segment, ESCAPED)
+
+
+def history_directory_names(prefix: str) -> tuple[bytes, ...]:
+    """As `directory_names`, among the histories."""
+    return tuple(name for segment in prefix.encode().split(b"/")[:-1] for name in _history_directory(segment))
+
+
+def encode_history(key: str) -> tuple[bytes, ...]:
+    """The names of the directories that lead to the older versions of a key, from the root of a bucket's histories.
+
+    ``2024/cat.jpg,v`` for ``2024/cat.jpg``.  What is there are directories but for the versions in the last of them.
+    """
+    prefix, _, last = key.rpartition("/")
+    above = history_directory_names(prefix + "/") if prefix or key.startswith("/") else ()
+    return (*above, *_history_segment(last.encode()))
+
+
+def decode_history_name(chain: tuple[bytes, ...], name: bytes) -> tuple[Kind, bytes]:
+    """As `decode_name`, for a directory among the histories: that of an object's versions counts as the object.
+
+    :returns: BESIDE and the object's segment, NATURAL and the segment of a directory of keys, CONTINUED, or INVISIBLE.
+    """
+    if not name.startswith(INTERNAL):
+        if chain or not _is_text(name):
+            return Kind.INVISIBLE, b""
+        if name.endswith(HISTORY):
+            segment = name[: -len(HISTORY)]
+            return (Kind.BESIDE, segment) if _history_segment(segment) == (name,) else (Kind.INVISIBLE, b"")
+        return (Kind.NATURAL, name) if _is_natural(name) else (Kind.INVISIBLE, b"")
+    marker, rest = name[: len(ESCAPED)], name[len(ESCAPED) :]
+    segment = b"".join(link[len(CONTINUED) :] for link in chain) + rest
+    if not _is_text(rest):
+        return Kind.INVISIBLE, b""
+    if marker == CONTINUED:
+        return Kind.CONTINUED, segment
+    if marker == BESIDE and _history_segment(segment) == (*chain, name):
+        return Kind.BESIDE, segment
+    if marker == ESCAPED and _history_directory(segment) == (*chain, name):
+        return Kind.NATURAL, segment
+    return Kind.INVISIBLE, b""

@@ -39,7 +39,7 @@ def list_page(bucket: Bucket, query: ListQuery, show: Show, source: Source) -> L
 
 def is_empty(bucket: Bucket, source: Source) -> bool:
     """Whether a bucket has no object.  The caller holds the bucket's lock."""
-    with closing(Walk(bucket, source).steps(1)) as steps:
+    with closing(Walk(bucket.fd, source).steps(1)) as steps:
         return next(steps, None) is None
 
 
@@ -63,7 +63,7 @@ class _Page:
     def fill(self) -> ListPage:
         """Walk until there is more than it may hold, or nothing."""
         floor = self._after + b"\0" if self._after else b""
-        walk = Walk(self._bucket, self._source, prefix=self._prefix, floor=floor, cut=self._delimiter)
+        walk = Walk(self._bucket.fd, self._source, prefix=self._prefix, floor=floor, cut=self._delimiter)
         full = False
         with closing(walk.steps(self._room + 1)) as steps:
             for step in steps:

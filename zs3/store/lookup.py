@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from zs3.errors import S3Error
 from zs3.store import layout, paths
 from zs3.store.buckets import Bucket
 from zs3.store.interface import ObjectInfo
@@ -109,14 +108,3 @@ def find_info(bucket: Bucket, key: str) -> ObjectInfo | None:
         return None
     found.close()
     return found.info
-
-
-def open_object(bucket: Bucket, key: str) -> OpenObject:
-    """Like `find`.
-
-    :raises S3Error: NoSuchKey.
-    """
-    found = find(bucket, key)
-    if found is None:
-        raise S3Error("NoSuchKey", Key=key)
-    return found

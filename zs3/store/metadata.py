@@ -20,7 +20,19 @@ from types import MappingProxyType
 from typing import Any
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
-from zs3.store.interface import EMPTY, MAX_PARTS, NO_PART_CHECKSUMS, Attributes, ObjectInfo, PartChecksums
+from zs3.store.interface import (
+    COMPLIANCE,
+    EMPTY,
+    GOVERNANCE,
+    MAX_PARTS,
+    NO_PART_CHECKSUMS,
+    NOT_LOCKED,
+    NULL_VERSION,
+    Attributes,
+    Lock,
+    ObjectInfo,
+    PartChecksums,
+)
 
 #: format, flags, size, mtime_ns, ETag digest, ETag suffix (0: none), content type code, checksum code
 _HEAD = struct.Struct("<BBqq16sIBB")
@@ -29,6 +41,9 @@ _SIDECAR = 0x01
 _COMPOSITE = 0x02
 #: the checksums of the parts follow that of the object: raw, as they are many and seldom wanted
 _PARTS = 0x04
+#: the version id follows these: raw, so that all of it stays within the inode
+_VERSION = 0x08
+_VERSION_SIZE = 16
 _LENGTH = struct.Struct("<I")
 
 DEFAULT_TYPE = "binary/octet-stream"
@@ -87,6 +102,8 @@ class Record:
     :ivar digest: 16 bytes: the MD5 of the content, or of the parts' MD5s, or for a copy of unknown content, anything.
     :ivar suffix: what stands behind the ``-`` of the ETag, 0 for a plain MD5.
     :ivar second: of a part only: a checksum beside the one that it was sent with.
+    :ivar version: 32 hexadecimal digits, or `NULL_VERSION`.
+    :ivar covers: of a delete marker only: the version that was current when it was made, "" if none was.
     """
 
     size: int
@@ -99,6 +116,8 @@ class Record:
     upload_id: str = ""
     second: Checksum | None = None
     part_checksums: PartChecksums = NO_PART_CHECKSUMS
+    version: str = NULL_VERSION
+    covers: str = ""
 
     @classmethod
     def of(cls, info: ObjectInfo) -> Record:
@@ -113,6 +132,7 @@ class Record:
             info.upload_id,
             info.second,
             info.part_checksums,
+            info.version,
         )
 
     @property
@@ -130,8 +150,7 @@ class Record:
     def info(self, key: str) -> ObjectInfo:
         attributes = self.attributes
         if "content-type" not in attributes.headers:
-            headers = {"content-type": DEFAULT_TYPE, **attributes.headers}
-            attributes = Attributes(headers, attributes.metadata, attributes.tags, attributes.access)
+            attributes = replace(attributes, headers={"content-type": DEFAULT_TYPE, **attributes.headers})
         return ObjectInfo(
             key,
             self.size,
@@ -143,6 +162,7 @@ class Record:
             self.upload_id,
             self.second,
             self.part_checksums,
+            self.version,
         )
 
 
@@ -155,14 +175,16 @@ def parse_etag(etag: str) -> tuple[bytes, int]:
 def plain_info(key: str, status: os.stat_result, *, inode: bool) -> ObjectInfo:
     """What is told of a file without a valid record: one that others made or changed.
 
-    Its ETag changes with its size or modification time, and has a ``-`` so that no client takes it for an MD5.
+    Its ETag changes with its size or modification time, and has a ``-`` so that no client takes it for an MD5.  So does
+    its version id: where versions are kept, each state of such a file that zs3 replaces is one.
 
     :param inode: whether inode numbers are stable here, so that replacing the file changes the ETag too.
     """
     facts = (status.st_size, status.st_mtime_ns, status.st_ino if inode else 0)
     digest = hashlib.blake2b(struct.pack("<qqQ", *facts), digest_size=16).hexdigest()
     headers = {"content-type": guess_type(key)}
-    return ObjectInfo(key, status.st_size, status.st_mtime_ns, f"{digest}-1", Attributes(headers))
+    version = f"{max(status.st_mtime_ns, 0):016x}{digest[:16]}"
+    return ObjectInfo(key, status.st_size, status.st_mtime_ns, f"{digest}-1", Attributes(headers), version=version)
 
 
 def guess_type(key: str) -> str:
@@ -197,6 +219,8 @@ def pack(record: Record) -> bytes:
         "p": _runs(record.part_sizes),
         "u": record.upload_id,
         "c": [record.second.algorithm, record.second.value.hex()] if record.second else None,
+        "l": _pack_lock(record.attributes.lock),
+        "d": record.covers,
         _PARTS_FILE: record.part_checksums.file.hex(),
     }
     checksum = record.checksum
@@ -206,6 +230,9 @@ def pack(record: Record) -> bytes:
     values = record.part_checksums.values
     if values:
         flags |= _PARTS
+    version = b""
+    if record.version != NULL_VERSION:
+        flags, version = flags | _VERSION, bytes.fromhex(record.version)
     more = {name: value for name, value in more.items() if value}
     return (
         _HEAD.pack(
@@ -219,6 +246,7 @@ def pack(record: Record) -> bytes:
             _ALGORITHMS.index(checksum.algorithm) if checksum else 0,
         )
         + (checksum.value if checksum else b"")
+        + version
         + (_LENGTH.pack(len(values)) + values if values else b"")
         + (json.dumps(more, ensure_ascii=False, separators=(",", ":")).encode() if more else b"")
     )
@@ -244,6 +272,12 @@ def _unpack(data: bytes) -> Record | None:
         if len(data) < at:
             return None
         checksum = Checksum(name, data[start:at], FULL_OBJECT, 0)
+    number = NULL_VERSION
+    if flags & _VERSION:
+        start, at = at, at + _VERSION_SIZE
+        if len(data) < at:
+            return None
+        number = data[start:at].hex()
     values = b""
     if flags & _PARTS:
         start = at + _LENGTH.size
@@ -253,7 +287,7 @@ def _unpack(data: bytes) -> Record | None:
             return None
     if len(data) == at and kind != _OTHER and not flags & (_COMPOSITE | _PARTS):
         # All there is, of most objects.
-        return Record(size, mtime_ns, digest, suffix, _OF_TYPE[kind], checksum)
+        return Record(size, mtime_ns, digest, suffix, _OF_TYPE[kind], checksum, version=number)
     more: dict[str, Any] = json.loads(data[at:]) if len(data) > at else {}
     headers: Mapping[str, str] = more.get("h", EMPTY)
     content_type = more.get("t") if kind == _OTHER else _TYPES[kind]
@@ -266,7 +300,7 @@ def _unpack(data: bytes) -> Record | None:
         return None
     sizes = tuple(size for size, count in zip(runs[::2], runs[1::2], strict=True) for _ in range(count))
     metadata, tags, access = more.get("m", EMPTY), more.get("g", EMPTY), more.get("a", "")
-    upload_id = more.get("u", "")
+    upload_id, covers = more.get("u", ""), more.get("d", "")
     second = None
     if "c" in more:
         name, text = more["c"]
@@ -279,11 +313,24 @@ def _unpack(data: bytes) -> Record | None:
         if len(parts.file) not in (0, 16):
             return None
     # Others can write into the attribute, too.
-    texts = (*headers.values(), *metadata.values(), *tags.values(), access, upload_id)
+    texts = (*headers.values(), *metadata.values(), *tags.values(), access, upload_id, covers)
     if not all(isinstance(text, str) for text in texts):
         return None
-    attributes = Attributes(headers, metadata, tags, access)
-    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id, second, parts)
+    attributes = Attributes(headers, metadata, tags, access, _unpack_lock(more.get("l")))
+    return Record(size, mtime_ns, digest, suffix, attributes, checksum, sizes, upload_id, second, parts, number, covers)
+
+
+def _pack_lock(lock: Lock) -> list[Any] | None:
+    return None if lock == NOT_LOCKED else [lock.mode, lock.until_ns, lock.legal_hold]
+
+
+def _unpack_lock(packed: Any) -> Lock:
+    if packed is None:
+        return NOT_LOCKED
+    mode, until_ns, legal_hold = packed
+    if mode not in ("", GOVERNANCE, COMPLIANCE) or not isinstance(until_ns, int) or not isinstance(legal_hold, bool):
+        raise ValueError("a record's lock")
+    return Lock(mode, until_ns, legal_hold)
 
 
 def part_checksums_file(data: bytes) -> bytes:

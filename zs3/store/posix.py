@@ -12,17 +12,36 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import ParamSpec, Protocol, TypeVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store import changes, commit, completion, configuration, layout, listing, lookup, paths, records, uploads
+from zs3.store import (
+    changes,
+    commit,
+    completion,
+    configuration,
+    history,
+    layout,
+    listing,
+    lookup,
+    paths,
+    preconditions,
+    records,
+    removal,
+    uploads,
+    versionlist,
+    versions,
+)
 from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
+from zs3.store.directory import HISTORIES, OBJECTS, Exclusive, Tree
 from zs3.store.durability import Durability
 from zs3.store.interface import (
+    VERSIONING,
     Attributes,
     AttributesChange,
     BucketInfo,
@@ -30,7 +49,8 @@ from zs3.store.interface import (
     CompletedPart,
     Configuration,
     ConfigurationChange,
-    Digests,
+    DeleteMarkerError,
+    Deletion,
     ListPage,
     ListQuery,
     ObjectInfo,
@@ -38,9 +58,12 @@ from zs3.store.interface import (
     PartsPage,
     PinnedName,
     Show,
+    ShowVersion,
     SourceCheck,
     UploadInfo,
     UploadsPage,
+    VersionsPage,
+    VersionsQuery,
     WriteCondition,
 )
 from zs3.store.lookup import OpenObject
@@ -81,22 +104,6 @@ def call(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if error.errno not in _ERRORS:
             raise
         raise S3Error(*_ERRORS[error.errno]) from error
-
-
-class Target(Protocol):
-    """What a body is being written to: an object or a part, in a bucket that is opened once for several steps."""
-
-    def opened(self) -> AbstractContextManager[Bucket]:
-        """The bucket, for a block in which the steps are done."""
-
-    def begin(self, bucket: Bucket) -> StagedFile:
-        """Check that it can be written to, and make its temporary file."""
-
-    def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
-        """Make the temporary file durable with all that belongs to it."""
-
-    def publish(self, bucket: Bucket, staged: StagedFile) -> ObjectInfo | PartInfo:
-        """Make it visible; may raise `WouldBlock` and be called again."""
 
 
 class PosixStore:
@@ -157,7 +164,8 @@ class PosixStore:
         return self.buckets.list(self._report_once)
 
     def create_bucket(self, name: str, configured: Configuration) -> BucketInfo:
-        return self.buckets.create(name, time.time_ns(), configured)
+        prepare = history.prepare if configured.get(VERSIONING) else None
+        return self.buckets.create(name, time.time_ns(), configured, prepare)
 
     def get_configuration(self, name: str) -> Configuration:
         with self.buckets.opened(name) as bucket:
@@ -169,7 +177,7 @@ class PosixStore:
 
     def change_configuration(self, name: str, change: ConfigurationChange) -> Configuration:
         with self.buckets.opened(name, claim=True) as bucket:
-            return configuration.change(bucket, change, self.buckets.internals)
+            return configuration.change(bucket, change, self.buckets.internals, lambda: history.prepare(bucket))
 
     def get_bucket(self, name: str) -> BucketInfo:
         return self.buckets.info(name)
@@ -178,12 +186,17 @@ class PosixStore:
         with self._opened_to_delete(name) as bucket, bucket.locked(None):
             if bucket.is_gone():
                 raise S3Error("NoSuchBucket", BucketName=name)
-            if not listing.is_empty(bucket, Source(self._directories, self._memo, self._report_name)):
+            if not listing.is_empty(bucket, self._source()):
                 raise S3Error("BucketNotEmpty", BucketName=name)
+            if not versionlist.is_empty(bucket, self._source(HISTORIES)):
+                raise S3Error("BucketNotEmpty", "The bucket has older versions of objects.", BucketName=name)
             pending = uploads.of_bucket(self.buckets.internals, bucket)
             self.buckets.remove(bucket)
             for upload in pending:
                 upload.discard()
+
+    def _source(self, tree: Tree = OBJECTS, lock: Exclusive | None = None) -> Source:
+        return Source(self._directories, self._memo, self._report_name, lock, tree)
 
     def _report_name(self, name: bytes) -> None:
         self._report_once(f"the name {name!r} stands for no key: the file or directory is not served")
@@ -195,16 +208,19 @@ class PosixStore:
 
     # Reading
 
-    def open_object(self, bucket: str, key: str) -> OpenObject:
+    def open_object(self, bucket: str, key: str, version: str = "") -> OpenObject:
         with self.buckets.opened(bucket) as opened:
-            return lookup.open_object(opened, key)
+            if version:
+                return versions.open_version(opened, key, version)
+            found = lookup.find(opened, key)
+            if found is None:
+                raise _missing(opened, key)
+            return found
 
-    def get_object_info(self, bucket: str, key: str) -> ObjectInfo:
-        with self.buckets.opened(bucket) as opened:
-            found = lookup.find_info(opened, key)
-        if found is None:
-            raise S3Error("NoSuchKey", Key=key)
-        return found
+    def get_object_info(self, bucket: str, key: str, version: str = "") -> ObjectInfo:
+        found = self.open_object(bucket, key, version)
+        found.close()
+        return found.info
 
     def get_part_checksums(self, bucket: str, info: ObjectInfo) -> Sequence[bytes]:
         with self.buckets.opened(bucket) as opened:
@@ -213,9 +229,14 @@ class PosixStore:
     def list_objects(self, bucket: str, query: ListQuery, show: Show, exclusive: bool) -> ListPage:
         """:param exclusive: take the bucket's lock for a directory that does not hold still; it may block."""
         with self.buckets.opened(bucket) as opened:
-            lock = (lambda: _locked_if_possible(opened)) if exclusive and opened.id else None
-            source = Source(self._directories, self._memo, self._report_name, lock)
-            return listing.list_page(opened, query, show, source)
+            return listing.list_page(opened, query, show, self._source(lock=_exclusive(opened, exclusive)))
+
+    def list_versions(self, bucket: str, query: VersionsQuery, show: ShowVersion, exclusive: bool) -> VersionsPage:
+        """:param exclusive: as for `list_objects`."""
+        with self.buckets.opened(bucket) as opened:
+            lock = _exclusive(opened, exclusive)
+            objects, histories = self._source(lock=lock), self._source(HISTORIES, lock)
+            return versionlist.list_page(opened, query, show, objects, histories)
 
     # Writing
 
@@ -227,17 +248,28 @@ class PosixStore:
         with self.buckets.opened(bucket, claim=True) as opened:
             return commit.publish(opened, key, staged, condition, self.durability, self.directory_mode)
 
-    def delete_object(self, bucket: str, key: str, condition: WriteCondition) -> bool:
+    def delete_object(
+        self, bucket: str, key: str, condition: WriteCondition, access: str, version: str, bypass: bool
+    ) -> Deletion:
         with self._opened_to_delete(bucket) as opened:
             if not layout.is_key(key):
-                commit.check(condition, None)
-                return False
-            return commit.remove(opened, key, condition, self.durability)
+                preconditions.check(condition, None)
+                return Deletion(False, version)
+            if version:
+                return removal.remove_version(
+                    opened, key, version, condition, bypass, self.durability, self.directory_mode
+                )
+            if versions.is_versioned(opened):
+                return removal.delete(opened, key, condition, access, self.stage, self.durability)
+            return Deletion(commit.remove(opened, key, condition, self.durability))
 
-    def change_object(self, bucket: str, key: str, change: AttributesChange) -> ObjectInfo:
+    def change_object(self, bucket: str, key: str, change: AttributesChange, version: str) -> ObjectInfo:
         """Change an object's record; see `changes.change`."""
         with self.buckets.opened(bucket, claim=True) as opened:
-            return changes.change(opened, key, change, self.stage, self.durability)
+            try:
+                return changes.change(opened, key, version, change, self.stage, self.durability)
+            except S3Error as error:
+                raise (_missing(opened, key) if error.code == "NoSuchKey" else error) from None
 
     @contextmanager
     def _opened_to_delete(self, name: str) -> Iterator[Bucket]:
@@ -260,11 +292,12 @@ class PosixStore:
         check: SourceCheck,
         attributes: AttributesChange | None,
         checksum_algorithm: str,
+        source_version: str,
     ) -> StagedFile:
         """A sealed copy of an object, to be published as `key`."""
-        check_key(key)
+        layout.check(key)
         with self.buckets.opened(bucket, claim=True) as opened:
-            staged, source = self._copied(source_bucket, source_key, opened, check, None)
+            staged, source = self._copied(source_bucket, source_key, source_version, opened, check, None)
             try:
                 checksum = source.checksum
                 if checksum_algorithm and (
@@ -273,24 +306,34 @@ class PosixStore:
                     checksum = _checksum(staged, checksum_algorithm)
                 digest, suffix = parse_etag(source.etag)
                 kept = source.attributes if attributes is None else attributes(source)
-                record = Record(staged.size, 0, digest, suffix, kept, checksum)
+                record = Record(staged.size, 0, digest, suffix, kept, checksum, version=versions.id_for_new(opened))
                 staged.seal(record, opened.records(), key)
                 return staged
             except BaseException:
                 staged.discard()
                 raise
 
+    def _open_source(self, bucket: str, key: str, version: str) -> OpenObject:
+        try:
+            return self.open_object(bucket, key, version)
+        except DeleteMarkerError as error:
+            if error.current:
+                raise
+            # Source: API Reference, CopyObject.
+            raise S3Error("InvalidRequest", "The source of a copy request may not be a delete marker.") from None
+
     def _copied(
         self,
         source_bucket: str,
         source_key: str,
+        source_version: str,
         bucket: Bucket,
         check: SourceCheck,
         span: tuple[int, int] | None,
     ) -> tuple[StagedFile, ObjectInfo]:
         """The bytes of an object, or some of them, in a temporary file for `bucket`; and what the object was."""
         for _ in range(_COPY_TRIES):
-            source = self.open_object(source_bucket, source_key)
+            source = self._open_source(source_bucket, source_key, source_version)
             try:
                 check(source.info)
                 first, last = span or (0, source.info.size - 1)
@@ -320,7 +363,7 @@ class PosixStore:
         checksum_type: str,
         initiator: str,
     ) -> UploadInfo:
-        check_key(key)
+        layout.check(key)
         with self.buckets.opened(bucket, claim=True) as opened:
             now = time.time_ns()
             return uploads.create(
@@ -341,10 +384,11 @@ class PosixStore:
         number: int,
         check: SourceCheck,
         span: tuple[int, int] | None,
+        source_version: str,
     ) -> PartInfo:
         with self.buckets.opened(bucket, claim=True) as opened:
             upload = uploads.find(self.buckets.internals, opened, key, upload_id)
-            staged, source = self._copied(source_bucket, source_key, opened, check, span)
+            staged, source = self._copied(source_bucket, source_key, source_version, opened, check, span)
             try:
                 whole = staged.size == source.size and "-" not in source.etag
                 # Not read, so no MD5 but for a whole object: a number that is the same for the same bytes.
@@ -419,14 +463,15 @@ class PosixStore:
             # A crash came after the rename.  A newer object must survive: never again, only the rest.
             commit.settle(bucket, key, self.durability)
             upload.finish()
-            return intent.record.info(key)
+            info = lookup.find_info(bucket, key)
+            return info if info is not None and info.upload_id == upload.info.upload_id else intent.record.info(key)
         if intent is not None and intent.parts != tuple((part.number, part.etag) for part in parts):
             upload.restore(intent)
             intent = None
         if intent is None:
             intent = completion.plan(upload, parts, checksum, size)
             # What fails now need not be copied; what decides is the same check under the key's lock.
-            commit.check(condition, lookup.find_info(bucket, key))
+            preconditions.check(condition, lookup.find_info(bucket, key))
             upload.assemble(intent)
         staged = upload.assembled()
         try:
@@ -451,11 +496,11 @@ class PosixStore:
             raise ValueError("what was assembled has not the size of its parts")
         kept = bucket.records()
         found = kept.read(staged.fd, status, key)
-        if found is not None and found == record.stamped(status.st_size, status.st_mtime_ns):
+        if found is not None and replace(found, version=record.version) == record.stamped(found.size, found.mtime_ns):
             staged.resume(found, kept, key)
             return
         os.fchmod(staged.fd, self.file_mode)
-        staged.seal(record, kept, key)
+        staged.seal(replace(record, version=versions.id_for_new(bucket)), kept, key)
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         with self.buckets.opened(bucket, claim=True) as opened:
@@ -469,65 +514,14 @@ class PosixStore:
                 upload.discard()
 
 
-class ObjectTarget:
-    """An object that is being put."""
-
-    def __init__(
-        self,
-        store: PosixStore,
-        bucket: str,
-        key: str,
-        attributes: Attributes,
-        condition: WriteCondition,
-        length: int | None,
-    ) -> None:
-        self._store, self._bucket, self._key = store, bucket, key
-        self._attributes, self._condition, self._length = attributes, condition, length
-
-    def opened(self) -> AbstractContextManager[Bucket]:
-        return self._store.buckets.opened(self._bucket, claim=True)
-
-    def begin(self, bucket: Bucket) -> StagedFile:
-        check_key(self._key)
-        if self._condition != commit.ALWAYS:
-            # What fails now need not be sent; what decides is the same check under the key's lock.
-            commit.check(self._condition, lookup.find_info(bucket, self._key))
-        return self._store.stage(bucket, self._length)
-
-    def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
-        record = Record(digests.size, 0, digests.md5, 0, self._attributes, digests.checksum)
-        staged.seal(record, bucket.records(), self._key)
-
-    def publish(self, bucket: Bucket, staged: StagedFile) -> ObjectInfo:
-        store = self._store
-        return commit.publish(bucket, self._key, staged, self._condition, store.durability, store.directory_mode)
+def _missing(bucket: Bucket, key: str) -> S3Error:
+    """What is told of an object that is not there."""
+    marker = versions.marker_of(bucket, key)
+    return S3Error("NoSuchKey", Key=key) if marker is None else DeleteMarkerError(marker, current=True)
 
 
-class PartTarget:
-    """A part that is being put."""
-
-    def __init__(
-        self, store: PosixStore, bucket: str, key: str, upload_id: str, number: int, length: int | None
-    ) -> None:
-        self._store, self._bucket, self._key = store, bucket, key
-        self._upload_id, self._number, self._length = upload_id, number, length
-
-    def opened(self) -> AbstractContextManager[Bucket]:
-        return self._store.buckets.opened(self._bucket, claim=True)
-
-    def _upload(self, bucket: Bucket) -> uploads.Upload:
-        return uploads.find(self._store.buckets.internals, bucket, self._key, self._upload_id)
-
-    def begin(self, bucket: Bucket) -> StagedFile:
-        self._upload(bucket)
-        return self._store.stage(bucket, self._length)
-
-    def seal(self, bucket: Bucket, staged: StagedFile, digests: Digests) -> None:
-        record = Record(digests.size, 0, digests.md5, checksum=digests.checksum, second=digests.second)
-        self._upload(bucket).seal(self._number, staged, record)
-
-    def publish(self, bucket: Bucket, staged: StagedFile) -> PartInfo:
-        return self._upload(bucket).put(self._number, staged)
+def _exclusive(bucket: Bucket, wanted: bool) -> Exclusive | None:
+    return (lambda: _locked_if_possible(bucket)) if wanted and bucket.id else None
 
 
 @contextmanager
@@ -540,14 +534,6 @@ def _locked_if_possible(bucket: Bucket) -> Iterator[None]:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
         yield
-
-
-def check_key(key: str) -> None:
-    """:raises S3Error: for what can be no object's key."""
-    if not layout.is_key(key):
-        if len(key.encode("utf-8", "surrogatepass")) > layout.KEY_MAX:
-            raise S3Error("KeyTooLongError", MaxSizeAllowed=str(layout.KEY_MAX))
-        raise S3Error("InvalidArgument", "This key is empty or has characters that XML 1.0 cannot carry.")
 
 
 def _checksum(staged: StagedFile, algorithm: str) -> Checksum:

@@ -22,7 +22,7 @@ from functools import cached_property
 
 from zs3.store import kernel, metadata
 from zs3.store.calls import WAITING, Calls, Status
-from zs3.store.interface import ObjectInfo, PartChecksums
+from zs3.store.interface import NOT_LOCKED, Lock, ObjectInfo, PartChecksums
 from zs3.store.internals import Internals
 from zs3.store.metadata import Record
 
@@ -253,6 +253,25 @@ class Records:
         if not self._private and is_young(status):
             return None, False
         return record, inside
+
+    def lock(self, fd: int, status: os.stat_result, key: str) -> Lock | None:
+        """What keeps the version in an open file from being deleted, even if its record is void: whoever edits the file
+        does not unlock it.
+
+        :returns: None if that cannot be known.
+        """
+        data = _attribute(fd)
+        if isinstance(data, int):
+            path = _sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))
+            found = _read_file(path) if self._has_by_key else None
+            if found is None:
+                # A file of others, if it could have an attribute.
+                return NOT_LOCKED if data == errno.ENODATA or not self._has_by_key else None
+            data = found
+        elif (name := metadata.unpack_reference(data)) is not None:
+            data = _read_file(_sidecar(self._any, name)) or b""
+        record = metadata.unpack(data)
+        return None if record is None else record.attributes.lock
 
     def sidecars(self, fd: int, status: os.stat_result, key: str) -> list[bytes]:
         """The paths of the sidecars that are rubbish once this open file has another record, is replaced or deleted.

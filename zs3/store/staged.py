@@ -116,8 +116,11 @@ class StagedFile:
         if self._records is not None:
             records.remove_sidecars(self._records.sidecars(self.fd, os.fstat(self.fd), self._key))
 
-    def resume(self, record: Record, kept: Records, key: str) -> None:
-        """It was sealed with this record before, by one who did not get further."""
+    def resume(self, record: Record, kept: Records | None = None, key: str = "") -> None:
+        """It was sealed with this record before, by one who did not get further.
+
+        :param kept: None if its sidecars stay whatever becomes of it: it has other names.
+        """
         self._record, self._records, self._key = record, kept, key
 
     def published(self) -> None:

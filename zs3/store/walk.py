@@ -13,9 +13,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from zs3.store import directory, layout, paths
-from zs3.store.buckets import Bucket
 from zs3.store.dircache import DirectoryCache, is_local
-from zs3.store.directory import Exclusive
+from zs3.store.directory import OBJECTS, Exclusive, Tree
 from zs3.store.memo import PER_VALUE, Memo, State, is_settled, state
 from zs3.store.names import Listing
 
@@ -28,12 +27,14 @@ class Source:
     """How directories are read; see `zs3.store.directory.read`.
 
     :ivar memo: what was shown of objects, and what proves that directories hold some.
+    :ivar tree: what the names in them stand for.
     """
 
     cache: DirectoryCache
     memo: Memo
     report: Callable[[bytes], None]
     exclusive: Exclusive | None = None
+    tree: Tree = OBJECTS
 
 
 def past(prefix: bytes) -> bytes:
@@ -95,7 +96,8 @@ class Level:
         fd = self.open()
         if fd is not None:
             self.status = os.fstat(fd)
-            self._listing = directory.read(fd, floor, self._source.cache, self._source.exclusive, self._source.report)
+            source = self._source
+            self._listing = directory.read(fd, floor, source.cache, source.exclusive, source.report, source.tree)
             self._load(self._listing.find(floor))
             self.index = bisect_left(self.order, floor)
 
@@ -144,17 +146,18 @@ class Level:
 
 
 class Walk:
-    """The keys of a bucket in order.
+    """The keys of a tree in order.
 
     :ivar floor: the least key of interest; may be raised between two steps to leave out what is below.
     """
 
-    def __init__(self, bucket: Bucket, source: Source, *, prefix: bytes = b"", floor: bytes = b"", cut: bytes = b""):
-        """:param prefix: only keys that begin with it.
+    def __init__(self, root: int, source: Source, *, prefix: bytes = b"", floor: bytes = b"", cut: bytes = b""):
+        """:param root: the fd of the directory that it begins at.
+        :param prefix: only keys that begin with it.
         :param cut: a delimiter: of a directory whose keys all have it behind the prefix, one is enough, or instead of
             it the directory itself.
         """
-        self._bucket = bucket
+        self._root = root
         self._source = source
         self._prefix = prefix
         self._cut = cut
@@ -170,7 +173,7 @@ class Walk:
         stack = self._stack
         above = self._prefix[: self._prefix.rfind(b"/") + 1]
         try:
-            self._enter(above, layout.directory_names(above.decode()))
+            self._enter(above, self._source.tree.directory_names(above.decode()))
             floor = self.floor
             while stack:
                 level = stack[-1]
@@ -206,7 +209,7 @@ class Walk:
                 level.close()
 
     def _enter(self, prefix: bytes, names: tuple[bytes, ...]) -> None:
-        self._stack.append(Level(self._bucket.fd, prefix, names, self.floor, self._source))
+        self._stack.append(Level(self._root, prefix, names, self.floor, self._source))
 
     def is_cut(self, key: bytes) -> bool:
         """Whether a key falls into a common prefix."""
@@ -217,12 +220,12 @@ class Walk:
         # What sorts before the floor has been told already.
         if key < self.floor or not self.is_cut(key):
             return False
-        fd = directory.open_directory(self._bucket.fd, names)
+        fd = directory.open_directory(self._root, names)
         if fd is None:
             return False
         with paths.opened(fd):
             status = os.fstat(fd)
-            if not directory.holds_object(fd, layout.KEY_MAX - len(key)):
+            if not self._source.tree.holds_object(fd, layout.KEY_MAX - len(key)):
                 return False
             if is_local(fd):
                 self._remember(key, names, status)

@@ -1,0 +1,432 @@
+"""Versions: what is replaced or deleted is kept, and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
+from zs3.errors import S3Error
+from zs3.store.interface import (
+    COMPLIANCE,
+    ENABLED,
+    GOVERNANCE,
+    NULL_VERSION,
+    SUSPENDED,
+    VERSIONING,
+    Attributes,
+    DeleteMarkerError,
+    Deletion,
+    Lock,
+    WriteCondition,
+)
+
+#: The ways in which a key can lie on the disk.
+KEYS = ["key", "a/b/c", "a//b", "dir/", ".zs3odd", "x" * 255, "é" * 300, "a,v", "a,v/b", ".."]
+FAR = 4_000_000_000_000_000_000
+
+
+@pytest.fixture
+def versioned(client: Client) -> Client:
+    client.configure(**{VERSIONING: ENABLED})
+    return client
+
+
+def suspend(client: Client) -> None:
+    client.configure(**{VERSIONING: SUSPENDED})
+
+
+def told(client: Client, **query: object) -> list[tuple[str, str, bool, bool]]:
+    return [(info.key, info.version, info.is_delete_marker, latest) for info, latest in client.versions(**query)]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_replaced_stays_as_an_older_version(versioned: Client, key: str) -> None:
+    one, two = versioned.put(key, b"one"), versioned.put(key, b"two!")
+    assert len({one.version, two.version, NULL_VERSION}) == 3
+    assert two.version > one.version
+    assert versioned.get(key) == b"two!"
+    assert versioned.get(key, version=one.version) == b"one"
+    assert versioned.get(key, version=two.version) == b"two!"
+    assert versioned.info(key, version=one.version) == one
+    assert [info for info, _ in versioned.versions()] == [two, one]
+    assert told(versioned) == [(key, two.version, False, True), (key, one.version, False, False)]
+    assert versioned.listed() == [key]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_deleted_object_comes_back_when_its_delete_marker_is_removed(versioned: Client, key: str) -> None:
+    one, two = versioned.put(key, b"one"), versioned.put(key, b"two!")
+    done = versioned.remove(key, "")
+    assert done == Deletion(True, done.version, True)
+    with pytest.raises(DeleteMarkerError, match="NoSuchKey") as error:
+        versioned.get(key)
+    assert error.value.marker.version == done.version
+    with pytest.raises(DeleteMarkerError, match="MethodNotAllowed"):
+        versioned.get(key, version=done.version)
+    assert versioned.listed() == []
+    assert told(versioned) == [
+        (key, done.version, True, True),
+        (key, two.version, False, False),
+        (key, one.version, False, False),
+    ]
+    assert versioned.remove(key, done.version) == Deletion(True, done.version, True)
+    assert versioned.get(key) == b"two!"
+    assert told(versioned) == [(key, two.version, False, True), (key, one.version, False, False)]
+    assert versioned.get(key, version=one.version) == b"one"
+
+
+def test_the_version_before_is_current_when_the_current_one_is_removed(versioned: Client) -> None:
+    one, two, three = (versioned.put("key", data) for data in (b"1", b"22", b"333"))
+    assert versioned.remove("key", three.version) == Deletion(True, three.version)
+    assert versioned.get("key") == b"22"
+    assert versioned.remove("key", one.version) == Deletion(True, one.version)
+    assert told(versioned) == [("key", two.version, False, True)]
+    assert versioned.remove("key", two.version) == Deletion(True, two.version)
+    assert told(versioned) == []
+    with pytest.raises(S3Error, match="NoSuchKey"):
+        versioned.get("key")
+    fired(versioned.store.delete_bucket("bucket"))
+
+
+def test_a_delete_marker_is_current_again_when_what_came_after_it_is_removed(versioned: Client) -> None:
+    one = versioned.put("key", b"one")
+    marker = versioned.remove("key", "").version
+    two = versioned.put("key", b"two")
+    assert told(versioned) == [
+        ("key", two.version, False, True),
+        ("key", marker, True, False),
+        ("key", one.version, False, False),
+    ]
+    versioned.remove("key", two.version)
+    with pytest.raises(DeleteMarkerError) as error:
+        versioned.get("key")
+    assert error.value.marker.version == marker
+    assert told(versioned) == [("key", marker, True, True), ("key", one.version, False, False)]
+
+
+def test_what_is_not_there_is_deleted_by_a_marker_too(versioned: Client) -> None:
+    first, second = versioned.remove("key", ""), versioned.remove("key", "")
+    assert not first.found
+    assert told(versioned) == [("key", second.version, True, True), ("key", first.version, True, False)]
+    versioned.remove("key", second.version)
+    assert told(versioned) == [("key", first.version, True, True)]
+    versioned.remove("key", first.version)
+    assert told(versioned) == []
+
+
+def test_a_delete_marker_has_an_owner(versioned: Client) -> None:
+    marker = fired(versioned.store.delete_object("bucket", "key", ALWAYS, access="whose"))
+    [(info, latest)] = versioned.versions()
+    assert latest
+    assert (info.version, info.is_delete_marker, info.attributes, info.etag) == (
+        marker.version,
+        True,
+        Attributes(access="whose"),
+        "",
+    )
+
+
+def test_what_was_there_before_is_the_null_version(client: Client) -> None:
+    old = client.put("key", b"old")
+    assert old.version == NULL_VERSION
+    client.configure(**{VERSIONING: ENABLED})
+    new = client.put("key", b"new")
+    assert client.get("key", version=NULL_VERSION) == b"old"
+    assert told(client) == [("key", new.version, False, True), ("key", NULL_VERSION, False, False)]
+    client.remove("key", NULL_VERSION)
+    assert told(client) == [("key", new.version, False, True)]
+
+
+def test_while_suspended_there_is_one_null_version(versioned: Client) -> None:
+    one = versioned.put("key", b"one")
+    suspend(versioned)
+    assert versioned.put("key", b"null").version == NULL_VERSION
+    assert versioned.put("key", b"newer null").version == NULL_VERSION
+    assert told(versioned) == [("key", NULL_VERSION, False, True), ("key", one.version, False, False)]
+    assert versioned.get("key", version=NULL_VERSION) == b"newer null"
+    versioned.configure(**{VERSIONING: ENABLED})
+    two = versioned.put("key", b"two")
+    suspend(versioned)
+    versioned.put("key", b"last null")
+    assert told(versioned) == [
+        ("key", NULL_VERSION, False, True),
+        ("key", two.version, False, False),
+        ("key", one.version, False, False),
+    ]
+    assert versioned.get("key", version=NULL_VERSION) == b"last null"
+
+
+def test_while_suspended_a_deletion_takes_the_null_version(versioned: Client) -> None:
+    one = versioned.put("key", b"one")
+    suspend(versioned)
+    versioned.put("key", b"null")
+    assert versioned.remove("key", "") == Deletion(True, NULL_VERSION, True)
+    assert told(versioned) == [("key", NULL_VERSION, True, True), ("key", one.version, False, False)]
+    assert versioned.remove("key", "") == Deletion(False, NULL_VERSION, True)
+    assert told(versioned) == [("key", NULL_VERSION, True, True), ("key", one.version, False, False)]
+    versioned.put("key", b"null again")
+    assert told(versioned) == [("key", NULL_VERSION, False, True), ("key", one.version, False, False)]
+    versioned.remove("key", "")
+    versioned.configure(**{VERSIONING: ENABLED})
+    two = versioned.put("key", b"two")
+    assert told(versioned) == [
+        ("key", two.version, False, True),
+        ("key", NULL_VERSION, True, False),
+        ("key", one.version, False, False),
+    ]
+    versioned.remove("key", NULL_VERSION)
+    assert told(versioned) == [("key", two.version, False, True), ("key", one.version, False, False)]
+
+
+def test_versions_of_a_bucket_that_never_kept_any(client: Client) -> None:
+    info = client.put("key", b"data")
+    assert told(client) == [("key", NULL_VERSION, False, True)]
+    assert client.get("key", version=NULL_VERSION) == b"data"
+    assert client.info("key", version=NULL_VERSION) == info
+    with pytest.raises(S3Error, match="NoSuchVersion"):
+        client.get("key", version="0" * 32)
+    assert client.remove("key", "0" * 32) == Deletion(False, "0" * 32)
+    assert client.change("key", version=NULL_VERSION, tags={"a": "b"}).attributes.tags == {"a": "b"}
+    assert client.remove("key", NULL_VERSION) == Deletion(True, NULL_VERSION)
+    assert client.listed() == []
+
+
+def test_what_is_no_version_is_not_found(versioned: Client) -> None:
+    one = versioned.put("key", b"one")
+    for version in ("0" * 32, NULL_VERSION, "../key", "", "deleted", one.version.upper()):
+        if version:
+            with pytest.raises(S3Error, match="NoSuchVersion"):
+                versioned.get("key", version=version)
+            assert versioned.remove("key", version) == Deletion(False, version)
+            with pytest.raises(S3Error, match="NoSuchVersion"):
+                versioned.change("key", version=version, tags={})
+    with pytest.raises(S3Error, match="NoSuchVersion"):
+        versioned.get("other", version=one.version)
+    assert told(versioned) == [("key", one.version, False, True)]
+
+
+def test_an_older_version_is_changed_by_itself(versioned: Client) -> None:
+    one, two = versioned.put("key", b"one"), versioned.put("key", b"two")
+    for tags in ({"a": "b"}, {"long": "x" * 3000}, {}):
+        changed = versioned.change("key", version=one.version, tags=tags)
+        assert changed == replace(one, attributes=replace(one.attributes, tags=tags))
+        assert versioned.info("key", version=one.version) == changed
+        assert versioned.info("key") == two
+    assert versioned.change("key", tags={"c": "d"}).version == two.version
+    marker = versioned.remove("key", "").version
+    with pytest.raises(DeleteMarkerError, match="MethodNotAllowed"):
+        versioned.change("key", version=marker, tags={})
+    with pytest.raises(DeleteMarkerError, match="NoSuchKey"):
+        versioned.change("key", tags={})
+    assert versioned.info("key", version=two.version).attributes.tags == {"c": "d"}
+
+
+def test_a_version_is_copied(versioned: Client) -> None:
+    one = versioned.put("key", b"one")
+    versioned.put("key", b"two")
+    back = versioned.copy("key", "key", source_version=one.version)
+    assert (versioned.get("key"), back.etag) == (b"one", one.etag)
+    assert len(told(versioned)) == 3
+    marker = versioned.remove("key", "").version
+    with pytest.raises(S3Error, match="InvalidRequest"):
+        versioned.copy("key", "other", source_version=marker)
+    with pytest.raises(S3Error, match="NoSuchKey"):
+        versioned.copy("key", "other")
+    with pytest.raises(S3Error, match="NoSuchVersion"):
+        versioned.copy("key", "other", source_version="0" * 32)
+
+
+def test_an_upload_makes_a_version(versioned: Client) -> None:
+    one = versioned.put("key", b"one")
+    upload = versioned.begin("key")
+    two = versioned.complete(upload, [versioned.part(upload, 1, b"two")])
+    assert told(versioned) == [("key", two.version, False, True), ("key", one.version, False, False)]
+    assert versioned.get("key", version=two.version) == b"two"
+
+
+def test_conditions_are_held_against_the_current_version(versioned: Client) -> None:
+    one = versioned.put("key", b"one", condition=CREATE)
+    with pytest.raises(S3Error, match="PreconditionFailed"):
+        versioned.put("key", b"two", condition=CREATE)
+    versioned.put("key", b"two", condition=WriteCondition(if_match=one.etag))
+    with pytest.raises(S3Error, match="PreconditionFailed"):
+        versioned.delete("key", condition=WriteCondition(if_match=one.etag))
+    versioned.delete("key")
+    with pytest.raises(S3Error, match="NoSuchKey"):
+        versioned.put("key", b"three", condition=WriteCondition(if_match="*"))
+    three = versioned.put("key", b"three", condition=CREATE)
+    assert versioned.info("key") == three
+    assert len(told(versioned)) == 4
+
+
+def test_conditions_are_held_against_the_version_that_is_removed(versioned: Client) -> None:
+    one, two = versioned.put("key", b"one"), versioned.put("key", b"two")
+    with pytest.raises(S3Error, match="PreconditionFailed"):
+        versioned.remove("key", one.version, condition=WriteCondition(if_match=two.etag))
+    assert versioned.remove("key", one.version, condition=WriteCondition(if_match=one.etag)).found
+
+
+def test_a_bucket_with_older_versions_is_not_empty(versioned: Client) -> None:
+    one = versioned.put("a/b", b"one")
+    marker = versioned.remove("a/b", "").version
+    with pytest.raises(S3Error, match="BucketNotEmpty"):
+        fired(versioned.store.delete_bucket("bucket"))
+    versioned.remove("a/b", one.version)
+    with pytest.raises(S3Error, match="BucketNotEmpty"):
+        fired(versioned.store.delete_bucket("bucket"))
+    versioned.remove("a/b", marker)
+    fired(versioned.store.delete_bucket("bucket"))
+
+
+def test_pages_of_versions_leave_nothing_out(versioned: Client) -> None:
+    for key in ("a", "a.b", "a/b", "a/c", "b"):
+        for number in range(3):
+            versioned.put(key, b"%d" % number)
+    versioned.delete("a/c")
+    versioned.put("c", b"")
+    whole = told(versioned)
+    assert [each[0] for each in whole] == ["a"] * 3 + ["a.b"] * 3 + ["a/b"] * 3 + ["a/c"] * 4 + ["b"] * 3 + ["c"]
+    for limit in (1, 2, 3, 5, 16, 17, 18):
+        found, marker, version = [], "", ""
+        while True:
+            some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
+            found += [(info.key, info.version, info.is_delete_marker, latest) for info, latest in some]
+            if not page.truncated:
+                break
+            assert len(some) == limit
+            marker, version = page.next_key, page.next_version
+        assert found == whole
+
+
+def test_common_prefixes_are_told_once(versioned: Client) -> None:
+    for key in ("a/b", "a/c", "b", "c/d"):
+        versioned.put(key, b"1")
+        versioned.put(key, b"2")
+    versioned.delete("c/d")
+    some, page = versioned.versions_page(delimiter="/")
+    assert ([info.key for info, _ in some], list(page.prefixes)) == (["b", "b"], ["a/", "c/"])
+    some, page = versioned.versions_page(delimiter="/", limit=1)
+    assert (some, list(page.prefixes), page.next_key, page.next_version) == ([], ["a/"], "a/", "")
+    some, page = versioned.versions_page(delimiter="/", limit=2, key_marker="a/")
+    assert ([info.key for info, _ in some], list(page.prefixes)) == (["b", "b"], [])
+    assert page.truncated
+    some, page = versioned.versions_page(delimiter="/", key_marker=page.next_key, version_marker=page.next_version)
+    assert (some, list(page.prefixes), page.truncated) == ([], ["c/"], False)
+    some, page = versioned.versions_page(prefix="a/", delimiter="/")
+    assert [info.key for info, _ in some] == ["a/b", "a/b", "a/c", "a/c"]
+
+
+# Files of others ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_others_put_there_is_current_and_then_kept(versioned: Client, data: Path) -> None:
+    one = versioned.put("key", b"one")
+    (data / "bucket" / "new").write_bytes(b"from elsewhere")
+    (data / "bucket" / "new").rename(data / "bucket" / "key")
+    [(other, latest), *older] = versioned.versions()
+    assert (other.size, latest, older) == (14, True, [])
+    assert versioned.get("key", version=other.version) == b"from elsewhere"
+    with pytest.raises(S3Error, match="NoSuchVersion"):
+        # It was current, and nobody told zs3 before it was gone.
+        versioned.get("key", version=one.version)
+    two = versioned.put("key", b"two")
+    assert told(versioned) == [("key", two.version, False, True), ("key", other.version, False, False)]
+    assert versioned.get("key", version=other.version) == b"from elsewhere"
+
+
+def test_a_file_that_others_remove_is_gone_and_what_was_before_is_not(versioned: Client, data: Path) -> None:
+    one = versioned.put("key", b"one")
+    versioned.put("key", b"two")
+    (data / "bucket" / "key").unlink()
+    with pytest.raises(S3Error, match="NoSuchKey"):
+        versioned.get("key")
+    assert told(versioned) == [("key", one.version, False, False)]
+    assert versioned.get("key", version=one.version) == b"one"
+    three = versioned.put("key", b"three")
+    assert told(versioned) == [("key", three.version, False, True), ("key", one.version, False, False)]
+
+
+def test_a_version_that_is_put_back_by_hand_is_current(versioned: Client, data: Path) -> None:
+    one, two = versioned.put("key", b"one"), versioned.put("key", b"two")
+    [older] = data.glob(".zs3/buckets/*/versions/key,v/*")
+    older.rename(data / "bucket" / "key")
+    assert told(versioned) == [("key", one.version, False, True)]
+    assert versioned.get("key") == b"one"
+    three = versioned.put("key", b"three")
+    assert told(versioned) == [("key", three.version, False, True), ("key", one.version, False, False)]
+    with pytest.raises(S3Error, match="NoSuchVersion"):
+        versioned.get("key", version=two.version)
+
+
+def test_a_file_put_where_an_object_was_deleted_is_current(versioned: Client, data: Path) -> None:
+    one = versioned.put("key", b"one")
+    marker = versioned.remove("key", "").version
+    (data / "bucket" / "key").write_bytes(b"from elsewhere")
+    [(other, _), *_] = versioned.versions()
+    expected = [("key", other.version, False, True), ("key", marker, True, False), ("key", one.version, False, False)]
+    assert told(versioned) == expected
+    versioned.remove("key", other.version)
+    assert told(versioned) == [("key", marker, True, True), ("key", one.version, False, False)]
+
+
+# Locks ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lock", [Lock(COMPLIANCE, FAR), Lock(GOVERNANCE, FAR), Lock(legal_hold=True)])
+def test_a_locked_version_is_not_removed(versioned: Client, data: Path, lock: Lock) -> None:
+    versioned.configure(objectLock={})
+    one = versioned.put("key", b"one", attributes=Attributes(lock=lock))
+    assert versioned.info("key").attributes.lock == lock
+    for _ in range(2):
+        with pytest.raises(S3Error, match="AccessDenied"):
+            versioned.remove("key", one.version)
+        versioned.put("key", b"two")
+    versioned.delete("key")
+    assert versioned.get("key", version=one.version) == b"one"
+    # Who edits the file does not unlock it.
+    [path] = [each for each in data.glob(".zs3/buckets/*/versions/key,v/*") if each.read_bytes() == b"one"]
+    path.write_bytes(b"edited")
+    with pytest.raises(S3Error, match="AccessDenied"):
+        versioned.remove("key", one.version)
+    with pytest.raises(S3Error, match="BucketNotEmpty"):
+        fired(versioned.store.delete_bucket("bucket"))
+
+
+def test_governance_is_passed_over_by_who_may(versioned: Client) -> None:
+    versioned.configure(objectLock={})
+    one = versioned.put("key", b"one", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    two = versioned.put("key", b"two", attributes=Attributes(lock=Lock(GOVERNANCE, FAR, legal_hold=True)))
+    assert versioned.remove("key", one.version, bypass=True).found
+    with pytest.raises(S3Error, match="AccessDenied"):
+        versioned.remove("key", two.version, bypass=True)
+
+
+def test_a_retention_ends(versioned: Client) -> None:
+    one = versioned.put("key", b"one", attributes=Attributes(lock=Lock(COMPLIANCE, 1)))
+    assert versioned.remove("key", one.version).found
+
+
+def test_a_lock_that_cannot_be_read_holds(versioned: Client, data: Path) -> None:
+    versioned.configure(objectLock={})
+    one = versioned.put("key", b"one", attributes=Attributes(lock=Lock(COMPLIANCE, FAR), metadata={"a": "b" * 3000}))
+    for path in data.glob(".zs3/buckets/*/records/any/*/*"):
+        path.unlink()
+    [(info, _)] = versioned.versions()
+    assert info.version != one.version
+    with pytest.raises(S3Error, match="AccessDenied"):
+        versioned.remove("key", info.version)
+
+
+def test_records_of_all_lengths_have_versions(versioned: Client) -> None:
+    for size in (0, 100, 1900, 2048, 5000):
+        attributes = Attributes({"content-type": "x/y"}, {"a": "b" * size}, lock=Lock(GOVERNANCE, 5, True))
+        one = versioned.put("key", b"one", attributes=attributes, body=Body())
+        two = versioned.put("key", b"two", attributes=attributes, body=Body())
+        assert versioned.info("key", version=one.version) == one
+        assert versioned.info("key") == two
+        assert one.attributes == attributes
+        assert one.etag == hashlib.md5(b"one").hexdigest()

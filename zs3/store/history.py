@@ -1,0 +1,268 @@
+"""The older versions of an object: plain files in a directory of their own, beside those of other keys.
+
+Blocking.  A version comes here by a hard link, before another takes its place;
+its bytes are never copied.  ``2024/cat.jpg,v/2026-11-30T17-05-09Z_<id>`` is one
+of ``2024/cat.jpg``.  What zs3 knows of it is in its own record, as before.
+
+* The object at its own path is the current version.  What is here under that
+  one's id, whether a link that was not needed yet or a copy that was put back
+  by hand, is not told a second time.
+* ``deleted`` is the delete marker of an object that is not there.  It names the
+  version that it covers: if that one is still current, the deletion never
+  happened.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import NamedTuple
+
+from zs3.errors import S3Error
+from zs3.store import layout, paths
+from zs3.store.buckets import Bucket
+from zs3.store.durability import Durability
+from zs3.store.interface import NULL_VERSION, Attributes, ObjectInfo
+from zs3.store.places import Found
+from zs3.store.records import Records
+from zs3.store.versionids import DELETED, Entry, is_id, parse_name, sequence
+
+#: In the bucket's internals: the histories of its keys; or a file, if they are inside the bucket, which is then on a
+#: file system of its own.
+NAME = b"versions"
+_INSIDE = (layout.INTERNAL, NAME)
+_LINKS = "Versions cannot be kept here: the file system of this bucket has no hard links."
+#: errno of a file system without hard links
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_TRIES = 16
+
+
+def prepare(bucket: Bucket) -> None:
+    """Make room for the histories of a bucket's keys, durably.
+
+    :raises S3Error: NotImplemented: its file system has no hard links.
+    """
+    internals, path = bucket.internals, os.path.join(bucket.home, NAME)
+    if bucket.is_staged_inside():
+        root = internals.enter(bucket.fd, _INSIDE)
+        internals.write_file(path, b"")
+    else:
+        internals.make_directory(path)
+        root = os.open(path, paths.DIRECTORY | os.O_CLOEXEC)
+    with paths.opened(root):
+        fd, temporary = bucket.staging().create(0o600)
+        try:
+            link(fd, root, os.path.basename(temporary))
+            os.unlink(os.path.basename(temporary), dir_fd=root)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            raise S3Error("NotImplemented", _LINKS) from error
+        finally:
+            os.close(fd)
+            os.unlink(temporary)
+
+
+def link(fd: int, directory: int, name: bytes) -> None:
+    """Give an open file another name.
+
+    :raises OSError: EEXIST; ENOENT if it has no name any more.
+    """
+    with paths.opened(os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as own:
+        os.link(b"%d" % fd, name, src_dir_fd=own, dst_dir_fd=directory, follow_symlinks=True)
+
+
+@contextmanager
+def opened_root(bucket: Bucket) -> Iterator[int]:
+    """The fd of the directory of a bucket's histories, for a block; -1 if there is none."""
+    root = -1
+    if bucket.id and bucket.calls.exists(os.path.join(bucket.home, NAME)):
+        try:
+            root = os.open(os.path.join(bucket.home, NAME), paths.DIRECTORY | os.O_CLOEXEC)
+        except NotADirectoryError:
+            root = paths.open_below(bucket.fd, _INSIDE, paths.DIRECTORY)
+    try:
+        yield root
+    finally:
+        if root >= 0:
+            os.close(root)
+
+
+class Version(NamedTuple):
+    """An older version, open.
+
+    :ivar name: of its file.
+    """
+
+    fd: int
+    status: os.stat_result
+    name: bytes
+    info: ObjectInfo
+    covers: str
+
+
+class History:
+    """The older versions of a key.  Who changes anything holds the lock of the key."""
+
+    def __init__(self, bucket: Bucket, root: int, key: str) -> None:
+        """:param root: the fd of the directory of the bucket's histories."""
+        self._root = root
+        self._names = layout.encode_history(key)
+        self._key = key
+        self._internals = bucket.internals
+        self._kept: Records = bucket.records()
+        self._fd = -1
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def open(self, *, make: bool = False) -> int:
+        """The fd of the directory, -1 if there is none.
+
+        :param make: make it then.
+        """
+        if self._fd < 0:
+            try:
+                self._fd = paths.open_below(self._root, self._names, paths.DIRECTORY)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
+                for attempt in range(_TRIES):
+                    if not make:
+                        break
+                    try:
+                        self._fd = self._internals.enter(self._root, self._names)
+                        break
+                    except FileNotFoundError:
+                        # Another has just removed an empty one on the way.
+                        if attempt == _TRIES - 1:
+                            raise
+        return self._fd
+
+    def settle(self, durability: Durability) -> None:
+        """Make what is here durable, and the way to it."""
+        if self._fd >= 0:
+            durability.settle(self._root, self._names, self._fd)
+
+    def entries(self) -> list[Entry]:
+        """The versions, the youngest first; but for `DELETED`."""
+        fd = self.open()
+        if fd < 0:
+            return []
+        found = []
+        for name in os.listdir(fd):
+            entry = parse_name(os.fsencode(name))
+            if entry is not None and (order := self.order(entry)) >= 0:
+                found.append((order, entry))
+        found.sort(reverse=True)
+        return [entry for _, entry in found]
+
+    def order(self, entry: Entry) -> int:
+        """What orders a version among those of its key, see `sequence`; -1 if it is gone."""
+        if entry.version != NULL_VERSION:
+            return sequence(entry.version)
+        status = paths.look(self._fd, entry.name)
+        return -1 if status is None else max(status.st_mtime_ns, 0)
+
+    def read(self, name: bytes, entry: Entry | None = None) -> Version | None:
+        """Open a version; None if there is none.
+
+        :param entry: what `name` says; None for that of `DELETED`.
+        """
+        fd = self.open()
+        found = None if fd < 0 else paths.open_file(fd, (name,))
+        if found is None:
+            return None
+        try:
+            record = self._kept.read(*found, self._key)
+            info = self._kept.info(*found, self._key)
+            marker = entry is None or entry.is_delete_marker
+            info = replace(info, version=entry.version if entry else info.version, is_delete_marker=marker)
+            if marker:
+                info = replace(info, size=0, etag="", attributes=Attributes(access=info.attributes.access))
+            return Version(*found, name, info, "" if record is None else record.covers)
+        except BaseException:
+            os.close(found[0])
+            raise
+
+    def deleted(self) -> Version | None:
+        """The delete marker `DELETED`, its file closed."""
+        return closed(self.read(DELETED))
+
+    def find(self, version: str) -> Version | None:
+        """Open an older version by its id: an object's, or a delete marker; None if there is none."""
+        if version != NULL_VERSION and not is_id(version):
+            return None
+        for marker in (False, True):
+            entry = Entry(version, marker)
+            if (found := self.read(entry.name, entry)) is not None:
+                return found
+        current = self.read(DELETED)
+        if current is not None and current.info.version != version:
+            os.close(current.fd)
+            return None
+        return current
+
+    # Changes
+
+    def keep(self, found: Found, version: str) -> None:
+        """Give an object's file a name here.
+
+        :raises FileNotFoundError: it has no name any more.
+        """
+        name = Entry(version, False).name
+        fd = self.open(make=True)
+        try:
+            link(found.fd, fd, name)
+        except FileExistsError:
+            there = paths.look(fd, name)
+            if version != NULL_VERSION or (there is not None and os.path.samestat(there, found.status)):
+                # Done before, by one who did not get further; or put back by hand, with its record: the same bytes.
+                return
+            # The null version is a new one.
+            self.remove(name)
+            link(found.fd, fd, name)
+
+    def put(self, path: bytes, name: bytes) -> None:
+        """Move a file here, in place of another of that name."""
+        os.rename(path, name, dst_dir_fd=self.open(make=True))
+
+    def rename(self, name: bytes, other: bytes) -> None:
+        os.rename(name, other, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def remove(self, name: bytes) -> bool:
+        """Remove a version's file; whether there was one."""
+        if self.open() < 0:
+            return False
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def prune(self) -> None:
+        """Remove the directory if it is empty, and those above that are then."""
+        self.close()
+        names = self._names
+        while names:
+            with suppress(FileNotFoundError):
+                try:
+                    with paths.opened(paths.open_below(self._root, names[:-1], paths.DIRECTORY)) as above:
+                        os.rmdir(names[-1], dir_fd=above)
+                except OSError as error:
+                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                        return
+                    raise
+            names = names[:-1]
+
+
+def closed(version: Version | None) -> Version | None:
+    """The same, its file closed."""
+    if version is not None:
+        os.close(version.fd)
+    return version
