@@ -30,6 +30,8 @@ COPY_SOURCE = "x-amz-copy-source"
 #: What a copy does not take from its source: S3 says so of both.
 _OWN_HEADERS = (STORAGE_CLASS, WEBSITE_REDIRECT)
 
+_MARKER_AS_SOURCE = "The source of a copy request may not specifically refer to a delete marker by version id."
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -103,17 +105,12 @@ class _Original:
         if not isinstance(failure.value, S3Error):
             failure.raiseException()
         error = self.gate.told(failure.value, GET_OBJECT)
-        if isinstance(error, DeleteMarkerError):
-            # It is the source; the headers that tell of one are about what a request is for.
-            raise (
-                S3Error("NoSuchKey", Key=self.source.key)
-                if error.current
-                else S3Error(
-                    "InvalidRequest",
-                    "The source of a copy request may not specifically refer to a delete marker by version id.",
-                )
-            )
-        raise error
+        if not isinstance(error, DeleteMarkerError):
+            raise error
+        # The headers that tell of a marker are about what a request is for, and this is the source.
+        if error.current:
+            raise S3Error("NoSuchKey", Key=self.source.key)
+        raise S3Error("InvalidRequest", _MARKER_AS_SOURCE)
 
 
 async def _readable_source(call: Call) -> _Original:
