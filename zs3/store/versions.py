@@ -374,7 +374,12 @@ class Versions:
         """:raises S3Error: AccessDenied: the version is locked, or that cannot be known where it may be."""
         lock = self._records.lock(file.fd, file.status, self._key)
         if (lock is None and self._locking) or (lock is not None and lock.protects(time.time_ns(), bypass=bypass)):
-            raise S3Error("AccessDenied", "Access Denied because object protected by object lock.")
+            raise protected()
+
+
+def protected() -> S3Error:
+    """The error for what the lock of a version does not let be done."""
+    return S3Error("AccessDenied", "Access Denied because object protected by object lock.")
 
 
 class Removal(NamedTuple):
