@@ -105,7 +105,7 @@ class _Original:
         error = self.gate.told(failure.value, GET_OBJECT)
         if isinstance(error, DeleteMarkerError):
             # The headers that tell of a marker are about what a request is for, and this is the source.
-            raise S3Error(error.code, error.message, **error.fields)
+            raise S3Error("NoSuchKey", Key=self.source.key)
         if error.code == "InvalidRequest" and self.source.version and not self.gate.may_know():
             raise Denied("it may be a delete marker, and who may not list the versions is not told")
         raise error
