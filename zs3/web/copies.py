@@ -14,7 +14,7 @@ from zs3.auth.access import GET_OBJECT, GET_TAGGING
 from zs3.errors import S3Error
 from zs3.store.interface import VERSIONING, Attributes, DeleteMarkerError, ObjectInfo, PartInfo
 from zs3.web import documents, headers, names
-from zs3.web.authorize import Gate
+from zs3.web.authorize import Denied, Gate
 from zs3.web.call import Call
 from zs3.web.conditions import check_copy_source, write_condition
 from zs3.web.created import attributes_of_new_object
@@ -29,8 +29,6 @@ COPY_SOURCE = "x-amz-copy-source"
 
 #: What a copy does not take from its source: S3 says so of both.
 _OWN_HEADERS = (STORAGE_CLASS, WEBSITE_REDIRECT)
-
-_MARKER_AS_SOURCE = "The source of a copy request may not specifically refer to a delete marker by version id."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +103,12 @@ class _Original:
         if not isinstance(failure.value, S3Error):
             failure.raiseException()
         error = self.gate.told(failure.value, GET_OBJECT)
-        if not isinstance(error, DeleteMarkerError):
-            raise error
-        # The headers that tell of a marker are about what a request is for, and this is the source.
-        if error.current:
+        if isinstance(error, DeleteMarkerError):
+            # The headers that tell of a marker are about what a request is for, and this is the source.
             raise S3Error("NoSuchKey", Key=self.source.key)
-        raise S3Error("InvalidRequest", _MARKER_AS_SOURCE)
+        if error.code == "InvalidRequest" and self.source.version and not self.gate.may_know():
+            raise Denied("it may be a delete marker, and who may not list the versions is not told")
+        raise error
 
 
 async def _readable_source(call: Call) -> _Original:
