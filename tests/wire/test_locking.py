@@ -177,6 +177,19 @@ def test_where_the_configuration_is_garbled_nothing_is_written_or_unlocked(daemo
     assert client("GET", locked, CONFIGURATION).status == 200
 
 
+def test_where_the_configuration_is_damaged_nothing_is_removed(daemon, client, locked):
+    version = put(client, locked + "/key", headers=asked("GOVERNANCE"))
+    path = next(daemon.data.glob(".zs3/buckets/*/config"))
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1])
+    for headers in ({}, BYPASS):
+        assert client("DELETE", locked + "/key", {"versionId": version}, headers).status == 500
+        assert client("DELETE", locked + "/key", headers=headers).status == 500
+    assert client("DELETE", locked).status == 500
+    path.write_bytes(kept)
+    assert client("GET", locked + "/key").body == b"bytes"
+
+
 # New versions ---------------------------------------------------------------------------------------------------------
 
 
@@ -716,3 +729,25 @@ def test_a_denial_that_depends_on_the_document_is_of_what_it_asks(client, bob, l
     # Of the owner's account, too.
     assert retain(client, path, "COMPLIANCE").error_code == "AccessDenied"
     assert retain(bob, path, "GOVERNANCE").status == 200
+
+
+def test_a_url_does_not_pass_over_governance_unless_that_was_signed(client, locked):
+    path = locked + "/key"
+    version = put(client, path, headers=asked("GOVERNANCE"))
+    for url, headers in (
+        (client.presigned("DELETE", path, {"versionId": version}), BYPASS),
+        (client.presigned("DELETE", path, {"versionId": version}) + "&x-amz-bypass-governance-retention=true", {}),
+    ):
+        response = client.connection.request("DELETE", url, headers)
+        assert response.status == 403
+        assert client("GET", path).status == 200
+    url = client.presigned("DELETE", path, {"versionId": version, **BYPASS})
+    assert client.connection.request("DELETE", url).status == 204
+
+
+def test_a_url_does_not_lock_unless_that_was_signed(client, locked):
+    url = client.presigned("PUT", locked + "/key")
+    headers = md5(b"x") | asked("COMPLIANCE")
+    assert client.connection.request("PUT", url, headers, b"x").status == 403
+    assert client.connection.request("PUT", url, md5(b"x"), b"x").status == 200
+    assert told(client, locked + "/key") == (None, None, None)
