@@ -373,6 +373,22 @@ def test_a_file_put_where_an_object_was_deleted_is_current(versioned: Client, da
     assert told(versioned) == [("key", marker, True, True), ("key", one.version, False, False)]
 
 
+def test_people_find_older_versions_by_the_names_of_bucket_and_key(versioned: Client, data: Path) -> None:
+    versioned.put("2024/cat.jpg", b"yesterday's")
+    versioned.put("2024/cat.jpg", b"today's")
+    [older] = (data / ".zs3" / "versions" / "bucket" / "2024" / "cat.jpg,v").iterdir()
+    assert older.read_bytes() == b"yesterday's"
+    assert older.name[4] == "-"
+    (data / "bucket").rename(data / "renamed")
+    versioned.put("2024/cat.jpg", b"tomorrow's", bucket="renamed")
+    assert len(list((data / ".zs3" / "versions" / "renamed" / "2024" / "cat.jpg,v").iterdir())) == 2
+    assert [path.name for path in (data / ".zs3" / "versions").iterdir()] == ["renamed"]
+    for info, _ in versioned.versions("renamed"):
+        versioned.remove("2024/cat.jpg", info.version, bucket="renamed")
+    fired(versioned.store.delete_bucket("renamed"))
+    assert list((data / ".zs3" / "versions").iterdir()) == []
+
+
 # Locks ----------------------------------------------------------------------------------------------------------------
 
 

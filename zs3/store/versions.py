@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from zs3.errors import S3Error
-from zs3.store import configuration, history, layout, lookup, paths, records
+from zs3.store import configuration, history, layout, lookup, paths, records, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History, Version
@@ -53,7 +53,7 @@ _EMPTY = bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e")
 
 def are_kept(bucket: Bucket) -> bool:
     """Whether versions of the bucket's objects are, or were, kept; at little cost where they never were."""
-    return bool(bucket.id) and bucket.calls.exists(os.path.join(bucket.home, history.NAME))
+    return bool(bucket.id) and bucket.calls.exists(os.path.join(bucket.home, signposts.NAME))
 
 
 def id_for_new(bucket: Bucket) -> str:
