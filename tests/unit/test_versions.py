@@ -4,7 +4,14 @@ import pytest
 
 from zs3.errors import S3Error
 from zs3.store.interface import DeleteMarkerError, Deletion, ObjectInfo
-from zs3.web.versions import check_version, deletion_headers, parse_versioning, tell_of_marker, version_header
+from zs3.web.versions import (
+    about_marker,
+    check_version,
+    deletion_headers,
+    kept_header,
+    parse_versioning,
+    version_header,
+)
 
 VERSION = "0123456789abcdef" * 2
 
@@ -54,6 +61,9 @@ def test_a_version_is_told_where_versions_are_or_were_kept():
     for state in ("Enabled", "Suspended"):
         assert version_header({"versioning": state}, "null") == {"x-amz-version-id": "null"}
     assert version_header({}, VERSION) == {"x-amz-version-id": VERSION}
+    # AWS tells an upload no more than that.
+    assert kept_header(VERSION) == {"x-amz-version-id": VERSION}
+    assert kept_header("null") == {}
 
 
 @pytest.mark.parametrize(
@@ -72,12 +82,27 @@ def test_a_deletion_says_what_it_did(deletion, version, headers):
     assert deletion_headers(deletion, version) == headers
 
 
-def test_an_error_tells_of_the_marker():
+@pytest.mark.parametrize(
+    ("method", "subresource", "code"),
+    [
+        ("GET", "", "NoSuchKey"),
+        ("HEAD", "", "NoSuchKey"),
+        ("GET", "acl", "NoSuchKey"),
+        ("GET", "attributes", "NoSuchKey"),
+        ("PUT", "acl", "MethodNotAllowed"),
+        ("GET", "tagging", "MethodNotAllowed"),
+        ("PUT", "tagging", "MethodNotAllowed"),
+        ("DELETE", "tagging", "MethodNotAllowed"),
+    ],
+)
+def test_an_error_tells_of_the_marker(method, subresource, code):
+    """As AWS answers, of the marker that is current."""
     marker = ObjectInfo("key", 0, 10**18, "", version=VERSION, is_delete_marker=True)
-    current, asked_for = DeleteMarkerError(marker, current=True), DeleteMarkerError(marker, current=False)
-    for error in (current, asked_for):
-        tell_of_marker(error, "HEAD")
     told = {"x-amz-delete-marker": "true", "x-amz-version-id": VERSION}
-    assert (current.code, current.headers) == ("NoSuchKey", told)
-    assert (asked_for.code, asked_for.fields["Method"]) == ("MethodNotAllowed", "HEAD")
-    assert asked_for.headers == {**told, "Allow": "DELETE", "Last-Modified": "Sun, 09 Sep 2001 01:46:40 GMT"}
+    more = {"Allow": "DELETE", "Last-Modified": "Sun, 09 Sep 2001 01:46:40 GMT"}
+    for current in (True, False):
+        error = about_marker(DeleteMarkerError(marker, current=current), method, subresource)
+        assert error.code == (code if current else "MethodNotAllowed")
+        assert error.headers == (told if error.code == "NoSuchKey" else {**told, **more})
+        if error.code == "MethodNotAllowed":
+            assert error.fields == {"Method": method, "ResourceType": "DeleteMarker"}

@@ -143,8 +143,9 @@ def test_while_versions_are_not_kept_the_version_null_is_replaced(client, versio
     path = versioned + "/a"
     kept = put(client, path, b"kept")
     configure(client, versioned, "Suspended")
-    assert put(client, path, b"1") == "null"
-    assert put(client, path, b"2") == "null"
+    for body in (b"1", b"2"):
+        # So does AWS.
+        assert "x-amz-version-id" not in client.put(path, body).headers
     assert client("GET", path).headers["x-amz-version-id"] == "null"
     assert [each[:2] for each in listed(client, versioned)] == [("a", "null"), ("a", kept)]
     assert delete(client, path) == ("null", "true")
@@ -206,8 +207,15 @@ def test_a_marker_is_no_object(client, versioned):
         assert response.headers["last-modified"].endswith(" GMT")
     assert get(client, path, marker).error_code == "MethodNotAllowed"
     for method, body in (("GET", None), ("PUT", TAGS % b"a"), ("DELETE", None)):
-        for query, status in (({"versionId": marker}, 405), ({}, 404)):
-            assert client(method, path, {"tagging": "", **query}, body=body).status == status
+        for query in ({"versionId": marker}, {}):
+            response = client(method, path, {"tagging": "", **query}, body=body)
+            assert (response.status, response.element("Method")) == (405, method)
+            assert response.headers["x-amz-version-id"] == marker
+    acl = {"x-amz-acl": "bucket-owner-full-control"}
+    assert client("GET", path, {"acl": ""}).status == 404
+    assert client("PUT", path, {"acl": ""}, acl).status == 405
+    for method in ("GET", "PUT"):
+        assert client(method, path, {"acl": "", "versionId": marker}, acl if method == "PUT" else {}).status == 405
     attributes = {"x-amz-object-attributes": "ETag"}
     assert client("GET", path, {"attributes": "", "versionId": marker}, attributes).status == 405
     # Nor does a precondition tell anything else.
@@ -242,7 +250,7 @@ def test_deletions_of_one_request_tell_what_became_of_each(client, versioned):
         ("c", marker, "true", marker),
         ("absent", ABSENT, None, None),
     ]
-    assert texts(root, "Error/Code") == ["InvalidArgument"]
+    assert texts(root, "Error/Code") == ["NoSuchVersion"]
     assert [client("GET", f"{versioned}/{key}").status for key in "abc"] == [404, 404, 200]
 
 
@@ -275,6 +283,20 @@ def test_any_version_may_be_copied_also_over_the_current_one(client, versioned):
     assert client("GET", versioned + "/b").body == b"second"
     # Without a version it would change nothing.
     assert copy(client, versioned + "/a", versioned + "/a").error_code == "InvalidRequest"
+
+
+def test_of_the_version_null_only_a_copy_is_told(client, bucket):
+    """As AWS does it."""
+    client.put(bucket + "/a", b"1")
+    configure(client, bucket, "Suspended")
+    for _ in range(2):
+        copied = copy(client, bucket + "/b", bucket + "/a")
+        assert copied.headers["x-amz-version-id"] == "null"
+        assert "x-amz-copy-source-version-id" not in copied.headers
+    configure(client, bucket, "Enabled")
+    copied = copy(client, bucket + "/b", bucket + "/a")
+    assert copied.headers["x-amz-version-id"] != "null"
+    assert "x-amz-copy-source-version-id" not in copied.headers
 
 
 def test_a_copy_into_a_bucket_without_versions_has_none(client, versioned):
@@ -506,6 +528,7 @@ def test_what_is_not_there_is_told_to_who_may_list_it(alice, bob, alices):
         for query in ({}, {"tagging": ""}):
             if query:
                 allow(alice, alices, [*actions, "s3:GetObjectTagging", "s3:GetObjectVersionTagging"])
+                deleted = 405 if deleted == 404 else deleted
             answers = [bob("GET", path, query), get(bob, path, ABSENT, **query), get(bob, path, marker, **query)]
             assert [each.status for each in answers] == [deleted, absent, of_marker]
             for each in answers:

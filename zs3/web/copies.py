@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zs3 import checksums
 from zs3.auth.access import GET_OBJECT, GET_TAGGING
 from zs3.errors import S3Error
-from zs3.store.interface import VERSIONING, Attributes, DeleteMarkerError, ObjectInfo, PartInfo
+from zs3.store.interface import NULL_VERSION, VERSIONING, Attributes, DeleteMarkerError, ObjectInfo, PartInfo
 from zs3.web import documents, headers, names
 from zs3.web.authorize import Denied, Gate
 from zs3.web.call import Call
@@ -23,7 +23,7 @@ from zs3.web.headers import WEBSITE_REDIRECT
 from zs3.web.ranges import parse_copy_range, parse_part_number
 from zs3.web.slowly import answer_slowly
 from zs3.web.uploads import check_begun_by_account
-from zs3.web.versions import SOURCE_VERSION_ID, check_version, version_header
+from zs3.web.versions import SOURCE_VERSION_ID, check_version, kept_header, version_header
 
 COPY_SOURCE = "x-amz-copy-source"
 
@@ -82,7 +82,7 @@ class _Original:
     call: Call
     source: Source
     gate: Gate
-    found: str = ""
+    found: str = NULL_VERSION
 
     @property
     def bucket(self) -> str:
@@ -96,7 +96,7 @@ class _Original:
 
     def headers(self) -> dict[str, str]:
         """What is said of what was copied."""
-        return version_header(self.gate.configuration, self.found, SOURCE_VERSION_ID)
+        return kept_header(self.found, SOURCE_VERSION_ID)
 
     def tell(self, failure: Failure) -> NoReturn:
         """That the source is not there is told to who may list its bucket."""

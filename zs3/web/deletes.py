@@ -20,7 +20,7 @@ from zs3.web.created import access_of_delete_marker
 from zs3.web.headers import check_bucket_owner, has_digest
 from zs3.web.locking import bypasses_governance
 from zs3.web.responses import send_xml
-from zs3.web.versions import check_version
+from zs3.web.versions import is_version
 
 #: Deletes under way at once: enough for the disk to group them, and other requests still get their turn.
 WIDTH = 8
@@ -77,7 +77,8 @@ class _Deletes:
         names.check_key(entry.key)
         if entry.version:
             self.call.gate.check(on_version(DELETE_OBJECT), key=entry.key, told={VERSION_ID: entry.version})
-            check_version(entry.version)
+            if not is_version(entry.version):
+                raise S3Error("NoSuchVersion")
         else:
             self.call.gate.check(DELETE_OBJECT, key=entry.key)
         condition = entry_condition(entry.etag, entry.size, entry.modified)

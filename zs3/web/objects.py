@@ -20,7 +20,7 @@ from zs3.web.producers import answer_object
 from zs3.web.query import Query
 from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
 from zs3.web.responses import send_empty
-from zs3.web.versions import deletion_headers, version_header
+from zs3.web.versions import deletion_headers, kept_header, version_header
 
 #: S3's limit for one request; more goes by a multipart upload.
 MAX_PUT_SIZE = 5 * 1024**3
@@ -95,13 +95,12 @@ async def put_object(call: Call) -> None:
         call.bucket, call.key, payload, attributes=attributes, condition=condition, length=length
     )
     info: ObjectInfo = await receive(call, writer, length)
-    send_empty(call.request, 200, made_headers(call, info))
+    send_empty(call.request, 200, uploaded_headers(info))
 
 
-def made_headers(call: Call, info: ObjectInfo) -> dict[str, str]:
-    """What is said of an object that a request made."""
-    version = version_header(call.gate.configuration, info.version)
-    return {"ETag": quoted(info.etag), **checksum_headers(info.checksum), **version}
+def uploaded_headers(info: ObjectInfo) -> dict[str, str]:
+    """What is said of an object that a request brought."""
+    return {"ETag": quoted(info.etag), **checksum_headers(info.checksum), **kept_header(info.version)}
 
 
 async def delete_object(call: Call) -> None:

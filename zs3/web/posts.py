@@ -25,7 +25,7 @@ from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
 from zs3.web.forms import Form, is_form
 from zs3.web.locking import check_digest
-from zs3.web.objects import made_headers, receive
+from zs3.web.objects import receive, uploaded_headers
 from zs3.web.responses import send_empty, send_xml
 from zs3.web.tags import parse_tagging
 
@@ -136,7 +136,7 @@ def _answer(call: Call, fields: Mapping[str, str], info: ObjectInfo) -> None:
     etag = quoted(info.etag)
     path = call.request.raw_path.decode("ascii").rstrip("/")
     location = call.url(f"{path}/{quote(call.key)}")
-    answer = {**made_headers(call, info), "Location": location}
+    answer = {**uploaded_headers(info), "Location": location}
     redirect = _redirect(call, fields, etag)
     status = fields.get("success_action_status")
     if redirect is not None:

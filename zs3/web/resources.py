@@ -30,7 +30,7 @@ from zs3.web.request import Request
 from zs3.web.responses import send_error
 from zs3.web.sites import Site
 from zs3.web.versions import PARAMETER as VERSION
-from zs3.web.versions import check_version, tell_of_marker
+from zs3.web.versions import about_marker, check_version
 
 #: Conditions of writes on what must be there.
 _COMPARING = ("if-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size")
@@ -104,8 +104,6 @@ class _S3Resource(Resource):
         except S3Error as error:
             if isinstance(error, Denied):
                 request.log.reason = error.reason
-            elif isinstance(error, DeleteMarkerError):
-                tell_of_marker(error, request.wire.method)
             send_error(request, error)
         except Exception:
             send_error(request, Failure())
@@ -140,9 +138,12 @@ class _S3Resource(Resource):
             names.check_key(self._key)
         if version is not None:
             check_version(version)
-        if operation.access == operations.WRITE:
-            await self._check_write(call, operation)
-        await operation.handler(call)
+        try:
+            if operation.access == operations.WRITE:
+                await self._check_write(call, operation)
+            await operation.handler(call)
+        except DeleteMarkerError as error:
+            raise about_marker(error, request.wire.method, operation.query) from None
 
     async def _check_write(self, call: Call, operation: operations.Operation) -> None:
         """What the body of a request need not be waited for."""

@@ -41,13 +41,18 @@ _VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII).fullmatch
 # In a request ---------------------------------------------------------------------------------------------------------
 
 
+def is_version(text: str) -> bool:
+    """Whether it has the form of a version id."""
+    return text == NULL_VERSION or _VERSION(text) is not None
+
+
 def check_version(text: str, name: str = PARAMETER) -> str:
     """A version id as a request has it.
 
     :param name: of what has it.
     :raises S3Error: InvalidArgument for what is none.
     """
-    if text != NULL_VERSION and not _VERSION(text):
+    if not is_version(text):
         message = "Invalid version id specified" if text else "Version id cannot be the empty string"
         raise S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=text)
     return text
@@ -56,12 +61,17 @@ def check_version(text: str, name: str = PARAMETER) -> str:
 # In an answer ---------------------------------------------------------------------------------------------------------
 
 
-def version_header(configuration: Configuration, version: str, name: str = VERSION_ID) -> dict[str, str]:
+def version_header(configuration: Configuration, version: str) -> dict[str, str]:
     """The header that tells a version; none in a bucket whose versions were never kept.
 
     :param configuration: of the bucket, as it was when the request came: a version may have been made since.
     """
-    return {name: version} if version != NULL_VERSION or VERSIONING in configuration else {}
+    return {VERSION_ID: version} if version != NULL_VERSION or VERSIONING in configuration else {}
+
+
+def kept_header(version: str, name: str = VERSION_ID) -> dict[str, str]:
+    """The header that tells a version that was uploaded, or was copied from: S3 leaves out `NULL_VERSION` there."""
+    return {name: version} if version != NULL_VERSION else {}
 
 
 def deletion_headers(deletion: Deletion, version: str) -> dict[str, str]:
@@ -74,15 +84,21 @@ def deletion_headers(deletion: Deletion, version: str) -> dict[str, str]:
     return {**told, VERSION_ID: version} if version else told
 
 
-def tell_of_marker(error: DeleteMarkerError, method: str) -> None:
-    """Add to an error what S3 says of the delete marker that stands where an object was asked for.
+def about_marker(error: DeleteMarkerError, method: str, subresource: str) -> DeleteMarkerError:
+    """What S3 says of the delete marker that stands where an object was asked for.
+
+    It hides the object from who reads it or its ACL; who changes anything, or asks for tags, hears that it has none.
 
     :param method: of the request.
+    :param subresource: that it is about, "" for none.
     """
+    if error.current and (method not in ("GET", "HEAD") or subresource == "tagging"):
+        error = DeleteMarkerError(error.marker, current=False)
     error.headers |= {DELETE_MARKER: "true", VERSION_ID: error.marker.version}
     if not error.current:
         error.headers |= {"Allow": "DELETE", "Last-Modified": http_date(error.marker.mtime_ns)}
         error.fields["Method"] = method
+    return error
 
 
 # Of a bucket ----------------------------------------------------------------------------------------------------------
