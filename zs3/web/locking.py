@@ -28,7 +28,6 @@ from zs3.store.interface import (
     OBJECT_LOCK,
     VERSIONING,
     Attributes,
-    DeleteMarkerError,
     Lock,
     ObjectInfo,
 )
@@ -171,30 +170,12 @@ def _check(call: Call) -> None:
         raise retention.no_bucket_lock()
 
 
-async def _find(call: Call) -> ObjectInfo:
-    try:
-        info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key, call.version)
-    except DeleteMarkerError as error:
-        raise _of_marker(error) from None
-    return info
+async def _change(call: Call, how: Callable[[Lock], Lock]) -> None:
+    def change(info: ObjectInfo) -> Attributes:
+        return replace(info.attributes, lock=how(info.attributes.lock))
 
-
-async def _change(call: Call, change: Callable[[Lock], Lock]) -> None:
-    try:
-        info: ObjectInfo = await call.store.change_object(
-            call.bucket,
-            call.key,
-            lambda info: replace(info.attributes, lock=change(info.attributes.lock)),
-            call.version,
-        )
-    except DeleteMarkerError as error:
-        raise _of_marker(error) from None
+    info: ObjectInfo = await call.store.change_object(call.bucket, call.key, change, call.version)
     send_empty(call.request, 200, version_header(call.gate.configuration, info.version))
-
-
-def _of_marker(error: DeleteMarkerError) -> DeleteMarkerError:
-    """A delete marker has no lock, however it is named: MethodNotAllowed."""
-    return DeleteMarkerError(error.marker, current=False)
 
 
 async def put_object_retention(call: Call) -> None:
@@ -209,7 +190,7 @@ async def put_object_retention(call: Call) -> None:
 async def get_object_retention(call: Call) -> None:
     """GetObjectRetention."""
     _check(call)
-    info = await _find(call)
+    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key, call.version)
     if not info.attributes.lock.mode:
         raise S3Error("NoSuchObjectLockConfiguration")
     document = retention.retention_document(info.attributes.lock)
@@ -227,6 +208,6 @@ async def put_object_legal_hold(call: Call) -> None:
 async def get_object_legal_hold(call: Call) -> None:
     """GetObjectLegalHold.  It is not kept whether one that is off was ever on."""
     _check(call)
-    info = await _find(call)
+    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key, call.version)
     document = retention.legal_hold_document(info.attributes.lock)
     send_xml(call.request, document, headers=version_header(call.gate.configuration, info.version))

@@ -34,6 +34,9 @@ DELETE_MARKER = "x-amz-delete-marker"
 #: The parameter of the query that names a version.
 PARAMETER = "versionId"
 
+#: What a delete marker has not, however it is named.
+_NOT_OF_MARKERS = ("tagging", "retention", "legal-hold")
+
 #: The form of all version ids but `NULL_VERSION`.
 _VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII).fullmatch
 
@@ -87,12 +90,13 @@ def deletion_headers(deletion: Deletion, version: str) -> dict[str, str]:
 def about_marker(error: DeleteMarkerError, method: str, subresource: str) -> DeleteMarkerError:
     """What S3 says of the delete marker that stands where an object was asked for.
 
-    It hides the object from who reads it or its ACL; who changes anything, or asks for tags, hears that it has none.
+    It hides the object from who reads it or its ACL; who changes anything, or asks for tags or a lock, hears that it
+    has none.
 
     :param method: of the request.
     :param subresource: that it is about, "" for none.
     """
-    if error.current and (method not in ("GET", "HEAD") or subresource == "tagging"):
+    if error.current and (method not in ("GET", "HEAD") or subresource in _NOT_OF_MARKERS):
         error = DeleteMarkerError(error.marker, current=False)
     error.headers |= {DELETE_MARKER: "true", VERSION_ID: error.marker.version}
     if not error.current:
