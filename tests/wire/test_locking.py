@@ -650,11 +650,18 @@ def test_who_owns_the_bucket_locks_what_others_wrote_into_it(tmp_path):
         assert (
             bob("PUT", "/shared/key", headers=md5(b"x") | asked("COMPLIANCE"), body=b"x").error_code == "AccessDenied"
         )
+        # Nor later: nobody makes her keep what she does not want to.
+        assert retain(bob, "/shared/key", "COMPLIANCE").error_code == "AccessDenied"
+        assert hold(bob, "/shared/key", "ON").error_code == "AccessDenied"
         assert retain(alice, "/shared/key", "GOVERNANCE", version=version).status == 200
+        assert retained(bob, "/shared/key", version) == ("GOVERNANCE", FAR)
         assert retained(alice, "/shared/key", version) == ("GOVERNANCE", FAR)
         assert remove(alice, "/shared/key", version) == "AccessDenied"
         assert remove(bob, "/shared/key", version, BYPASS) == "AccessDenied"
         assert remove(alice, "/shared/key", version, BYPASS) == ""
+        version = put(bob, "/shared/key")
+        allow(alice, "/shared", {"Action": "s3:PutObjectRetention"})
+        assert retain(bob, "/shared/key", "GOVERNANCE", version=version).status == 200
     finally:
         daemon.stop()
 

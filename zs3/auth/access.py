@@ -99,10 +99,13 @@ _OF_CURRENT = {
 }
 _OBJECT_RIGHTS = _OF_CURRENT | {_ON_VERSIONS.get(action, action): right for action, right in _OF_CURRENT.items()}
 _TAGGING = (GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging")
-_LOCKING = (GET_RETENTION, PUT_RETENTION, GET_LEGAL_HOLD, PUT_LEGAL_HOLD)
-#: What the owner of a bucket may with another's object in it: the API reference says so of tags, and locks are how long
-#: the bucket keeps it.
-_OF_BUCKET_OWNER_TOO = frozenset((*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING), *_LOCKING))
+#: What the owner of a bucket may with another's object in it: the API reference says so of tags; and who keeps it may
+#: know for how long.
+_OF_BUCKET_OWNER_TOO = frozenset(
+    (*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING), GET_RETENTION, GET_LEGAL_HOLD)
+)
+#: What is the bucket's affair, whosever the object is: for how long it must be kept.
+_OF_BUCKET_OWNER = frozenset((PUT_RETENTION, PUT_LEGAL_HOLD))
 #: Actions on what an object is, not on what a bucket holds: whose it is can matter.
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 
@@ -285,7 +288,7 @@ def evaluate(
         if access.policy.is_public and access.blocks(RESTRICT_BUCKETS) and not _is_of_owner(principal, access.owner):
             return Decision(False, "the bucket policy is public, and the public access block restricts it")
     acl, rights = access.acl, _BUCKET_RIGHTS
-    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
+    if access.ownership != ENFORCED and action in OBJECT_ACTIONS and action not in _OF_BUCKET_OWNER:
         acl, rights = object_acl(access, record), _OBJECT_RIGHTS
     own = user is not None and (
         user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
