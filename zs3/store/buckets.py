@@ -45,6 +45,7 @@ class Bucket:
     :ivar id: its id, or "" for one that was never written to.
     :ivar home: the directory of its internals.
     :ivar internals: how files are made there.
+    :ivar immutable: whether the files of locked versions are to be so.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Bucket:
         self.id = identifier
         self.home = buckets.home(identifier)
         self.internals = buckets.internals
+        self.immutable = buckets.immutable
 
     def records(self) -> Records:
         return Records(os.path.join(self.home, b"records"), self.internals)
@@ -105,8 +107,9 @@ class Bucket:
 class Buckets:
     """The buckets of a data directory."""
 
-    def __init__(self, data: bytes, durability: Durability, *, directory_mode: int) -> None:
+    def __init__(self, data: bytes, durability: Durability, *, directory_mode: int, immutable: bool = False) -> None:
         self._data = data
+        self.immutable = immutable
         self.internals = Internals(data, durability)
         self._durability = durability
         self._directory_mode = directory_mode

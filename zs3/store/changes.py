@@ -17,6 +17,7 @@ from zs3.store import commit, configuration, history, layout, paths, records, ve
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History
+from zs3.store.immutable import thawing
 from zs3.store.interface import NOT_LOCKED, NULL_VERSION, OBJECT_LOCK, AttributesChange, DeleteMarkerError, ObjectInfo
 from zs3.store.locks import WouldBlock
 from zs3.store.metadata import Record
@@ -59,7 +60,11 @@ def change(
         # Also of a file that others changed: a new record must not unlock it.
         record = replace(record, attributes=replace(record.attributes, lock=lock or NOT_LOCKED))
         record = replace(record, attributes=how(record.info(key)))
-        _keep(found, record, kept, key, lambda: stage(bucket), durability)
+        with thawing(enabled=bucket.immutable) as thaw:
+            thaw.add(found.fd, lock)
+            _keep(found, record, kept, key, lambda: stage(bucket), durability)
+            thaw.forget()
+            thaw.add(found.fd, record.attributes.lock)
         if found.name != layout.encode(key).name and version:
             # An older one.
             durability.flush(found.directory)
