@@ -51,15 +51,32 @@ _POLICY_ACTIONS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:Del
 #: On what counts for all that an account has.
 ACCOUNT_ACTIONS = frozenset(("s3:GetAccountPublicAccessBlock", "s3:PutAccountPublicAccessBlock"))
 
-CREATE_BUCKET, LIST_BUCKET = "s3:CreateBucket", "s3:ListBucket"
+CREATE_BUCKET, LIST_BUCKET, LIST_VERSIONS = "s3:CreateBucket", "s3:ListBucket", "s3:ListBucketVersions"
 GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
 PUT_OBJECT, PUT_ACL, PUT_TAGGING = "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
 DELETE_OBJECT, ABORT_UPLOAD, LIST_PARTS = "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
 
-#: What a permission in the ACL of a bucket allows.
+GET_RETENTION, PUT_RETENTION = "s3:GetObjectRetention", "s3:PutObjectRetention"
+GET_LEGAL_HOLD, PUT_LEGAL_HOLD = "s3:GetObjectLegalHold", "s3:PutObjectLegalHold"
+BYPASS_GOVERNANCE = "s3:BypassGovernanceRetention"
+
+#: The actions that are others where a request names a version by its id.
+_ON_VERSIONS = {
+    GET_OBJECT: "s3:GetObjectVersion",
+    "s3:GetObjectAttributes": "s3:GetObjectVersionAttributes",
+    "s3:GetObjectAcl": "s3:GetObjectVersionAcl",
+    PUT_ACL: "s3:PutObjectVersionAcl",
+    GET_TAGGING: "s3:GetObjectVersionTagging",
+    PUT_TAGGING: "s3:PutObjectVersionTagging",
+    "s3:DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+    "s3:GetObjectTorrent": "s3:GetObjectVersionTorrent",
+    DELETE_OBJECT: "s3:DeleteObjectVersion",
+}
+
+#: What a permission in the ACL of a bucket allows.  To remove a version for good, WRITE lets the owner only, who may.
 _BUCKET_RIGHTS = {
     LIST_BUCKET: READ,
-    "s3:ListBucketVersions": READ,
+    LIST_VERSIONS: READ,
     "s3:ListBucketMultipartUploads": READ,
     PUT_OBJECT: WRITE,
     DELETE_OBJECT: WRITE,
@@ -69,22 +86,30 @@ _BUCKET_RIGHTS = {
     "s3:PutBucketAcl": WRITE_ACP,
 }
 #: What a permission in the ACL of an object allows; "" where none does, and only its owner may.
-_OBJECT_RIGHTS = {
+_OF_CURRENT = {
     GET_OBJECT: READ,
-    "s3:GetObjectVersion": READ,
     "s3:GetObjectAttributes": "",
     "s3:GetObjectAcl": READ_ACP,
     PUT_ACL: WRITE_ACP,
     GET_TAGGING: "",
     PUT_TAGGING: "",
     "s3:DeleteObjectTagging": "",
-    "s3:GetObjectLegalHold": "",
-    "s3:GetObjectRetention": "",
+    GET_LEGAL_HOLD: "",
+    GET_RETENTION: "",
+    PUT_LEGAL_HOLD: "",
+    PUT_RETENTION: "",
     "s3:GetObjectTorrent": "",
     "s3:RestoreObject": "",
 }
-#: What the owner of a bucket may with another's object in it: the API reference says so of each of these.
-_OF_BUCKET_OWNER_TOO = frozenset((GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging"))
+_OBJECT_RIGHTS = _OF_CURRENT | {_ON_VERSIONS.get(action, action): right for action, right in _OF_CURRENT.items()}
+_TAGGING = (GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging")
+#: What the owner of a bucket may with another's object in it: the API reference says so of tags; and who keeps it may
+#: know for how long.
+_OF_BUCKET_OWNER_TOO = frozenset(
+    (*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING), GET_RETENTION, GET_LEGAL_HOLD)
+)
+#: What is the bucket's affair, whosever the object is: for how long it must be kept.
+_OF_BUCKET_OWNER = frozenset((PUT_RETENTION, PUT_LEGAL_HOLD))
 #: Actions on what an object is, not on what a bucket holds: whose it is can matter.
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 
@@ -215,6 +240,14 @@ def _block(said: object) -> frozenset[str]:
     return frozenset(on)
 
 
+def on_version(action: str) -> str:
+    """The action of IAM that stands for `action` where a version is named by its id.
+
+    Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3".
+    """
+    return _ON_VERSIONS.get(action, action)
+
+
 def is_write(action: str) -> bool:
     """Whether an action changes anything."""
     return not action.startswith(("s3:Get", "s3:List"))
@@ -275,7 +308,7 @@ def evaluate(
     user = principal.user
     mine = None if user is None else user.policy
     acl, rights = access.acl, _BUCKET_RIGHTS
-    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
+    if access.ownership != ENFORCED and action in OBJECT_ACTIONS and action not in _OF_BUCKET_OWNER:
         acl, rights = object_acl(access, record), _OBJECT_RIGHTS
     own = user is not None and (
         user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)

@@ -25,6 +25,7 @@ from zs3.auth.policy_conditions import Condition, Context, parse_condition, pars
 from zs3.auth.policy_names import (
     BUCKET_ACTIONS,
     EXISTING_TAG,
+    LOCK_KEYS,
     OBJECT_ACTIONS,
     OTHER_ACTIONS,
     REQUEST_TAG,
@@ -98,7 +99,7 @@ class Statement:
     :ivar resources: whether it is about one.
     :ivar leads: each resource that it is about begins with one of these.
     :ivar needs_object: whether it may ask for a tag that the object has.
-    :ivar needs_request_tags: whether it may ask for the tags that the request gives.
+    :ivar needs_body: whether it may ask for the tags or the lock that the request gives.
     """
 
     label: str
@@ -110,7 +111,7 @@ class Statement:
     leads: tuple[str, ...]
     conditions: tuple[Condition, ...]
     needs_object: bool
-    needs_request_tags: bool
+    needs_body: bool
 
     @property
     def is_public(self) -> bool:
@@ -124,7 +125,7 @@ class _Relevant(NamedTuple):
     denying: tuple[Statement, ...]
     allowing: tuple[Statement, ...]
     needs_object: bool
-    needs_request_tags: bool
+    needs_body: bool
 
 
 class _Few:
@@ -193,7 +194,7 @@ class Policy:
                 tuple(statement for statement in about if not statement.allows),
                 tuple(statement for statement in about if statement.allows),
                 any(statement.needs_object for statement in about),
-                any(statement.needs_request_tags for statement in about),
+                any(statement.needs_body for statement in about),
             )
             if action in _ACTIONS.values():  # what is remembered is bounded
                 self._by_action[action] = found
@@ -214,9 +215,9 @@ class Policy:
         """Whether what it says of an action can depend on the tags that the object has."""
         return self._about(action).needs_object
 
-    def needs_request_tags(self, action: str) -> bool:
-        """Whether what it says of an action can depend on the tags that the request gives."""
-        return self._about(action).needs_request_tags
+    def needs_body(self, action: str) -> bool:
+        """Whether what it says of an action can depend on the tags or the lock that the request gives."""
+        return self._about(action).needs_body
 
     def can_allow(self, who: frozenset[str], action: str) -> bool:
         """Whether there is a resource and a request for which it allows an action."""
@@ -396,7 +397,7 @@ def _parse_statement(
         conditions=conditions,
         # A name that is only in a value does no harm: it is looked at then.
         needs_object=EXISTING_TAG in names,
-        needs_request_tags=REQUEST_TAG in names or REQUEST_TAG_KEYS in names,
+        needs_body=any(name in names for name in (REQUEST_TAG, REQUEST_TAG_KEYS, LOCK_KEYS)),
     )
 
 

@@ -28,6 +28,7 @@ from zs3.store.buckets import Bucket
 from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     NOT_CONFIGURED,
+    NOT_LOCKED,
     VERSIONING,
     Attributes,
     AttributesChange,
@@ -44,6 +45,7 @@ from zs3.store.interface import (
     IWriter,
     ListPage,
     ListQuery,
+    Lock,
     ObjectInfo,
     PartInfo,
     PartsPage,
@@ -573,6 +575,7 @@ class FilesystemStore:
         condition: WriteCondition,
         checksum: Checksum | None = None,
         size: int | None = None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> Deferred[ObjectInfo]:
         return self._mutate_slowly(
             # Not the key's queue: joining the parts may take long.
@@ -585,6 +588,7 @@ class FilesystemStore:
             condition,
             checksum,
             size,
+            default_lock,
         )
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> Deferred[None]:

@@ -31,6 +31,8 @@ NOT_CONFIGURED: Configuration = MappingProxyType({})
 #: The value of a bucket's configuration that the store does know: whether versions are kept.  Missing: never were.
 VERSIONING = "versioning"
 ENABLED, SUSPENDED = "Enabled", "Suspended"
+#: Likewise: there if, and only if, versions can be locked, whatever its value.
+OBJECT_LOCK = "objectLock"
 #: The id of the one version of a key that was not made while versions were kept.
 NULL_VERSION = "null"
 
@@ -638,6 +640,7 @@ class IStore(Interface):
         condition: WriteCondition,
         checksum: Checksum | None = None,
         size: int | None = None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> Deferred[ObjectInfo]:
         """Make the object of these parts; takes effect once, however often it is called.
 
@@ -645,6 +648,7 @@ class IStore(Interface):
 
         :param checksum: the whole object's as the client states it (BadDigest).
         :param size: likewise its size (InvalidRequest).
+        :param default_lock: gives the object its retention where none was asked for when the upload began.
         """
 
     def abort_upload(bucket: str, key: str, upload_id: str) -> Deferred[None]:

@@ -43,6 +43,7 @@ from zs3.store.dircache import DirectoryCache
 from zs3.store.directory import HISTORIES, OBJECTS, Exclusive, Tree
 from zs3.store.durability import Durability
 from zs3.store.interface import (
+    NOT_LOCKED,
     VERSIONING,
     Attributes,
     AttributesChange,
@@ -55,6 +56,7 @@ from zs3.store.interface import (
     Deletion,
     ListPage,
     ListQuery,
+    Lock,
     ObjectInfo,
     PartInfo,
     PartsPage,
@@ -446,12 +448,13 @@ class PosixStore:
         condition: WriteCondition,
         checksum: Checksum | None,
         size: int | None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> ObjectInfo:
         with self.buckets.opened(bucket, claim=True) as opened:
             try:
                 upload = uploads.find(self.buckets.internals, opened, key, upload_id)
                 with upload.locked():
-                    return self._complete(opened, upload, parts, condition, checksum, size)
+                    return self._complete(opened, upload, parts, condition, checksum, size, default_lock)
             except S3Error as error:
                 if error.code != "NoSuchUpload" or not upload_id:
                     raise
@@ -470,6 +473,7 @@ class PosixStore:
         condition: WriteCondition,
         checksum: Checksum | None,
         size: int | None,
+        default_lock: Lock,
     ) -> ObjectInfo:
         """Complete an upload whose lock is held."""
         key = upload.info.key
@@ -484,7 +488,7 @@ class PosixStore:
             upload.restore(intent)
             intent = None
         if intent is None:
-            intent = completion.plan(upload, parts, checksum, size)
+            intent = completion.plan(upload, parts, checksum, size, default_lock)
             # What fails now need not be copied; what decides is the same check under the key's lock.
             preconditions.check(condition, lookup.find_info(bucket, key))
             upload.assemble(intent)

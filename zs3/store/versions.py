@@ -31,6 +31,7 @@ from zs3.store.immutable import Thaw, thawing
 from zs3.store.interface import (
     ENABLED,
     NULL_VERSION,
+    OBJECT_LOCK,
     VERSIONING,
     Attributes,
     DeleteMarkerError,
@@ -45,8 +46,6 @@ from zs3.store.preconditions import check
 from zs3.store.staged import StagedFile
 from zs3.store.versionids import DELETED, Entry, new_id, sequence
 
-#: In the configuration of a bucket: that versions may be locked there.
-OBJECT_LOCK = "objectLock"
 _NULL_ENTRIES = (Entry(NULL_VERSION, False), Entry(NULL_VERSION, True))
 _TRIES = 10
 #: MD5 of nothing
@@ -389,8 +388,13 @@ class Versions:
         """:raises S3Error: AccessDenied: the version is locked, or that cannot be known where it may be."""
         lock = self._records.lock(file.fd, file.status, self._key)
         if (lock is None and self._locking) or (lock is not None and lock.protects(time.time_ns(), bypass=bypass)):
-            raise S3Error("AccessDenied", "Access Denied because object protected by object lock.")
+            raise protected()
         self.thaw.add(file.fd, lock)
+
+
+def protected() -> S3Error:
+    """The error for what the lock of a version does not let be done."""
+    return S3Error("AccessDenied", "Access Denied because object protected by object lock.")
 
 
 class Removal(NamedTuple):

@@ -19,6 +19,8 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from zs3.auth import dates
 from zs3.auth.policy_names import REQUEST_TAG, REQUEST_TAG_KEYS
 from zs3.errors import S3Error
+from zs3.web import retention
+from zs3.web.dates import NS
 from zs3.web.query import Query
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 #: The operations that make an object, of those that need the right to.
 _CREATING = frozenset(("PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"))
 _WRITING = _CREATING | {"CreateMultipartUpload", "UploadPart", "UploadPartCopy"}
-#: Those that give an object the tags of a header.
+#: Those that give an object the tags and the lock of headers.
 _TAGGING = frozenset(("PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"))
 
 _AUTH_TYPES = {
@@ -166,6 +168,24 @@ def _creation(asked: Asked) -> str | None:
     return str(operation in _CREATING).lower() if operation in _WRITING else None
 
 
+def _lock(key: str) -> Callable[[Asked], str | None]:
+    """What headers ask for of a lock, of which nothing is told if it cannot be meant, and is refused then."""
+
+    def find(asked: Asked) -> str | None:
+        if asked.operation not in _TAGGING:
+            return None  # the header is passed over
+        if key == retention.KEY_LEGAL_HOLD:
+            return asked.header(retention.LEGAL_HOLD)
+        now_ns = int(asked.received_s * NS)
+        try:
+            wanted, _ = retention.requested_lock(asked.header, now_ns)
+        except S3Error:
+            return None
+        return None if wanted is None else retention.conditions_of(wanted, now_ns)[key]
+
+    return find
+
+
 _FINDERS: Mapping[str, Callable[[Asked], str | None]] = {
     "aws:currenttime": lambda asked: dates.iso(int(asked.received_s)),
     "aws:epochtime": lambda asked: str(int(asked.received_s)),
@@ -186,6 +206,7 @@ _FINDERS: Mapping[str, Callable[[Asked], str | None]] = {
     "s3:if-match": _header("if-match"),
     "s3:if-none-match": _header("if-none-match"),
     "s3:max-keys": _parameter("max-keys"),
+    **{key: _lock(key) for key in retention.KEYS},
     "s3:objectcreationoperation": _creation,
     "s3:prefix": _parameter("prefix"),
     "s3:signatureage": _signature_age,

@@ -29,12 +29,14 @@ from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
 from zs3.web.headers import TAG_COUNT, representation
 from zs3.web.http1 import Head, header_text
+from zs3.web.locking import lock_headers
 from zs3.web.objects import Answer
 from zs3.web.producers import SMALL, answer_object
 from zs3.web.query import Query
 from zs3.web.ranges import Span
 from zs3.web.request import Request, new_request_id
 from zs3.web.responses import send_error
+from zs3.web.versions import version_header
 
 #: Header fields that choose what is answered.
 _SELECTING = frozenset(
@@ -151,6 +153,13 @@ class Express:
             if not gate.may_see_tags(info.attributes):
                 headers = {name: value for name, value in headers.items() if name != TAG_COUNT}
                 lines = b""
+            more = {
+                name: value.encode("ascii") for name, value in version_header(state.configuration, info.version).items()
+            }
+            if status != 304:
+                more |= lock_headers(gate, info.attributes)
+            if more:
+                headers, lines = headers | more, b""
             if span.size and status != 304 and operation.method != "HEAD":
                 content = reader.read_now(span.first, span.size) if span.size <= SMALL else None
                 if content and not reader.unchanged_now():

@@ -19,6 +19,7 @@ from zs3.web import (
     crossorigin,
     deletes,
     listings,
+    locking,
     objects,
     ownership,
     policies,
@@ -27,6 +28,7 @@ from zs3.web import (
     tagging,
     untouched,
     uploads,
+    versions,
 )
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
@@ -43,7 +45,8 @@ class Operation:
     :ivar name: in S3's words; of those of S3 Control in those of its events in AWS CloudTrail.
     :ivar level: what its path names: `SERVICE`, `BUCKET` or `OBJECT`; `ACCOUNT` for the API of S3 Control.
     :ivar access: whether it changes anything: `READ` or `WRITE`.
-    :ivar iam: the action of IAM that `zs3.auth.access` is asked for.
+    :ivar iam: the action of IAM that `zs3.auth.access` is asked for; of a request that names a version by its id,
+        see `zs3.auth.access.on_version`.
     :ivar query: the sub-resource, a query parameter that is there only for this; "" for none.
     :ivar header: a request header that must be there; "" for none.
     :ivar parameters: the other query parameters it knows.
@@ -132,6 +135,22 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListObjectVersions", "GET", BUCKET, READ, "s3:ListBucketVersions", listings.list_object_versions, "versions",
         parameters=_LIST,
     ),
+    Operation(
+        "PutBucketVersioning", "PUT", BUCKET, WRITE, "s3:PutBucketVersioning", versions.put_bucket_versioning,
+        "versioning",
+    ),
+    Operation(
+        "GetBucketVersioning", "GET", BUCKET, READ, "s3:GetBucketVersioning", versions.get_bucket_versioning,
+        "versioning",
+    ),
+    Operation(
+        "PutObjectLockConfiguration", "PUT", BUCKET, WRITE, "s3:PutBucketObjectLockConfiguration",
+        locking.put_object_lock_configuration, "object-lock",
+    ),
+    Operation(
+        "GetObjectLockConfiguration", "GET", BUCKET, READ, "s3:GetBucketObjectLockConfiguration",
+        locking.get_object_lock_configuration, "object-lock",
+    ),
     Operation("PostObject", "POST", BUCKET, WRITE, "s3:PutObject", posts.post_object),
     Operation("DeleteObjects", "POST", BUCKET, WRITE, "s3:DeleteObject", deletes.delete_objects, "delete"),
     Operation(
@@ -206,6 +225,22 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DeleteObjectTagging", "DELETE", OBJECT, WRITE, "s3:DeleteObjectTagging", tagging.delete_object_tagging,
         "tagging", parameters=_VERSION,
+    ),
+    Operation(
+        "PutObjectRetention", "PUT", OBJECT, WRITE, "s3:PutObjectRetention", locking.put_object_retention, "retention",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "GetObjectRetention", "GET", OBJECT, READ, "s3:GetObjectRetention", locking.get_object_retention, "retention",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "PutObjectLegalHold", "PUT", OBJECT, WRITE, "s3:PutObjectLegalHold", locking.put_object_legal_hold,
+        "legal-hold", parameters=_VERSION,
+    ),
+    Operation(
+        "GetObjectLegalHold", "GET", OBJECT, READ, "s3:GetObjectLegalHold", locking.get_object_legal_hold,
+        "legal-hold", parameters=_VERSION,
     ),
     Operation(
         "CreateMultipartUpload", "POST", OBJECT, WRITE, "s3:PutObject", uploads.create_multipart_upload, "uploads"

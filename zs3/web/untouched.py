@@ -17,7 +17,6 @@ from zs3.errors import S3Error
 from zs3.web import xml
 from zs3.web.call import Call, Handler
 from zs3.web.headers import check_bucket_owner
-from zs3.web.objects import check_version
 from zs3.web.responses import send_empty, send_xml
 
 
@@ -71,9 +70,6 @@ BUCKET = {
     "notification": Untouched(
         "GetBucketNotificationConfiguration", "GetBucketNotification", _empty("NotificationConfiguration")
     ),
-    "object-lock": Untouched(
-        "GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"
-    ),
     "replication": Untouched(
         "GetBucketReplication",
         "GetReplicationConfiguration",
@@ -82,17 +78,13 @@ BUCKET = {
         "PutReplicationConfiguration",
     ),
     "requestPayment": Untouched("GetBucketRequestPayment", "GetBucketRequestPayment", _request_payment),
-    "versioning": Untouched("GetBucketVersioning", "GetBucketVersioning", _empty("VersioningConfiguration")),
 }
 
 OBJECT = {
-    "legal-hold": Untouched("GetObjectLegalHold", "GetObjectLegalHold", "InvalidRequest"),
-    "retention": Untouched("GetObjectRetention", "GetObjectRetention", "InvalidRequest"),
     "torrent": Untouched("GetObjectTorrent", "GetObjectTorrent", "NoSuchKey"),
 }
 
 _MESSAGES = {
-    "InvalidRequest": "Bucket is missing Object Lock Configuration",
     "NoSuchKey": "There is no torrent of this object: objects are not distributed by BitTorrent.",
 }
 
@@ -100,8 +92,7 @@ _MESSAGES = {
 async def _check_it_exists(call: Call) -> None:
     check_bucket_owner(call.header, call.owner.id)
     if call.key:
-        check_version(call)
-        await call.store.get_object_info(call.bucket, call.key)
+        await call.store.get_object_info(call.bucket, call.key, call.version)
     else:
         await call.store.get_bucket(call.bucket)
 
