@@ -54,9 +54,11 @@ def prepare(bucket: Bucket) -> None:
         root = os.open(path, paths.DIRECTORY | os.O_CLOEXEC)
     with paths.opened(root):
         fd, temporary = bucket.staging().create(0o600)
+        # No history is called so.
+        name = layout.INTERNAL + b"-" + os.path.basename(temporary)
         try:
-            link(fd, root, os.path.basename(temporary))
-            os.unlink(os.path.basename(temporary), dir_fd=root)
+            link(fd, root, name)
+            os.unlink(name, dir_fd=root)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
