@@ -159,7 +159,7 @@ class Express:
             if status != 304:
                 more |= lock_headers(gate, info.attributes)
             if more:
-                headers, lines = headers | more, b""
+                headers, lines = {**headers, **more}, b""
             if span.size and status != 304 and operation.method != "HEAD":
                 content = reader.read_now(span.first, span.size) if span.size <= SMALL else None
                 if content and not reader.unchanged_now():
