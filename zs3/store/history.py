@@ -185,10 +185,6 @@ class History:
         """The youngest version, but for `DELETED`."""
         return next(filter(None, map(parse_order, reversed(self.orders()))), None)
 
-    def is_unchanged_since(self, then_ns: int) -> bool:
-        """Whether nothing came or went since a moment; False where that cannot be told."""
-        return self._fd >= 0 and is_settled(os.fstat(self._fd), then_ns)
-
     def read(self, name: bytes, entry: Entry | None = None) -> Version | None:
         """Open a version; None if there is none.
 
@@ -199,9 +195,9 @@ class History:
         if found is None:
             return None
         try:
-            record = self._kept.read(*found, self.key)
             info = self._kept.info(*found, self.key)
             marker = entry is None or entry.is_delete_marker
+            record = self._kept.read(*found, self.key) if marker else None
             info = replace(info, version=entry.version if entry else info.version, is_delete_marker=marker)
             if marker:
                 info = replace(info, size=0, etag="", attributes=Attributes(access=info.attributes.access))

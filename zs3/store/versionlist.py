@@ -5,7 +5,9 @@ Blocking.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
 import time
 from bisect import bisect_left
 from collections.abc import Generator, Iterator
@@ -14,11 +16,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
-from zs3.store import history, layout, lookup
+from zs3.store import history, layout, listing, lookup, paths
 from zs3.store.buckets import Bucket
+from zs3.store.dircache import is_local
 from zs3.store.history import History, closed
-from zs3.store.interface import NULL_VERSION, ObjectInfo, ShowVersion, VersionsPage, VersionsQuery
-from zs3.store.memo import Memo
+from zs3.store.interface import NULL_VERSION, ListQuery, ObjectInfo, Show, ShowVersion, VersionsPage, VersionsQuery
+from zs3.store.memo import PER_VALUE, Memo, is_settled, state
 from zs3.store.versionids import DELETED, Entry, is_id, parse_order
 from zs3.store.walk import Level, Source, Walk, past
 
@@ -36,7 +39,24 @@ def list_page(
     if query.limit <= 0 or not layout.is_listable(query.prefix):
         return VersionsPage((), (), False)
     with history.opened_root(bucket) as root:
+        if root < 0:
+            return _page_of_objects(bucket, query, show, objects)
         return _Page(bucket, root, query, show, histories.memo).fill(objects, histories)
+
+
+def _page_of_objects(bucket: Bucket, query: VersionsQuery, show: ShowVersion, source: Source) -> VersionsPage:
+    """The same where versions were never kept: each object is its only one."""
+    asked = ListQuery(query.prefix, query.delimiter, query.key_marker, query.limit)
+    page = listing.list_page(bucket, asked, _only_version(show), source)
+    prefix = bool(page.prefixes) and page.last == page.prefixes[-1]
+    following = (page.last, "" if prefix else NULL_VERSION) if page.truncated else ("", "")
+    return VersionsPage(page.objects, page.prefixes, page.truncated, *following)
+
+
+@functools.lru_cache(maxsize=64)
+def _only_version(show: ShowVersion) -> Show:
+    """How an object is shown as the only version; the same for the same, so that it is remembered."""
+    return lambda info: show(replace(info, version=NULL_VERSION), True)
 
 
 def is_empty(bucket: Bucket, source: Source) -> bool:
@@ -56,12 +76,16 @@ class _Keys:
     """The keys of a tree in order, and common prefixes.
 
     :ivar common: whether what came last is one.
+    :ivar level: the directory that a key came from.
+    :ivar sort: as what it is there.
     """
 
     def __init__(self, root: int, source: Source, prefix: bytes, floor: bytes, cut: bytes) -> None:
         self._walk = Walk(root, source, prefix=prefix, floor=floor, cut=cut)
         self._prefix, self._cut = prefix, cut
         self.common = False
+        self.level: Level | None = None
+        self.sort = b""
         self._keys = self._steps()
 
     def __iter__(self) -> Generator[bytes, None, None]:
@@ -95,7 +119,7 @@ class _Keys:
                     if self._walk.is_cut(key):
                         yield self._group(key)
                         break
-                    self.common = False
+                    self.common, self.level, self.sort = False, step, sort
                     yield key
 
 
@@ -103,9 +127,25 @@ _TRIES = 10
 _NONE = Entry("", False)
 
 
-class _Marker(NamedTuple):
-    info: ObjectInfo
+class _Shown(NamedTuple):
+    """A version as it is shown, and its id."""
+
+    version: str
+    shown: bytes
+
+
+class _Seen(NamedTuple):
+    """What there is of a key.
+
+    :ivar marker: the delete marker `DELETED`.
+    :ivar covers: which version that one covers.
+    :ivar orders: as what the others sort, the oldest first.
+    """
+
+    current: _Shown | None
+    marker: ObjectInfo | None
     covers: str
+    orders: list[bytes]
 
 
 class _Last(NamedTuple):
@@ -118,6 +158,8 @@ class _Page:
 
     def __init__(self, bucket: Bucket, root: int, query: VersionsQuery, show: ShowVersion, memo: Memo) -> None:
         self._memo = memo
+        self._records = bucket.records()
+        self._began = time.time_ns()
         self._bucket = bucket
         self._root = root
         self._query = query
@@ -133,9 +175,10 @@ class _Page:
         floor = marker + b"\0" if marker else b""
         if marker and query.version_marker:
             floor = marker
-        walks = [_Keys(self._bucket.fd, objects, prefix, floor, cut)]
-        if self._root >= 0:
-            walks.append(_Keys(self._root, histories, prefix, floor, cut))
+        walks = [
+            _Keys(fd, source, prefix, floor, cut)
+            for fd, source in ((self._bucket.fd, objects), (self._root, histories))
+        ]
         try:
             full = self._merge(walks, marker)
         finally:
@@ -157,7 +200,8 @@ class _Page:
                     walk.skip(key)
                 full = not marker.startswith(key) and self._add_prefix(key)
             else:
-                full = self._add_versions(key.decode())
+                there = heads[0] is not None and heads[0][0] == key
+                full = self._add_versions(key.decode(), walks[0] if there else None)
             if full:
                 return True
             for index, head in enumerate(heads):
@@ -175,12 +219,15 @@ class _Page:
         self._room -= 1
         return False
 
-    def _add_versions(self, key: str) -> bool:
-        """Add the versions of a key; whether there are more than the page may hold."""
+    def _add_versions(self, key: str, keys: _Keys | None) -> bool:
+        """Add the versions of a key; whether there are more than the page may hold.
+
+        :param keys: where it was found in the bucket, if it was.
+        """
         query = self._query
         after = query.version_marker if key == query.key_marker else ""
         with closing(History(self._bucket, self._root, key)) as older:
-            current, marker, orders = self._look(key, older)
+            current, marker, orders = self._look(key, older, keys)
             latest = current is None
             if after and after in (current and current.version, marker and marker.version):
                 # The youngest of the others follows, but behind the object a delete marker.
@@ -189,8 +236,8 @@ class _Page:
                 after, latest = "", False
             elif after:
                 marker, latest = None, False
-                del orders[_place(orders, after) :]
-            elif current is not None and not self._add(current, latest=True):
+                orders = orders[: _place(orders, after)]
+            elif current is not None and not self._add(key, current):
                 return True
             entries: Iterator[tuple[bytes, Entry | None]] = ((b"", parse_order(each)) for each in reversed(orders))
             if marker is not None:
@@ -198,66 +245,116 @@ class _Page:
             for name, entry in entries:
                 if entry is None or (current is not None and entry.version == current.version):
                     continue
-                info = self._read(older, name or entry.name, entry)
-                if info is None or info.version != entry.version:
+                shown = self._read(older, name or entry.name, entry, latest)
+                if shown is None:
                     if latest:
                         # Then another is the latest.
-                        return self._add_versions(key)
-                    continue
-                if not self._add(info, latest=latest and entry.is_delete_marker):
+                        return self._add_versions(key, None)
+                elif not self._add(key, shown):
                     return True
                 latest = False
         return False
 
-    def _add(self, info: ObjectInfo, *, latest: bool) -> bool:
+    def _add(self, key: str, shown: _Shown) -> bool:
         """Add a version; False if there is no room."""
         if not self._room:
             return False
-        self._versions.append(self._show(info, latest))
-        self._last = _Last(info.key, info.version)
+        self._versions.append(shown.shown)
+        self._last = _Last(key, shown.version)
         self._room -= 1
         return True
 
-    def _look(self, key: str, older: History) -> tuple[ObjectInfo | None, ObjectInfo | None, list[bytes]]:
-        """The object, the delete marker `DELETED` if it counts, and as what the others sort, the oldest first.
+    def _look(
+        self, key: str, older: History, keys: _Keys | None
+    ) -> tuple[_Shown | None, ObjectInfo | None, list[bytes]]:
+        """What there is of a key: the object, the delete marker `DELETED` if it counts, and the others.
 
-        All as at one moment, as far as that can be had.
+        All as at one moment, as far as that can be had: whatever changes which version is current changes first what
+        the older ones are, or afterwards.
         """
         before = None
         for _ in range(_TRIES):
-            now = time.time_ns()
-            seen = self._glance(key, older)
-            if seen == before or (older.is_unchanged_since(now) and lookup.find_info(self._bucket, key) == seen[0]):
+            seen, settled = self._glance(key, older, keys)
+            what = (seen.current and seen.current.version, seen.marker, seen.orders)
+            if settled or what == before:
                 break
-            before = seen
-        current, marker, orders = seen
-        if self._root < 0:
-            return (None if current is None else replace(current, version=NULL_VERSION)), None, []
-        if marker is None or (current is not None and marker.covers == current.version):
-            return current, None, list(orders)
-        return current, marker.info, list(orders)
+            before, keys = what, None
+        if seen.marker is None or (seen.current is not None and seen.covers == seen.current.version):
+            return seen.current, None, seen.orders
+        return seen.current, seen.marker, seen.orders
 
-    def _glance(self, key: str, older: History) -> tuple[ObjectInfo | None, _Marker | None, list[bytes]]:
-        current = lookup.find_info(self._bucket, key)
-        if self._root < 0:
-            return current, None, []
+    def _glance(self, key: str, older: History, keys: _Keys | None) -> tuple[_Seen, bool]:
+        """What there is of a key, and whether it was so at one moment."""
         # The directory may be another than before.
         older.close()
+        now = time.time_ns()
+        fd = older.open()
+        before = os.fstat(fd) if fd >= 0 else None
         orders = older.orders(self._memo)
-        marker = older.deleted()
-        return current, None if marker is None else _Marker(marker.info, marker.covers), orders
+        marker = older.deleted() if before is not None else None
+        current = self._current(key, keys)
+        if before is None:
+            settled = older.open() < 0
+        else:
+            settled = is_settled(before, now) and state(os.fstat(fd)) == state(before)
+        return _Seen(current, marker.info if marker else None, marker.covers if marker else "", orders), settled
 
-    def _read(self, older: History, name: bytes, entry: Entry) -> ObjectInfo | None:
-        """An older version as it is, or if it is the current one by now, as that; None if it is gone."""
+    def _current(self, key: str, keys: _Keys | None) -> _Shown | None:
+        """The object of a key, if there is one."""
+        level = None if keys is None else keys.level
+        if keys is not None and level is not None and (fd := level.open()) is not None:
+            way = level.way(keys.sort)
+            if len(way) == 1 and (found := self._known_or_read(fd, way[0], key, None)) is not None:
+                return found
+        info = lookup.find_info(self._bucket, key)
+        return None if info is None else _Shown(info.version, self._show(info, True))
+
+    def _known_or_read(self, directory: int, name: bytes, key: str, entry: Entry | None) -> _Shown | None:
+        """The version in a file; None if there is none, or it must be looked for.
+
+        :param entry: of an older one.
+        """
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except OSError:
+            return None
+        known = self._memo.get(("version", state(status)))
+        if known is not None and known[:3] == (key, name, self._show):
+            shown: _Shown = known[3]
+            return shown
+        found = paths.open_file(directory, (name,))
+        if found is None:
+            return None
+        with paths.opened(found[0]) as fd:
+            info, inside = self._records.info_and_source(*found, key)
+            if not inside:
+                # It may just have been replaced.
+                return None
+            shown = _Shown(entry.version if entry else info.version, b"")
+            shown = shown._replace(shown=self._show(replace(info, version=shown.version), entry is None))
+            if is_settled(found[1], self._began) and is_local(fd):
+                cost = PER_VALUE + len(key) + len(name) + len(shown.shown)
+                self._memo.keep([(("version", state(found[1])), (key, name, self._show, shown, cost))])
+            return shown
+
+    def _read(self, older: History, name: bytes, entry: Entry, latest: bool) -> _Shown | None:
+        """An older version as it is, or if it is the current one by now, as that; None if it is gone.
+
+        :param latest: whether a delete marker is the latest.
+        """
+        if not entry.is_delete_marker and (fd := older.open()) >= 0:
+            shown = self._known_or_read(fd, name, older.key, entry)
+            if shown is not None:
+                return shown
         for _ in range(2):
             version = closed(older.read(name, entry))
             if version is not None:
-                return version.info
+                return _Shown(entry.version, self._show(version.info, latest and entry.is_delete_marker))
             # It has another name by now, if it has any.
             name = entry.name if name == DELETED else DELETED if entry.is_delete_marker else name
             current = None if entry.is_delete_marker else lookup.find_info(self._bucket, older.key)
             if current is not None and current.version == entry.version:
-                return current
+                return _Shown(entry.version, self._show(current, False))
         return None
 
 
