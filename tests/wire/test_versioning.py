@@ -164,6 +164,19 @@ def test_while_versions_are_not_kept_the_version_null_is_replaced(client, versio
     assert get(client, path, kept).body == b"kept"
 
 
+def test_to_undelete_while_versions_are_not_kept_takes_nothing_away(client, bucket):
+    path = bucket + "/dir/a"
+    client.put(path, b"before")
+    configure(client, bucket, "Enabled")
+    version = put(client, path, b"after")
+    marker, _ = delete(client, path)
+    configure(client, bucket, "Suspended")
+    delete(client, path, marker)
+    assert [each[:2] for each in listed(client, bucket)] == [("dir/a", version), ("dir/a", "null")]
+    delete(client, path, version)
+    assert client("GET", path).body == b"before"
+
+
 def test_a_version_that_is_not_there(client, versioned):
     put(client, versioned + "/a", b"1")
     for path in ("/a", "/b"):

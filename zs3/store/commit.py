@@ -254,7 +254,9 @@ def _publish_locked(
                     os.unlink(place.beside_name, dir_fd=place.beside)
             if kept is not None:
                 kept.thaw.add(staged.fd, staged.record.attributes.lock)
-                kept.forget_null(directory, put=True)
+                if way is None:
+                    # An older version that is current again takes no place of the null one.
+                    kept.forget_null(directory, put=True)
         return () if use_natural else path.beside[:-1], rubbish
 
 
