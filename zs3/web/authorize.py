@@ -24,7 +24,7 @@ from zs3.auth.acl import private
 from zs3.auth.policy_conditions import NOTHING, Context, Overlay
 from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, is_of_object
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, BucketState, IObjectReader, ObjectInfo
+from zs3.store.interface import NOT_CONFIGURED, Attributes, BucketState, IObjectReader, ObjectInfo
 
 
 class Denied(S3Error):
@@ -45,15 +45,17 @@ class Gate:
     :ivar access: what is known of it.
     :ivar key: of the object that it is about; "" for none.
     :ivar context: what the conditions of policies are told.
+    :ivar configuration: what is configured of the bucket.
     :ivar request_tags: those that the request gives by other ways than a header, once they are known.
     """
 
-    __slots__ = ("access", "context", "key", "name", "principal", "request_tags")
+    __slots__ = ("access", "configuration", "context", "key", "name", "principal", "request_tags")
 
     def __init__(
         self, principal: Principal, name: str, access: BucketAccess, key: str = "", context: Context = NOTHING
     ) -> None:
         self.principal, self.name, self.access, self.key, self.context = principal, name, access, key, context
+        self.configuration = NOT_CONFIGURED
         self.request_tags: Mapping[str, str] | None = None
 
     def decide(
@@ -162,7 +164,9 @@ async def gate_of(store: Any, principal: Principal, name: str, action: str, owne
     state = store.look_now(name)
     if state is None:
         state = await store.look_at(name)
-    return Gate(principal, state.name, access.bucket_access(state.configuration, ownership, name))
+    gate = Gate(principal, state.name, access.bucket_access(state.configuration, ownership, name))
+    gate.configuration = state.configuration
+    return gate
 
 
 class JudgedStore:

@@ -20,6 +20,7 @@ from zs3.web.conditions import check_copy_source, write_condition
 from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import STORAGE_CLASS
 from zs3.web.headers import WEBSITE_REDIRECT
+from zs3.web.lifecycle import expiration_headers
 from zs3.web.objects import is_null_version
 from zs3.web.ranges import parse_copy_range, parse_part_number
 from zs3.web.slowly import answer_slowly
@@ -133,7 +134,7 @@ async def copy_object(call: Call) -> None:
         checksum_algorithm=algorithm,
     )
     copying.addErrback(_tell, gate)
-    await answer_slowly(call, copying, documents.copy_result)
+    await answer_slowly(call, copying, documents.copy_result, lambda info: expiration_headers(call, info))
 
 
 def _attributes(source: Attributes, given: Attributes, *, replaces: bool, new_tags: bool) -> Attributes:

@@ -28,6 +28,7 @@ from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
 from zs3.web.headers import TAG_COUNT, representation
 from zs3.web.http1 import Head, header_text
+from zs3.web.lifecycle import EXPIRATION, expiration
 from zs3.web.objects import Answer
 from zs3.web.producers import SMALL, answer_object
 from zs3.web.query import Query
@@ -130,6 +131,9 @@ class Express:
         content: bytes | None = b""
         try:
             status, headers, span = _select(head, info)
+            expires = expiration(state.configuration, self._settings, info)
+            if expires is not None:
+                headers[EXPIRATION] = expires.encode("ascii")
             if not gate.may_see_tags(info.attributes):
                 headers.pop(TAG_COUNT, None)
             if span.size and status != 304 and operation.method != "HEAD":

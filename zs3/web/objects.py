@@ -16,6 +16,7 @@ from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
 from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import NULL_VERSION, quoted
+from zs3.web.lifecycle import expiration_headers
 from zs3.web.producers import answer_object
 from zs3.web.query import Query
 from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
@@ -119,7 +120,8 @@ async def put_object(call: Call) -> None:
         call.bucket, call.key, payload, attributes=attributes, condition=condition, length=length
     )
     info: ObjectInfo = await receive(call, writer, length)
-    send_empty(call.request, 200, {"ETag": quoted(info.etag), **checksum_headers(info.checksum)})
+    extra = {**checksum_headers(info.checksum), **expiration_headers(call, info)}
+    send_empty(call.request, 200, {"ETag": quoted(info.etag), **extra})
 
 
 async def delete_object(call: Call) -> None:
@@ -222,6 +224,9 @@ async def _answer(call: Call, info: ObjectInfo) -> Answer:
     answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
     if not call.gate.may_see_tags(info.attributes):
         answer.headers.pop(headers.TAG_COUNT, None)
+    if call.parameter("versionId") is None:
+        for name, value in expiration_headers(call, info).items():
+            answer.headers[name] = value.encode("ascii")
     return answer
 
 

@@ -6,7 +6,7 @@ S3 does for CompleteMultipartUpload, CopyObject and UploadPartCopy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -25,9 +25,15 @@ _log = Logger()
 _T = TypeVar("_T")
 
 
-async def answer_slowly(call: Call, work: Deferred[_T], build: Callable[[_T], xml.Element]) -> None:
+async def answer_slowly(
+    call: Call,
+    work: Deferred[_T],
+    build: Callable[[_T], xml.Element],
+    headers: Callable[[_T], Mapping[str, str]] = lambda _: {},
+) -> None:
     """Answer with the document that `build` makes of what `work` fires with.
 
+    :param headers: gives headers of the answer; once the head was sent, they are not told.
     :raises Exception: what `work` fails with, as long as nothing was sent.
     """
     request = call.request
@@ -45,15 +51,16 @@ async def answer_slowly(call: Call, work: Deferred[_T], build: Callable[[_T], xm
     heart.clock = call.settings.clock
     heart.start(INTERVAL, now=False)
     try:
-        body = build(await work).body()
+        result = await work
+        body, more = build(result).body(), headers(result)
     except Exception as error:
         if not request.startedWriting:
             raise
-        body = _late_error(call, error)
+        body, more = _late_error(call, error), {}
     finally:
         heart.stop()
     if not request.startedWriting:
-        send_xml(request, xml.DECLARATION + body)
+        send_xml(request, xml.DECLARATION + body, headers=more)
     elif not request.gone:
         request.write(body)
         request.finish()
