@@ -430,3 +430,23 @@ def test_records_of_all_lengths_have_versions(versioned: Client) -> None:
         assert versioned.info("key") == two
         assert one.attributes == attributes
         assert one.etag == hashlib.md5(b"one").hexdigest()
+
+
+def test_a_version_that_became_current_is_not_removed_as_an_older_one(versioned: Client) -> None:
+    old = versioned.put("key", b"one")
+    marker = versioned.remove("key", "").version
+    only_older = WriteCondition(if_match=old.etag, noncurrent=True)
+    versioned.remove("key", marker)
+    with pytest.raises(S3Error) as caught:
+        versioned.remove("key", old.version, condition=only_older)
+    assert caught.value.code == "PreconditionFailed"
+    new = versioned.put("key", b"two")
+    assert versioned.remove("key", old.version, condition=only_older).found
+    assert [info for info, _ in versioned.versions()] == [new]
+
+
+def test_where_no_versions_are_kept_none_is_an_older_one(client: Client) -> None:
+    client.put("key", b"one")
+    with pytest.raises(S3Error) as caught:
+        client.remove("key", NULL_VERSION, condition=WriteCondition(noncurrent=True))
+    assert caught.value.code == "PreconditionFailed"
