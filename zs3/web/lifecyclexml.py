@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote
 
@@ -77,8 +78,9 @@ def parse(body: bytes, *, make_id: Callable[[], str] = new_id) -> tuple[Rule, ..
         message = f"The number of lifecycle rules must not exceed the allowed limit of {MAX_RULES} rules."
         raise S3Error("InvalidRequest", message)
     rules = tuple(_parse_rule(node, make_id) for node in nodes)
-    if len({rule.id for rule in rules}) < len(rules):
-        raise _wrong_argument("Rule ID must be unique. Found same ID for more than one rule", "ID")
+    twice = next((name for name, count in Counter(rule.id for rule in rules).items() if count > 1), None)
+    if twice is not None:
+        raise _wrong_argument("Rule ID must be unique. Found same ID for more than one rule", "ID", twice)
     if len({rule.old_form for rule in rules}) > 1:
         raise S3Error(
             "InvalidRequest",
@@ -89,8 +91,8 @@ def parse(body: bytes, *, make_id: Callable[[], str] = new_id) -> tuple[Rule, ..
     return rules
 
 
-def _wrong_argument(message: str, name: str, value: str = "") -> S3Error:
-    return S3Error("InvalidArgument", message, ArgumentName=name, **({"ArgumentValue": value} if value else {}))
+def _wrong_argument(message: str, name: str, value: str) -> S3Error:
+    return S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=value)
 
 
 def _child(node: Node, name: str, *names: str) -> Node | None:
