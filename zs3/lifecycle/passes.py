@@ -54,7 +54,7 @@ class Stopped(Exception):
 class Action:
     """What is to be done with one version or upload, and by which rule.
 
-    :ivar version: its id; "" for an upload.
+    :ivar version: the id of the one that is removed; "" for an object that expires, and for an upload.
     :ivar upload_id: "" for a version.
     """
 
@@ -76,7 +76,7 @@ class Counts:
     :ivar looked_at: at how many versions and uploads.
     :ivar done: how many actions, by kind.
     :ivar changed: how many were not done, because others came in between.
-    :ivar failed: how many were refused.
+    :ivar failed: how many were refused, and the buckets that could not be read.
     """
 
     buckets: int = 0
@@ -168,13 +168,16 @@ class Pass:
             await self._uploads(state.name)
         except S3Error as error:
             if error.code != "NoSuchBucket":
+                self.counts.failed += 1
                 log.error("the lifecycle of the bucket {bucket} waits: {error}", bucket=name, error=str(error))
         except Stopped:
             raise
         except ValueError as error:
+            self.counts.failed += 1
             log.error("the lifecycle of the bucket {bucket} waits: {error}", bucket=name, error=str(error))
         except Exception:
             # The buckets after it need not wait too.
+            self.counts.failed += 1
             log.failure("the lifecycle of the bucket {bucket} waits", bucket=name)
 
     async def _rules(self, name: PinnedName) -> tuple[tuple[Rule, ...], bool]:
@@ -217,13 +220,10 @@ class Pass:
         verdict = judge(rules, version, place, now_ns, self._day, versioned=versioned)
         if verdict is not None:
             what, rule = verdict
-            action = Action(what, rule, name, version.key, version.version, "", version.size, version.mtime_ns)
-            await self._do(action, partial(self._remove, name, version, what))
-
-    def _remove(self, name: PinnedName, version: Version, what: What) -> Deferred[Any]:
-        which = "" if what is What.EXPIRE else version.version
-        work: Deferred[Any] = self._store.delete_object(name, version.key, condition_of(version, what), version=which)
-        return work
+            which = "" if what is What.EXPIRE else version.version
+            action = Action(what, rule, name, version.key, which, "", version.size, version.mtime_ns)
+            condition = condition_of(version, what)
+            await self._do(action, partial(self._store.delete_object, name, version.key, condition, version=which))
 
     # Uploads
 
