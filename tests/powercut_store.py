@@ -20,7 +20,7 @@ from zs3.errors import S3Error
 from zs3.store import completion, kernel, records
 from zs3.store.calls import AtOnce
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import Attributes
+from zs3.store.interface import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, Attributes, Deletion, ObjectInfo
 
 LONG = Attributes({}, {"long": "v" * 3000})
 SHORT = Attributes({"content-type": "text/plain"}, {"k": "v"})
@@ -41,6 +41,15 @@ def view(client: Client) -> Any:
         for key in client.listed(bucket.name):
             info = client.info(key, bucket.name)
             objects[key] = (client.get(key, bucket.name), info.etag, info.attributes)
+        versions = [
+            (info, latest, None if info.is_delete_marker else client.get(info.key, bucket.name, info.version))
+            for info, latest in client.versions(bucket.name)
+        ]
+        # Those that are not kept are the objects.
+        if VERSIONING in bucket.configuration:
+            objects |= {("versions of", info.key): [] for info, *_ in versions}
+            for each in versions:
+                objects["versions of", each[0].key].append(each)
         options: dict[str, Any] = {"prefix": "", "delimiter": "", "key_marker": "", "upload_id_marker": ""}
         uploads = []
         for upload in fired(client.store.list_uploads(bucket.name, **options, limit=10)).uploads:
@@ -98,7 +107,95 @@ def _complete(client: Client, begun: Any) -> None:
     client.complete(*begun)
 
 
+def _versions(*steps: Callable[[Client], Any], state: str = ENABLED) -> Callable[[Client], Any]:
+    """What came before in a bucket that keeps versions.
+
+    :returns: what the first step gave.
+    """
+
+    def prepare(client: Client) -> Any:
+        client.configure(**{VERSIONING: ENABLED})
+        results = [step(client) for step in steps]
+        client.configure(**{VERSIONING: state})
+        return results[0] if results else None
+
+    return prepare
+
+
+def _one(client: Client) -> ObjectInfo:
+    return client.put("key", b"one")
+
+
+def _two(client: Client) -> ObjectInfo:
+    return client.put("key", b"two")
+
+
+def _null(client: Client) -> None:
+    client.configure(**{VERSIONING: SUSPENDED})
+    client.put("key", b"null")
+
+
+def _gone(client: Client) -> Deletion:
+    return client.remove("key", "")
+
+
+def _remove(client: Client, what: Any) -> None:
+    """Remove a version that was made before."""
+    client.remove("key", what.version)
+
+
+#: Once more makes one more version.
+VERSIONED = tuple(
+    Scenario(name, steps, prepare, again=again)
+    for name, steps, prepare, again in (
+        ("keep versions", (lambda client, _: client.configure(versioning=ENABLED),), lambda _: None, True),
+        ("a version", (lambda client, _: _two(client),), _versions(), False),
+        ("another version", (lambda client, _: client.put("key", b"three"),), _versions(_one, _two), False),
+        ("a version after a deletion", (lambda client, _: _two(client),), _versions(_one, _gone), False),
+        ("a version beside", (lambda client, _: client.put("dir", b"new"),), _versions(), False),
+        ("a null version", (lambda client, _: client.put("key", b"0"),), _versions(_one, state=SUSPENDED), False),
+        ("another null version", (lambda client, _: client.put("key", b"0"),), _versions(_null, state=SUSPENDED), False),
+        (
+            "a null version over an older one",
+            (lambda client, _: client.put("key", b"0"),),
+            _versions(_null, lambda client: client.configure(versioning=ENABLED), _two, state=SUSPENDED),
+            False,
+        ),
+        ("mark deleted", (lambda client, _: _gone(client),), _versions(_one), False),
+        ("mark deleted again", (lambda client, _: _gone(client),), _versions(_one, _gone), False),
+        ("mark deleted while suspended", (lambda client, _: _gone(client),), _versions(_null, state=SUSPENDED), False),
+        ("mark deleted below", (lambda client, _: client.delete("dir/a/b"),), _versions(), False),
+        ("remove the current version", (_remove,), _versions(_two), True),
+        ("remove the only version", (lambda client, _: client.remove("key", NULL_VERSION),), _versions(), True),
+        ("remove an older version", (_remove,), _versions(_one, _two), True),
+        ("remove what covers a marker", (_remove,), _versions(_two, lambda client: client.remove("x", "")), True),
+        ("undelete", (_remove,), _versions(_gone), True),
+        ("undelete to a marker", (_remove,), _versions(lambda client: [_gone(client), _gone(client)][1]), True),
+        (
+            "tag an older version",
+            (lambda client, one: client.change("key", version=one.version, tags={"k": "v"}),),
+            _versions(_one, _two),
+            True,
+        ),
+        (
+            "one version after another",
+            (
+                lambda client, _: client.put("a", b"1"),
+                lambda client, _: client.put("a", b"2"),
+                lambda client, _: client.put("a/b", b"3"),
+                lambda client, _: client.delete("a"),
+                lambda client, _: client.put("a", b"4"),
+                lambda client, _: client.remove("a", client.versions(prefix="a")[0][0].version),
+                lambda client, _: client.remove("a", client.versions(prefix="a")[0][0].version),
+            ),
+            _versions(),
+            False,
+        ),
+    )
+)
+
 SCENARIOS = (
+    *VERSIONED,
     Scenario("put", (lambda client, _: client.put("new", b"new", attributes=SHORT),)),
     Scenario("put over", (lambda client, _: client.put("key", b"new"),)),
     Scenario("put with a sidecar", (lambda client, _: client.put("key", b"new", attributes=LONG),)),

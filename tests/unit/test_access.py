@@ -14,6 +14,7 @@ from zs3.auth.access import (
     BLOCKS,
     ENFORCED,
     IGNORE_ACLS,
+    LIST_VERSIONS,
     OBJECT_ACTIONS,
     OWNERSHIPS,
     PREFERRED,
@@ -25,6 +26,7 @@ from zs3.auth.access import (
     is_possible,
     object_acl,
     object_record,
+    on_version,
     untouched,
 )
 from zs3.auth.acl import (
@@ -44,6 +46,7 @@ from zs3.auth.acl import (
     read_acl,
 )
 from zs3.auth.policy import Policy, parse_policy
+from zs3.auth.policy_names import is_action
 from zs3.auth.users import User
 
 
@@ -155,6 +158,26 @@ def test_a_role_or_a_list_of_buckets_limits_a_user_everywhere():
     assert may(reader, bucket()) == {each for each in ON_BUCKET | ON_OBJECT | FOR_OWNERS if not access.is_write(each)}
     assert may(elsewhere, bucket(Grant(ALL_USERS, FULL_CONTROL))) == set()
     assert may(user("other", "reader"), bucket(Grant(ALL_USERS, WRITE))) == set()
+
+
+def test_a_version_is_read_and_shared_as_its_object_is():
+    for grant in (Grant("other", permission) for permission in (READ, READ_ACP, WRITE_ACP)):
+        record = Acl("owner", (grant,)).text
+        for action in (GET, GET_ACL, PUT_ACL, "s3:GetObjectTagging", "s3:GetObjectAttributes"):
+            assert on_version(action) != action
+            assert is_action(on_version(action))
+            for who in (OWNER, OTHER):
+                decisions = (evaluate(who, each, "b", bucket(), record) for each in (action, on_version(action)))
+                assert len({decision.allowed for decision in decisions}) == 1
+    for action in (PUT, LIST, LIST_VERSIONS, "s3:GetObjectRetention"):
+        assert on_version(action) == action
+
+
+def test_only_the_owner_of_a_bucket_may_remove_a_version_whoever_may_write():
+    access = bucket(Grant("other", FULL_CONTROL))
+    assert evaluate(OTHER, DELETE, "b", access).allowed
+    assert not evaluate(OTHER, on_version(DELETE), "b", access).allowed
+    assert evaluate(OWNER, on_version(DELETE), "b", access).allowed
 
 
 @pytest.mark.parametrize("action", ["s3:CreateBucket", "s3:ListAllMyBuckets"])

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from zs3.auth.access import BucketAccess
 from zs3.auth.acl import FULL_CONTROL, Acl, Grant, private
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
-from zs3.store.interface import Attributes, ListPage, ObjectInfo
+from zs3.errors import S3Error
+from zs3.store.interface import Attributes, Deletion, ListPage, ObjectInfo, VersionsPage
 from zs3.web import documents, xml
 from zs3.web.dates import iso_date
 from zs3.web.documents import ListRequest
@@ -30,11 +31,13 @@ infos = st.builds(
     checksum=st.sampled_from(
         [None, Checksum("CRC32", b"1234", FULL_OBJECT, 0), Checksum("SHA256", b"1" * 32, COMPOSITE, 3)]
     ),
+    version=st.sampled_from(["null", "0123456789abcdef" * 2]),
+    is_delete_marker=st.booleans(),
 )
 owners = st.none() | text.map(lambda name: BucketAccess(private(name)))
 
 
-def by_lxml(request: ListRequest, page: ListPage, shown: list[ObjectInfo], element: str) -> bytes:
+def by_lxml(request: ListRequest, prefixes: list[str], shown: list[ObjectInfo], element: str) -> bytes:
     """The document as lxml writes all of it."""
     root = xml.root("ListBucketResult" if element == "Contents" else "ListVersionsResult")
     encode = request.encode
@@ -50,20 +53,33 @@ def by_lxml(request: ListRequest, page: ListPage, shown: list[ObjectInfo], eleme
     root.add("MaxKeys", request.limit)
     root.add_if("Delimiter", encode(request.delimiter))
     root.add_if("EncodingType", request.encoding_type)
-    root.add("IsTruncated", page.truncated)
-    for info in shown:
-        add_object(root, info, request, element)
-    for prefix in page.prefixes:
+    root.add("IsTruncated", False)
+    for number, info in enumerate(shown):
+        if element == "Version" and info.is_delete_marker:
+            add_delete_marker(root, info, request, latest=number == 0)
+        else:
+            add_object(root, info, request, element, latest=number == 0)
+    for prefix in prefixes:
         root.add("CommonPrefixes").add("Prefix", encode(prefix))
     return root.document()
 
 
-def add_object(root: Element, info: ObjectInfo, request: ListRequest, element: str) -> None:
+def add_delete_marker(root: Element, info: ObjectInfo, request: ListRequest, *, latest: bool) -> None:
+    entry = root.add("DeleteMarker")
+    entry.add("Key", request.encode(info.key))
+    entry.add("VersionId", info.version)
+    entry.add("IsLatest", latest)
+    entry.add("LastModified", iso_date(info.mtime_ns))
+    if request.access is not None:
+        documents.owner_of(request.access.owner).add_to(entry)
+
+
+def add_object(root: Element, info: ObjectInfo, request: ListRequest, element: str, *, latest: bool) -> None:
     entry = root.add(element)
     entry.add("Key", request.encode(info.key))
     if element == "Version":
-        entry.add("VersionId", "null")
-        entry.add("IsLatest", True)
+        entry.add("VersionId", info.version)
+        entry.add("IsLatest", latest)
     entry.add("LastModified", iso_date(info.mtime_ns))
     entry.add("ETag", f'"{info.etag}"')
     if info.checksum is not None:
@@ -86,13 +102,14 @@ def test_a_listing_is_what_lxml_would_write(
     shown: list[ObjectInfo], prefixes: list[str], encoding: str, access: BucketAccess | None, element: str
 ) -> None:
     request = ListRequest("bucket", "<&\r>", "/", 7, encoding, access)
-    page = ListPage([request.entry(element)(info) for info in shown], prefixes, False, "")
     if element == "Contents":
+        page = ListPage([request.entry()(info) for info in shown], prefixes, False, "")
         document = documents.list_v1(request, page, marker="")
     else:
-        document = documents.list_versions(request, page, key_marker="", version_marker="")
-    expected = by_lxml(request, page, shown, element)
-    assert document == expected
+        show = request.version_entry()
+        versions = VersionsPage([show(info, number == 0) for number, info in enumerate(shown)], prefixes, False)
+        document = documents.list_versions(request, versions, key_marker="", version_marker="")
+    assert document == by_lxml(request, prefixes, shown, element)
 
 
 def test_the_same_request_shows_objects_by_the_same_function() -> None:
@@ -103,5 +120,34 @@ def test_the_same_request_shows_objects_by_the_same_function() -> None:
         return BucketAccess(Acl("a", (Grant("a", FULL_CONTROL),)))
 
     assert request(access()).entry() is request(access()).entry()
-    assert request(None).entry() is not request(None).entry("Version")
+    assert request(access()).version_entry() is request(access()).version_entry()
     assert request(None).entry() is not request(access()).entry()
+
+
+def test_a_page_of_versions_says_where_it_goes_on() -> None:
+    request = ListRequest("bucket", "", "/", 1, "url")
+    for version, told in (("null", "<NextVersionIdMarker>null</NextVersionIdMarker>"), ("", "")):
+        page = VersionsPage([], [], True, "a b", version)
+        document = documents.list_versions(request, page, key_marker="x y", version_marker="v").decode()
+        assert "<KeyMarker>x%20y</KeyMarker><VersionIdMarker>v</VersionIdMarker>" in document
+        assert f"<NextKeyMarker>a%20b</NextKeyMarker>{told}<MaxKeys>" in document
+
+
+def test_the_result_of_deletions_tells_what_became_of_each() -> None:
+    outcomes: list[tuple[str, str, Deletion | S3Error]] = [
+        ("a", "", Deletion(True)),
+        ("b", "", Deletion(True, "m", True)),
+        ("c", "v", Deletion(True, "v")),
+        ("d", "m", Deletion(True, "m", True)),
+        ("e", "v", S3Error("AccessDenied", "no")),
+    ]
+    failed = "<Error><Key>e</Key><VersionId>v</VersionId><Code>AccessDenied</Code><Message>no</Message></Error>"
+    marker = "<DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId>"
+    done = (
+        f"<Deleted><Key>a</Key></Deleted><Deleted><Key>b</Key>{marker}</Deleted>"
+        f"<Deleted><Key>c</Key><VersionId>v</VersionId></Deleted>"
+        f"<Deleted><Key>d</Key><VersionId>m</VersionId>{marker}</Deleted>"
+    )
+    for quiet in (False, True):
+        document = documents.delete_result(outcomes, quiet=quiet).decode()
+        assert document.endswith(f">{'' if quiet else done}{failed}</DeleteResult>")

@@ -53,7 +53,8 @@ def test_the_longest_domain_counts():
         ("b%2Fk%2F%C3%BC", Source("b", "k/ü")),
         ("b//k", Source("b", "/k")),
         ("b/../k", Source("b", "../k")),
-        ("b/k?versionId=null", Source("b", "k")),
+        ("b/k?versionId=null", Source("b", "k", "null")),
+        ("b/k?versionId=" + "a" * 32, Source("b", "k", "a" * 32)),
         ("b/k%3FversionId=null", Source("b", "k?versionId=null")),
     ],
 )
@@ -75,7 +76,7 @@ def test_a_copy_source_is_decoded(text, source):
         ("b/k?acl", "InvalidArgument"),
         ("b/k?versionId=", "InvalidArgument"),
         ("b/k?versionId=x", "InvalidArgument"),
-        ("b/k?versionId=" + "a" * 32, "NoSuchVersion"),
+        ("b/k?versionId=" + "a" * 32 + "&x", "InvalidArgument"),
         ("arn:aws:s3:us-east-1:1:accesspoint/a/object/k", "NotImplemented"),
         ("b/" + "k" * 1025, "KeyTooLongError"),
     ],

@@ -23,7 +23,7 @@ from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
 from zs3.errors import S3Error
 from zs3.store import commit, directory, kernel, locks, paths
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import MIN_PART_SIZE, Attributes, ObjectInfo, WriteCondition
+from zs3.store.interface import MIN_PART_SIZE, Attributes, Deletion, ObjectInfo, WriteCondition
 
 MUTATING = ("rename", "unlink", "link", "mkdir", "rmdir", "setxattr", "fsync", "utime", "write", "copy_file_range")
 BIG = b"x" * MIN_PART_SIZE
@@ -358,8 +358,8 @@ def test_a_lock_of_another_is_waited_for_by_timer(data: Path) -> None:
     assert results == []
     lock.__exit__(None, None, None)
     clock.pump([0.05] * 4)
-    assert results == [True]
-    assert second == [False]
+    assert results == [Deletion(True)]
+    assert second == [Deletion(False)]
 
 
 def test_a_lock_that_is_never_free_is_slow_down(data: Path) -> None:

@@ -711,5 +711,5 @@ def test_each_pass_over_a_directory_begins_anew_once_its_version_is_known(
     monkeypatch.setattr(os, "lseek", noting("rewind", os.lseek))
     monkeypatch.setattr(os, "scandir", noting("scan", os.scandir))
     with paths.opened(os.open(data, os.O_RDONLY)) as fd:
-        directory._read(fd, (), Names(b"", 1 << 20), None, lambda _: None)
+        directory._read(fd, (), Names(b"", 1 << 20), None, lambda _: None, directory.OBJECTS)
     assert seen == ["version", "rewind", "scan", "version"] * 3

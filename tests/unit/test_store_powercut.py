@@ -14,9 +14,13 @@ from tests.powercut_store import SCENARIOS, Scenario, run
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 #: They write no file that anybody relies on.
-WITHOUT_FILES = ("delete beside", "abort", "delete bucket", "delete a configured bucket", "configure no more")
+WITHOUT_FILES = (
+    *("delete beside", "abort", "delete bucket", "delete a configured bucket", "configure no more"),
+    *("remove the current version", "remove the only version", "remove an older version"),
+    *("remove what covers a marker", "undelete", "undelete to a marker"),
+)
 #: They leave all names as they are.
-WITHOUT_DIRECTORIES = ("change", "change from a sidecar", "change of a plain file")
+WITHOUT_DIRECTORIES = ("change", "change from a sidecar", "change of a plain file", "tag an older version")
 #: Of these each single fsync is needed.
 LEAN = (
     *("put", "put over", "put deep", "put beside", "put a long key", "create only", "displace", "put with a sidecar"),

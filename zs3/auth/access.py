@@ -47,15 +47,28 @@ BLOCKS = (BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT_BUCKETS)
 #: On the policy itself.
 _POLICY_ACTIONS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
 
-CREATE_BUCKET, LIST_BUCKET = "s3:CreateBucket", "s3:ListBucket"
+CREATE_BUCKET, LIST_BUCKET, LIST_VERSIONS = "s3:CreateBucket", "s3:ListBucket", "s3:ListBucketVersions"
 GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
 PUT_OBJECT, PUT_ACL, PUT_TAGGING = "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
 DELETE_OBJECT, ABORT_UPLOAD, LIST_PARTS = "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
 
-#: What a permission in the ACL of a bucket allows.
+#: The actions that are others where a request names a version by its id.
+_ON_VERSIONS = {
+    GET_OBJECT: "s3:GetObjectVersion",
+    "s3:GetObjectAttributes": "s3:GetObjectVersionAttributes",
+    "s3:GetObjectAcl": "s3:GetObjectVersionAcl",
+    PUT_ACL: "s3:PutObjectVersionAcl",
+    GET_TAGGING: "s3:GetObjectVersionTagging",
+    PUT_TAGGING: "s3:PutObjectVersionTagging",
+    "s3:DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+    "s3:GetObjectTorrent": "s3:GetObjectVersionTorrent",
+    DELETE_OBJECT: "s3:DeleteObjectVersion",
+}
+
+#: What a permission in the ACL of a bucket allows.  To remove a version for good, WRITE lets the owner only, who may.
 _BUCKET_RIGHTS = {
     LIST_BUCKET: READ,
-    "s3:ListBucketVersions": READ,
+    LIST_VERSIONS: READ,
     "s3:ListBucketMultipartUploads": READ,
     PUT_OBJECT: WRITE,
     DELETE_OBJECT: WRITE,
@@ -65,9 +78,8 @@ _BUCKET_RIGHTS = {
     "s3:PutBucketAcl": WRITE_ACP,
 }
 #: What a permission in the ACL of an object allows; "" where none does, and only its owner may.
-_OBJECT_RIGHTS = {
+_OF_CURRENT = {
     GET_OBJECT: READ,
-    "s3:GetObjectVersion": READ,
     "s3:GetObjectAttributes": "",
     "s3:GetObjectAcl": READ_ACP,
     PUT_ACL: WRITE_ACP,
@@ -79,8 +91,10 @@ _OBJECT_RIGHTS = {
     "s3:GetObjectTorrent": "",
     "s3:RestoreObject": "",
 }
+_OBJECT_RIGHTS = _OF_CURRENT | {_ON_VERSIONS.get(action, action): right for action, right in _OF_CURRENT.items()}
 #: What the owner of a bucket may with another's object in it: the API reference says so of each of these.
-_OF_BUCKET_OWNER_TOO = frozenset((GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging"))
+_TAGGING = (GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging")
+_OF_BUCKET_OWNER_TOO = frozenset((*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING)))
 #: Actions on what an object is, not on what a bucket holds: whose it is can matter.
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 
@@ -185,6 +199,14 @@ def bucket_access(configuration: Mapping[str, Any], ownership: str, bucket: str 
     if POLICY in configuration:
         policy = policies.stored_policy(str(configuration[POLICY]), bucket) if bucket else policies.CLOSED
     return BucketAccess(acl, ownership, controls, block, policy)
+
+
+def on_version(action: str) -> str:
+    """The action of IAM that stands for `action` where a version is named by its id.
+
+    Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3".
+    """
+    return _ON_VERSIONS.get(action, action)
 
 
 def is_write(action: str) -> bool:

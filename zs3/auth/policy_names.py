@@ -44,6 +44,7 @@ BUCKET_ACTIONS = _names(
 #: On neither, though a wildcard may stand for them.
 OTHER_ACTIONS = _names("s3:", "ListAllMyBuckets GetAccountPublicAccessBlock PutAccountPublicAccessBlock CreateSession")
 
+VERSION_ID = "s3:versionid"
 EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS = "s3:existingobjecttag/", "s3:requestobjecttag/", "s3:requestobjecttagkeys"
 
 #: Keys that a request here can have a value of, in their normal form; one that ends with ``/`` stands for all that

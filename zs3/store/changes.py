@@ -54,7 +54,9 @@ def change(
         record = replace(kept.read_or_describe(found.fd, found.status, key), version=number)
         record = replace(record, attributes=how(record.info(key)))
         _keep(found, record, kept, key, lambda: stage(bucket), durability)
-        durability.flush(found.directory)
+        if found.name != layout.encode(key).name and version:
+            # An older one.
+            durability.flush(found.directory)
     # Of the object, too: who made it may not have come to that.
     commit.settle(bucket, key, durability)
     return record.info(key)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 from zs3.store import history, layout, lookup
 from zs3.store.buckets import Bucket
 from zs3.store.history import History, closed
-from zs3.store.interface import ObjectInfo, ShowVersion, VersionsPage, VersionsQuery
+from zs3.store.interface import NULL_VERSION, ObjectInfo, ShowVersion, VersionsPage, VersionsQuery
 from zs3.store.versionids import DELETED, Entry, is_id, sequence
 from zs3.store.walk import Level, Source, Walk, past
 
@@ -197,7 +198,7 @@ class _Page:
         for last in (False, False, True):
             current = lookup.find_info(self._bucket, key)
             if self._root < 0:
-                return current, []
+                return (None if current is None else replace(current, version=NULL_VERSION)), []
             entries = [(entry.name, entry) for entry in older.entries()]
             marker = older.deleted()
             if marker is not None and (current is None or marker.covers != current.version):

@@ -20,6 +20,7 @@ from zs3.web.documents import STANDARD, STORAGE_CLASS, add_checksum
 from zs3.web.objects import check_read, part_checksum
 from zs3.web.parameters import bounded_number
 from zs3.web.responses import send_empty, send_xml
+from zs3.web.versions import version_header
 from zs3.web.xml import Element
 
 MAX_LISTED = 1000
@@ -34,11 +35,12 @@ async def get_object_attributes(call: Call) -> None:
     wanted = _wanted(call.header(_HEADER))
     limit = bounded_number(call.header("x-amz-max-parts"), "max-parts", default=MAX_LISTED, high=MAX_LISTED)
     marker = bounded_number(call.header("x-amz-part-number-marker"), "part-number-marker", default=0, high=MAX_PARTS)
-    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key)
+    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key, call.version)
     # Both rights are needed.
     call.gate.check(GET_OBJECT, info.attributes)
+    version = version_header(call.gate.configuration, info.version)
     if is_not_modified(call.header, info):
-        send_empty(call.request, 304, headers.not_modified(info))
+        send_empty(call.request, 304, {**headers.not_modified(info), **version})
         return
     root = xml.root("GetObjectAttributesResponse")
     if "ETag" in wanted:
@@ -52,7 +54,7 @@ async def get_object_attributes(call: Call) -> None:
         root.add("StorageClass", info.attributes.headers.get(STORAGE_CLASS, STANDARD))
     if "ObjectSize" in wanted:
         root.add("ObjectSize", info.size)
-    send_xml(call.request, root.document(), headers={"Last-Modified": http_date(info.mtime_ns)})
+    send_xml(call.request, root.document(), headers={"Last-Modified": http_date(info.mtime_ns), **version})
 
 
 def _wanted(text: str | None) -> set[str]:

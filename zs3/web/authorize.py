@@ -13,6 +13,7 @@ from zs3.auth import access
 from zs3.auth.access import (
     GET_TAGGING,
     LIST_BUCKET,
+    LIST_VERSIONS,
     OBJECT_ACTIONS,
     PUT_OBJECT,
     PUT_TAGGING,
@@ -22,9 +23,17 @@ from zs3.auth.access import (
 )
 from zs3.auth.acl import private
 from zs3.auth.policy_conditions import NOTHING, Context, Overlay
-from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, is_of_object
+from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, VERSION_ID, is_of_object
 from zs3.errors import S3Error
-from zs3.store.interface import NOT_CONFIGURED, Attributes, BucketState, IObjectReader, ObjectInfo
+from zs3.store.interface import (
+    NOT_CONFIGURED,
+    Attributes,
+    BucketState,
+    Configuration,
+    DeleteMarkerError,
+    IObjectReader,
+    ObjectInfo,
+)
 
 
 class Denied(S3Error):
@@ -41,22 +50,35 @@ class Denied(S3Error):
 class Gate:
     """What a request may do in one bucket.
 
+    Actions are named as they are without a version; where the request names one, the other action of IAM is meant.
+
     :ivar name: of the bucket; "" for what belongs to none.
     :ivar access: what is known of it.
     :ivar key: of the object that it is about; "" for none.
+    :ivar version: the id of the version of it that the request names; "" where it names none.
+    :ivar configuration: of the bucket.
     :ivar context: what the conditions of policies are told.
-    :ivar configuration: what is configured of the bucket.
     :ivar request_tags: those that the request gives by other ways than a header, once they are known.
     """
 
-    __slots__ = ("access", "configuration", "context", "key", "name", "principal", "request_tags")
+    __slots__ = ("access", "configuration", "context", "key", "name", "principal", "request_tags", "version")
 
     def __init__(
-        self, principal: Principal, name: str, access: BucketAccess, key: str = "", context: Context = NOTHING
+        self,
+        principal: Principal,
+        name: str,
+        access: BucketAccess,
+        key: str = "",
+        context: Context = NOTHING,
+        configuration: Configuration = NOT_CONFIGURED,
     ) -> None:
         self.principal, self.name, self.access, self.key, self.context = principal, name, access, key, context
-        self.configuration = NOT_CONFIGURED
+        self.configuration = configuration
+        self.version = ""
         self.request_tags: Mapping[str, str] | None = None
+
+    def _meant(self, action: str) -> str:
+        return access.on_version(action) if self.version else action
 
     def decide(
         self, action: str, attributes: Attributes | None = None, *, key: str = "", told: Mapping[str, str] | None = None
@@ -67,10 +89,12 @@ class Gate:
         :param key: of the object, where it is not that of the gate.
         :param told: what conditions are told instead of what the request says.
         """
+        action = self._meant(action)
         record = "" if attributes is None else attributes.access
         if self.access.policy is None and self.principal.policy is None:
             return access.evaluate(self.principal, action, self.name, self.access, record)
-        above: dict[str, tuple[str, ...]] = {name: (value,) for name, value in (told or {}).items()}
+        above: dict[str, tuple[str, ...]] = {VERSION_ID: (self.version,)} if self.version else {}
+        above |= {name: (value,) for name, value in (told or {}).items()}
         if attributes is not None:
             above |= {EXISTING_TAG + name: (value,) for name, value in attributes.tags.items()}
         if self.request_tags is not None:
@@ -93,8 +117,16 @@ class Gate:
             raise Denied(decision.reason)
 
     def may_know(self) -> bool:
-        """Whether it may be told that there is no object `key`: a listing with that prefix would tell."""
-        return self.decide(LIST_BUCKET, told={"s3:prefix": self.key}).allowed
+        """Whether it may be told that there is no object `key`: a listing with that prefix would tell.
+
+        Likewise of a version of it.
+        """
+        return self.decide(self._listing, told={"s3:prefix": self.key}).allowed
+
+    @property
+    def _listing(self) -> str:
+        """The action of the listing that would tell whether there is what the request is about."""
+        return LIST_VERSIONS if self.version else LIST_BUCKET
 
     def may_see_tags(self, attributes: Attributes) -> bool:
         """Whether it may be told that an object has tags, if it has any."""
@@ -102,11 +134,11 @@ class Gate:
 
     def check_knowing(self, key: str) -> None:
         """As `may_know`, of another object; raises `Denied`."""
-        self.check(LIST_BUCKET, told={"s3:prefix": key})
+        self.check(self._listing, told={"s3:prefix": key})
 
     def told(self, error: S3Error, action: str) -> S3Error:
         """What may be told instead of an error of an action: that there is no such object, not to everybody."""
-        if error.code == "NoSuchKey":
+        if error.code in ("NoSuchKey", "NoSuchVersion") or isinstance(error, DeleteMarkerError):
             if not self.may_know():
                 return Denied("there is no such object, and who may not list the bucket is not told")
             decision = self.decide(action)
@@ -118,7 +150,12 @@ class Gate:
         """Whether an action can only be decided with the tags that the body of its request gives."""
         if action != PUT_TAGGING:
             return False
+        action = self._meant(action)
         return any(each.needs_request_tags(action) for each in access.policies_of(self.principal, self.access))
+
+    def depends_on_object(self, action: str) -> bool:
+        """Whether `decide` must be told of the object."""
+        return access.depends_on_object(self.principal, self._meant(action), self.access)
 
     def check_tags_of_new_object(self) -> None:
         """Raise `Denied` if an object that may be made may not be given tags with it."""
@@ -133,13 +170,14 @@ class Gate:
         """The store, for an operation that needs this action; raises `Denied` where that is certain by now."""
         if is_of_object(action) and not self.key:
             # Which ones, the body says; each is asked for then.
-            if not access.is_possible(self.principal, action, self.name, self.access):
+            actions = (action, access.on_version(action))
+            if not any(access.is_possible(self.principal, each, self.name, self.access) for each in actions):
                 raise Denied("it is allowed for no object")
             return store
         if action not in OBJECT_ACTIONS:
             self.check(action)
             return store
-        if access.depends_on_object(self.principal, action, self.access) or self.waits_for_tags(action):
+        if self.depends_on_object(action) or self.waits_for_tags(action):
             return JudgedStore(store, self, action)
         self.check(action)
         return store if self.may_know() else JudgedStore(store, self, action)
@@ -164,9 +202,9 @@ async def gate_of(store: Any, principal: Principal, name: str, action: str, owne
     state = store.look_now(name)
     if state is None:
         state = await store.look_at(name)
-    gate = Gate(principal, state.name, access.bucket_access(state.configuration, ownership, name))
-    gate.configuration = state.configuration
-    return gate
+    configuration = state.configuration
+    bucket = access.bucket_access(configuration, ownership, name)
+    return Gate(principal, state.name, bucket, configuration=configuration)
 
 
 class JudgedStore:
@@ -189,9 +227,9 @@ class JudgedStore:
     def _judge(self, info: ObjectInfo) -> None:
         self._gate.check(self._action, info.attributes)
 
-    async def open_object(self, bucket: str, key: str) -> IObjectReader:
+    async def open_object(self, bucket: str, key: str, version: str = "") -> IObjectReader:
         try:
-            reader: IObjectReader = await self._store.open_object(bucket, key)
+            reader: IObjectReader = await self._store.open_object(bucket, key, version)
         except S3Error as error:
             raise self._gate.told(error, self._action) from None
         try:
@@ -201,9 +239,9 @@ class JudgedStore:
             raise
         return reader
 
-    async def get_object_info(self, bucket: str, key: str) -> ObjectInfo:
+    async def get_object_info(self, bucket: str, key: str, version: str = "") -> ObjectInfo:
         try:
-            info: ObjectInfo = await self._store.get_object_info(bucket, key)
+            info: ObjectInfo = await self._store.get_object_info(bucket, key, version)
         except S3Error as error:
             raise self._gate.told(error, self._action) from None
         self._judge(info)
@@ -214,13 +252,15 @@ class JudgedStore:
         found: Sequence[bytes] = await self._store.get_part_checksums(bucket, info)
         return found
 
-    async def change_object(self, bucket: str, key: str, change: Callable[[ObjectInfo], Attributes]) -> ObjectInfo:
+    async def change_object(
+        self, bucket: str, key: str, change: Callable[[ObjectInfo], Attributes], version: str = ""
+    ) -> ObjectInfo:
         def judged(info: ObjectInfo) -> Attributes:
             self._judge(info)
             return change(info)
 
         try:
-            info: ObjectInfo = await self._store.change_object(bucket, key, judged)
+            info: ObjectInfo = await self._store.change_object(bucket, key, judged, version)
         except S3Error as error:
             raise self._gate.told(error, self._action) from None
         return info

@@ -149,6 +149,11 @@ class Call:
         return self.gate.principal
 
     @property
+    def version(self) -> str:
+        """The id of the version that the request names; "" for the current one."""
+        return self.gate.version
+
+    @property
     def access(self) -> BucketAccess:
         """What is known of the bucket."""
         return self.gate.access
@@ -158,10 +163,13 @@ class Call:
         """The owner of the bucket; who asks, where there is no bucket."""
         return owner_of(self.gate.access.owner)
 
-    async def gate_to(self, bucket: str, key: str, action: str) -> Gate:
-        """What this request may do in a bucket, and to an object there; see `gate_of`."""
+    async def gate_to(self, bucket: str, key: str, action: str, version: str = "") -> Gate:
+        """What this request may do in a bucket, and to an object there; see `gate_of`.
+
+        :param version: the id by which it names a version of the object, if it does.
+        """
         gate = await gate_of(self.store, self.gate.principal, bucket, action, self.settings.ownership)
-        gate.key = key
+        gate.key, gate.version = key, version
         self.inform(gate)
         return gate
 

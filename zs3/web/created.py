@@ -94,6 +94,11 @@ def access_of_new_object(call: Call, header: Header) -> str:
     return object_record(bucket, acl)
 
 
+def access_of_delete_marker(call: Call) -> str:
+    """What a delete marker that the request makes has recorded: it has an owner, and no ACL."""
+    return access_of_new_object(call, lambda _: None)
+
+
 def check_not_blocked(bucket: BucketAccess, acl: Acl) -> None:
     """Refuse an ACL that the public access block does not let anybody set.  Denied."""
     if acl.is_public and bucket.blocks(BLOCK_ACLS):

@@ -17,13 +17,16 @@ from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store.interface import (
     BucketInfo,
+    Deletion,
     ListPage,
     ObjectInfo,
     PartInfo,
     PartsPage,
     Show,
+    ShowVersion,
     UploadInfo,
     UploadsPage,
+    VersionsPage,
 )
 from zs3.web import xml
 from zs3.web.dates import iso_date
@@ -33,7 +36,6 @@ from zs3.web.xml import Element, escaped
 DEFAULT_REGION = "us-east-1"
 STANDARD = "STANDARD"
 STORAGE_CLASS = "x-amz-storage-class"
-NULL_VERSION = "null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +117,18 @@ def post_response(location: str, bucket: str, key: str, etag: str) -> bytes:
 class _Entry:
     """An object's element in a listing, written by hand: there are a thousand of them on a page.
 
-    :ivar element: ``Contents`` or ``Version``.
     :ivar access: of the bucket, where the owner is shown.
     """
 
-    element: str
     encoding_type: str
     access: BucketAccess | None
 
     def __call__(self, info: ObjectInfo) -> bytes:
-        version, checksum, owner = "", "", ""
-        if self.element == "Version":
-            version = f"<VersionId>{NULL_VERSION}</VersionId><IsLatest>true</IsLatest>"
+        return self.element("Contents", info, "")
+
+    def element(self, name: str, info: ObjectInfo, version: str) -> bytes:
+        """:param version: the elements that tell of the version, "" for none."""
+        checksum, owner = "", ""
         if info.checksum is not None:
             algorithm, kind = info.checksum.algorithm, info.checksum.kind
             checksum = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
@@ -134,9 +136,28 @@ class _Entry:
             owner = _owner_element(object_acl(self.access, info.attributes.access).owner)
         storage = escaped(info.attributes.headers.get(STORAGE_CLASS, STANDARD))
         return (
-            f"<{self.element}><Key>{escaped(encoder(self.encoding_type)(info.key))}</Key>{version}"
+            f"<{name}><Key>{escaped(encoder(self.encoding_type)(info.key))}</Key>{version}"
             f"<LastModified>{iso_date(info.mtime_ns)}</LastModified><ETag>{escaped(quoted(info.etag))}</ETag>{checksum}"
-            f"<Size>{info.size}</Size>{owner}<StorageClass>{storage}</StorageClass></{self.element}>"
+            f"<Size>{info.size}</Size>{owner}<StorageClass>{storage}</StorageClass></{name}>"
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _VersionEntry:
+    """As `_Entry`, of a version or a delete marker."""
+
+    entry: _Entry
+
+    def __call__(self, info: ObjectInfo, latest: bool) -> bytes:
+        told = f"<VersionId>{escaped(info.version)}</VersionId><IsLatest>{'true' if latest else 'false'}</IsLatest>"
+        if not info.is_delete_marker:
+            return self.entry.element("Version", info, told)
+        owner, access = "", self.entry.access
+        if access is not None:
+            owner = _owner_element(object_acl(access, info.attributes.access).owner)
+        return (
+            f"<DeleteMarker><Key>{escaped(encoder(self.entry.encoding_type)(info.key))}</Key>{told}"
+            f"<LastModified>{iso_date(info.mtime_ns)}</LastModified>{owner}</DeleteMarker>"
         ).encode()
 
 
@@ -148,6 +169,7 @@ def _owner_element(account: str) -> str:
 
 #: The same function for the same, so that what it gave can be used again.
 _entry = functools.lru_cache(maxsize=1024)(_Entry)
+_version_entry = functools.lru_cache(maxsize=1024)(_VersionEntry)
 
 
 def _add_prefixes(parent: Element, prefixes: Iterable[str], encode: Encoder) -> None:
@@ -174,16 +196,18 @@ class ListRequest:
     def encode(self) -> Encoder:
         return encoder(self.encoding_type)
 
-    def entry(self, element: str = "Contents") -> Show:
-        """How an object is shown in the answer.
+    def entry(self) -> Show:
+        """How an object is shown in the answer."""
+        return _entry(self.encoding_type, self.access)
 
-        :param element: ``Contents``, or for ListObjectVersions ``Version``.
-        """
-        return _entry(element, self.encoding_type, self.access)
+    def version_entry(self) -> ShowVersion:
+        """How a version is shown in the answer."""
+        return _version_entry(_entry(self.encoding_type, self.access))
 
 
-def _with_page(root: Element, request: ListRequest, page: ListPage) -> bytes:
+def _with_page(root: Element, request: ListRequest, page: ListPage | VersionsPage) -> bytes:
     """The document of a listing from where all three are alike: the rest of the request, then what was found."""
+    found = page.objects if isinstance(page, ListPage) else page.versions
     encode = request.encode
     root.add("MaxKeys", request.limit)
     root.add_if("Delimiter", encode(request.delimiter))
@@ -193,7 +217,7 @@ def _with_page(root: Element, request: ListRequest, page: ListPage) -> bytes:
         f"<CommonPrefixes><Prefix>{escaped(encode(prefix))}</Prefix></CommonPrefixes>".encode()
         for prefix in page.prefixes
     )
-    return root.document_with((*page.objects, *prefixes))
+    return root.document_with((*found, *prefixes))
 
 
 def list_v1(request: ListRequest, page: ListPage, *, marker: str) -> bytes:
@@ -221,8 +245,7 @@ def list_v2(request: ListRequest, page: ListPage, *, token: str | None, next_tok
     return _with_page(root, request, page)
 
 
-def list_versions(request: ListRequest, page: ListPage, *, key_marker: str, version_marker: str) -> bytes:
-    """Of a bucket without versioning: every object is its own only version, ``null``."""
+def list_versions(request: ListRequest, page: VersionsPage, *, key_marker: str, version_marker: str) -> bytes:
     encode = request.encode
     root = xml.root("ListVersionsResult")
     root.add("Name", request.bucket)
@@ -230,10 +253,8 @@ def list_versions(request: ListRequest, page: ListPage, *, key_marker: str, vers
     root.add("KeyMarker", encode(key_marker))
     root.add("VersionIdMarker", version_marker)
     if page.truncated:
-        root.add("NextKeyMarker", encode(page.last))
-        # No key equals a common prefix: it would be one of those that fall into it.
-        if page.last not in page.prefixes[-1:]:
-            root.add("NextVersionIdMarker", NULL_VERSION)
+        root.add("NextKeyMarker", encode(page.next_key))
+        root.add_if("NextVersionIdMarker", page.next_version)
     return _with_page(root, request, page)
 
 
@@ -256,20 +277,25 @@ def copy_part_result(part: PartInfo) -> Element:
     return root
 
 
-def delete_result(outcomes: Iterable[tuple[str, str, S3Error | None]], *, quiet: bool) -> bytes:
-    """:param outcomes: key, version id as asked for ("" for none), and why it failed, in the order of the request.
+def delete_result(outcomes: Iterable[tuple[str, str, Deletion | S3Error]], *, quiet: bool) -> bytes:
+    """:param outcomes: key, version id as asked for ("" for none), and what was done or why it failed, in the order of
+        the request.
     :param quiet: leave out what went well.
     """
     root = xml.root("DeleteResult")
-    for key, version, failure in outcomes:
-        if failure is None and quiet:
+    for key, version, outcome in outcomes:
+        failed = isinstance(outcome, S3Error)
+        if quiet and not failed:
             continue
-        entry = root.add("Deleted" if failure is None else "Error")
+        entry = root.add("Error" if failed else "Deleted")
         entry.add("Key", key)
         entry.add_if("VersionId", version)
-        if failure is not None:
-            entry.add("Code", failure.code)
-            entry.add("Message", failure.message)
+        if isinstance(outcome, S3Error):
+            entry.add("Code", outcome.code)
+            entry.add("Message", outcome.message)
+        elif outcome.is_delete_marker:
+            entry.add("DeleteMarker", True)
+            entry.add_if("DeleteMarkerVersionId", outcome.version)
     return root.document()
 
 

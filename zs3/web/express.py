@@ -35,6 +35,7 @@ from zs3.web.query import Query
 from zs3.web.ranges import Span
 from zs3.web.request import Request, new_request_id
 from zs3.web.responses import send_error
+from zs3.web.versions import version_header
 
 #: Header fields that choose what is answered.
 _SELECTING = frozenset(
@@ -136,6 +137,8 @@ class Express:
                 headers[EXPIRATION] = expires.encode("ascii")
             if not gate.may_see_tags(info.attributes):
                 headers.pop(TAG_COUNT, None)
+            for name, value in version_header(state.configuration, info.version).items():
+                headers[name] = value.encode("ascii")
             if span.size and status != 304 and operation.method != "HEAD":
                 content = reader.read_now(span.first, span.size) if span.size <= SMALL else None
                 if content and not reader.unchanged_now():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from zs3.errors import S3Error
-from zs3.store.interface import ListQuery
+from zs3.store.interface import ListQuery, VersionsPage, VersionsQuery
 from zs3.web import documents
 from zs3.web.call import Call
-from zs3.web.documents import NULL_VERSION, ListRequest
+from zs3.web.documents import ListRequest
 from zs3.web.headers import check_bucket_owner
 from zs3.web.parameters import bounded_number, decode_token, encode_token, encoding_type
 from zs3.web.responses import send_xml
+from zs3.web.versions import check_version
 
 MAX_KEYS = 1000
 
@@ -67,7 +68,10 @@ async def list_objects_v2(call: Call) -> None:
 
 
 async def list_object_versions(call: Call) -> None:
-    """ListObjectVersions, by which clients also empty buckets that have no versions."""
+    """ListObjectVersions, by which clients also empty buckets that have no versions.
+
+    Source: Amazon S3 API Reference, ListObjectVersions.
+    """
     request = list_request(call)
     key_marker = call.parameter("key-marker") or ""
     version_marker = call.parameter("version-id-marker")
@@ -78,13 +82,9 @@ async def list_object_versions(call: Call) -> None:
             ArgumentName="version-id-marker",
             ArgumentValue=version_marker,
         )
-    if version_marker not in (None, "", NULL_VERSION):
-        raise S3Error(
-            "InvalidArgument",
-            "Invalid version id specified",
-            ArgumentName="version-id-marker",
-            ArgumentValue=version_marker,
-        )
-    page = await call.store.list_objects(call.bucket, _query(request, key_marker), request.entry("Version"))
+    if version_marker:
+        check_version(version_marker, "version-id-marker")
+    query = VersionsQuery(request.prefix, request.delimiter, key_marker, version_marker or "", request.limit)
+    page: VersionsPage = await call.store.list_versions(call.bucket, query, request.version_entry())
     document = documents.list_versions(request, page, key_marker=key_marker, version_marker=version_marker or "")
     send_xml(call.request, document)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -10,49 +9,24 @@ from zs3 import checksums
 from zs3.auth.payload import Payload
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import ObjectInfo
+from zs3.store.interface import Deletion, ObjectInfo
 from zs3.web import headers
 from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
-from zs3.web.created import attributes_of_new_object
-from zs3.web.documents import NULL_VERSION, quoted
+from zs3.web.created import access_of_delete_marker, attributes_of_new_object
+from zs3.web.documents import quoted
 from zs3.web.lifecycle import expiration_headers
 from zs3.web.producers import answer_object
 from zs3.web.query import Query
 from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
 from zs3.web.responses import send_empty
+from zs3.web.versions import deletion_headers, kept_header, version_header
 
 #: S3's limit for one request; more goes by a multipart upload.
 MAX_PUT_SIZE = 5 * 1024**3
 
 #: A body of up to so many bytes is sent without asking the store first whether it can take it.
 _SMALL = 1024 * 1024
-
-#: The form of the version ids that S3 makes.
-_VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII).fullmatch
-
-
-def check_version(call: Call) -> None:
-    """Refuse a `versionId` that names no version: without versioning there is but the one called ``null``.
-
-    :raises S3Error: NoSuchVersion, InvalidArgument.
-    """
-    version = call.parameter("versionId")
-    if version is not None and not is_null_version(version):
-        raise S3Error("NoSuchVersion", Key=call.key, VersionId=version)
-
-
-def is_null_version(version: str) -> bool:
-    """Whether a version id is that of an object without versions; False for that of any other.
-
-    :raises S3Error: InvalidArgument for what is no version id.
-    """
-    if version == NULL_VERSION:
-        return True
-    if not _VERSION(version):
-        message = "Invalid version id specified" if version else "Version id cannot be the empty string"
-        raise S3Error("InvalidArgument", message, ArgumentName="versionId", ArgumentValue=version)
-    return False
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -120,20 +94,23 @@ async def put_object(call: Call) -> None:
         call.bucket, call.key, payload, attributes=attributes, condition=condition, length=length
     )
     info: ObjectInfo = await receive(call, writer, length)
-    extra = {**checksum_headers(info.checksum), **expiration_headers(call, info)}
-    send_empty(call.request, 200, {"ETag": quoted(info.etag), **extra})
+    send_empty(call.request, 200, uploaded_headers(call, info))
+
+
+def uploaded_headers(call: Call, info: ObjectInfo) -> dict[str, str]:
+    """What is said of an object that a request brought."""
+    checksum, version = checksum_headers(info.checksum), kept_header(info.version)
+    return {"ETag": quoted(info.etag), **checksum, **version, **expiration_headers(call, info)}
 
 
 async def delete_object(call: Call) -> None:
-    """DeleteObject: what is not there is as good as deleted."""
+    """DeleteObject: what is not there is as good as deleted, though a delete marker is made for it."""
     headers.check_bucket_owner(call.header, call.owner.id)
     condition = delete_condition(call.header)
-    version = call.parameter("versionId")
-    if version is None or is_null_version(version):
-        await call.store.delete_object(call.bucket, call.key, condition)
-    else:
-        await call.store.get_bucket(call.bucket)
-    send_empty(call.request, 204, {} if version is None else {"x-amz-version-id": version})
+    deletion: Deletion = await call.store.delete_object(
+        call.bucket, call.key, condition, access=access_of_delete_marker(call), version=call.version
+    )
+    send_empty(call.request, 204, deletion_headers(deletion, call.version))
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -211,29 +188,31 @@ async def _requested_part(call: Call, info: ObjectInfo) -> Checksum | None:
 def check_read(call: Call) -> None:
     """Refuse what no read of an object may ask for.
 
-    :raises S3Error: AccessDenied, InvalidRequest, NoSuchVersion, InvalidArgument.
+    :raises S3Error: AccessDenied, InvalidRequest.
     """
     headers.check_bucket_owner(call.header, call.owner.id)
     headers.check_read(call.header)
     if call.principal.user is None and any(name in headers.OVERRIDES for name, _ in call.request.query.pairs):
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
-    check_version(call)
 
 
 async def _answer(call: Call, info: ObjectInfo) -> Answer:
     answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
     if not call.gate.may_see_tags(info.attributes):
         answer.headers.pop(headers.TAG_COUNT, None)
+    extra = version_header(call.gate.configuration, info.version)
     if call.parameter("versionId") is None:
-        for name, value in expiration_headers(call, info).items():
-            answer.headers[name] = value.encode("ascii")
+        # Others may not be the current one, and that alone expires.
+        extra |= expiration_headers(call, info)
+    for name, value in extra.items():
+        answer.headers[name] = value.encode("ascii")
     return answer
 
 
 async def get_object(call: Call) -> None:
     """GetObject."""
     check_read(call)
-    reader = await call.store.open_object(call.bucket, call.key)
+    reader = await call.store.open_object(call.bucket, call.key, call.version)
     try:
         info = reader.info()
         answer = await _answer(call, info)
@@ -251,6 +230,6 @@ async def get_object(call: Call) -> None:
 async def head_object(call: Call) -> None:
     """HeadObject."""
     check_read(call)
-    info = await call.store.get_object_info(call.bucket, call.key)
+    info = await call.store.get_object_info(call.bucket, call.key, call.version)
     answer = await _answer(call, info)
     send_empty(call.request, answer.status, answer.headers)

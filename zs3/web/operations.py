@@ -27,6 +27,7 @@ from zs3.web import (
     tagging,
     untouched,
     uploads,
+    versions,
 )
 from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
@@ -43,7 +44,8 @@ class Operation:
     :ivar name: in S3's words.
     :ivar level: what its path names: `SERVICE`, `BUCKET` or `OBJECT`.
     :ivar access: whether it changes anything: `READ` or `WRITE`.
-    :ivar iam: the action of IAM that `zs3.auth.access` is asked for.
+    :ivar iam: the action of IAM that `zs3.auth.access` is asked for; of a request that names a version by its id,
+        see `zs3.auth.access.on_version`.
     :ivar query: the sub-resource, a query parameter that is there only for this; "" for none.
     :ivar header: a request header that must be there; "" for none.
     :ivar parameters: the other query parameters it knows.
@@ -131,6 +133,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "ListObjectVersions", "GET", BUCKET, READ, "s3:ListBucketVersions", listings.list_object_versions, "versions",
         parameters=_LIST,
+    ),
+    Operation(
+        "PutBucketVersioning", "PUT", BUCKET, WRITE, "s3:PutBucketVersioning", versions.put_bucket_versioning,
+        "versioning",
+    ),
+    Operation(
+        "GetBucketVersioning", "GET", BUCKET, READ, "s3:GetBucketVersioning", versions.get_bucket_versioning,
+        "versioning",
     ),
     Operation("PostObject", "POST", BUCKET, WRITE, "s3:PutObject", posts.post_object),
     Operation("DeleteObjects", "POST", BUCKET, WRITE, "s3:DeleteObject", deletes.delete_objects, "delete"),

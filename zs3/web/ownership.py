@@ -32,8 +32,8 @@ from zs3.web.bodies import CONFIGURATION_SIZE, parse_ownership, parse_public_acc
 from zs3.web.call import Call
 from zs3.web.created import check_not_blocked
 from zs3.web.headers import check_bucket_owner
-from zs3.web.objects import check_version
 from zs3.web.responses import send_empty, send_xml
+from zs3.web.versions import version_header
 
 # ACLs -----------------------------------------------------------------------------------------------------------------
 
@@ -47,9 +47,9 @@ async def get_bucket_acl(call: Call) -> None:
 async def get_object_acl(call: Call) -> None:
     """GetObjectAcl."""
     check_bucket_owner(call.header, call.owner.id)
-    check_version(call)
-    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key)
-    send_xml(call.request, acls.policy(object_acl(call.access, info.attributes.access)))
+    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key, call.version)
+    document = acls.policy(object_acl(call.access, info.attributes.access))
+    send_xml(call.request, document, headers=version_header(call.gate.configuration, info.version))
 
 
 def _requested_acl(call: Call, body: bytes | None, owner: str, bucket_owner: str | None) -> Acl:
@@ -110,13 +110,12 @@ async def put_bucket_acl(call: Call) -> None:
 async def put_object_acl(call: Call) -> None:
     """PutObjectAcl."""
     check_bucket_owner(call.header, call.owner.id)
-    check_version(call)
     body = await _read_acl_request(call)
     # Once more: what was configured while the body was awaited counts.
-    bucket = (await call.gate_to(call.bucket, call.key, access.PUT_ACL)).access
+    bucket = (await call.gate_to(call.bucket, call.key, access.PUT_ACL, call.version)).access
     if not bucket.has_acls:
         _check_unchanged(call, body)
-        await call.store.get_object_info(call.bucket, call.key)
+        info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key, call.version)
     else:
 
         def change(info: ObjectInfo) -> Attributes:
@@ -125,8 +124,8 @@ async def put_object_acl(call: Call) -> None:
             check_not_blocked(bucket, acl)
             return replace(info.attributes, access=object_record(bucket, acl))
 
-        await call.store.change_object(call.bucket, call.key, change)
-    send_empty(call.request, 200)
+        info = await call.store.change_object(call.bucket, call.key, change, call.version)
+    send_empty(call.request, 200, version_header(call.gate.configuration, info.version))
 
 
 # Ownership controls ---------------------------------------------------------------------------------------------------

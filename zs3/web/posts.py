@@ -24,8 +24,7 @@ from zs3.web.call import Call, header_pair
 from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
 from zs3.web.forms import Form, is_form
-from zs3.web.lifecycle import expiration_headers
-from zs3.web.objects import checksum_headers, receive
+from zs3.web.objects import receive, uploaded_headers
 from zs3.web.responses import send_empty, send_xml
 from zs3.web.tags import parse_tagging
 
@@ -135,8 +134,7 @@ def _answer(call: Call, fields: Mapping[str, str], info: ObjectInfo) -> None:
     etag = quoted(info.etag)
     path = call.request.raw_path.decode("ascii").rstrip("/")
     location = call.url(f"{path}/{quote(call.key)}")
-    answer = {"ETag": etag, "Location": location, **checksum_headers(info.checksum)}
-    answer |= expiration_headers(call, info)
+    answer = {**uploaded_headers(call, info), "Location": location}
     redirect = _redirect(call, fields, etag)
     status = fields.get("success_action_status")
     if redirect is not None:

@@ -21,6 +21,7 @@ from zope.interface import Interface, implementer
 from zs3.auth.access import CREATE_BUCKET, Principal
 from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest, UnsignedRequest
 from zs3.errors import S3Error
+from zs3.store.interface import DeleteMarkerError
 from zs3.web import names, operations
 from zs3.web.authorize import Denied, JudgedStore, own_gate
 from zs3.web.call import Call, Settings, effective_wire
@@ -28,6 +29,8 @@ from zs3.web.coroutines import begin
 from zs3.web.request import Request
 from zs3.web.responses import send_error
 from zs3.web.sites import Site
+from zs3.web.versions import PARAMETER as VERSION
+from zs3.web.versions import about_marker, check_version
 
 #: Conditions of writes on what must be there.
 _COMPARING = ("if-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size")
@@ -123,8 +126,9 @@ class _S3Resource(Resource):
         )
         operation = operations.find(self.level, request.wire.method, request.query.pairs, call.header)
         request.log.operation = operation.name
+        version = call.parameter(VERSION) if VERSION in operation.parameters else None
         if self._bucket and operation.iam != CREATE_BUCKET:
-            call.gate = await call.gate_to(self._bucket, self._key, operation.iam)
+            call.gate = await call.gate_to(self._bucket, self._key, operation.iam, version or "")
             # From here on it is about this bucket, whichever has its name by the time that a body has come.
             call.bucket = call.gate.name
         else:
@@ -132,15 +136,20 @@ class _S3Resource(Resource):
         call.store = call.gate.store_for(operation.iam, call.store)
         if self._key:
             names.check_key(self._key)
-        if operation.access == operations.WRITE:
-            await self._check_write(call, operation)
-        await operation.handler(call)
+        if version is not None:
+            check_version(version)
+        try:
+            if operation.access == operations.WRITE:
+                await self._check_write(call, operation)
+            await operation.handler(call)
+        except DeleteMarkerError as error:
+            raise about_marker(error, request.wire.method, operation.query) from None
 
     async def _check_write(self, call: Call, operation: operations.Operation) -> None:
         """What the body of a request need not be waited for."""
         if isinstance(call.store, JudgedStore) and not call.gate.waits_for_tags(operation.iam):
             # It is judged again when it is changed.
-            await call.store.get_object_info(self._bucket, self._key)
+            await call.store.get_object_info(self._bucket, self._key, call.version)
         if any(call.header(name) is not None for name in _COMPARING) or call.header("if-none-match") not in (None, "*"):
             # Whether they hold tells what is there.
             call.gate.check_knowing(self._key)

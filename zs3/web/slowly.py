@@ -33,7 +33,7 @@ async def answer_slowly(
 ) -> None:
     """Answer with the document that `build` makes of what `work` fires with.
 
-    :param headers: gives headers of the answer; once the head was sent, they are not told.
+    :param headers: what the head says of that, if it was not sent before.
     :raises Exception: what `work` fails with, as long as nothing was sent.
     """
     request = call.request
@@ -51,16 +51,16 @@ async def answer_slowly(
     heart.clock = call.settings.clock
     heart.start(INTERVAL, now=False)
     try:
-        result = await work
-        body, more = build(result).body(), headers(result)
+        done = await work
+        body, told = build(done).body(), headers(done)
     except Exception as error:
         if not request.startedWriting:
             raise
-        body, more = _late_error(call, error), {}
+        body, told = _late_error(call, error), {}
     finally:
         heart.stop()
     if not request.startedWriting:
-        send_xml(request, xml.DECLARATION + body, headers=more)
+        send_xml(request, xml.DECLARATION + body, headers=told)
     elif not request.gone:
         request.write(body)
         request.finish()

@@ -10,9 +10,9 @@ from zs3.errors import S3Error
 from zs3.store.interface import Attributes, ObjectInfo
 from zs3.web.call import Call
 from zs3.web.headers import check_bucket_owner
-from zs3.web.objects import check_version
 from zs3.web.responses import send_empty, send_xml
 from zs3.web.tags import MAX_BUCKET_TAGS, SIZE, document, parse_tagging
+from zs3.web.versions import version_header
 
 _TAGS = "tags"
 
@@ -22,36 +22,39 @@ def configured(tags: Mapping[str, str]) -> dict[str, Any]:
     return {_TAGS: [list(pair) for pair in tags.items()]} if tags else {}
 
 
-def _check_object(call: Call) -> None:
-    check_bucket_owner(call.header, call.owner.id)
-    check_version(call)
+def _version(call: Call, info: ObjectInfo) -> dict[str, str]:
+    return version_header(call.gate.configuration, info.version)
 
 
 async def get_object_tagging(call: Call) -> None:
     """GetObjectTagging."""
-    _check_object(call)
-    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key)
-    send_xml(call.request, document(info.attributes.tags.items()))
+    check_bucket_owner(call.header, call.owner.id)
+    info: ObjectInfo = await call.store.get_object_info(call.bucket, call.key, call.version)
+    send_xml(call.request, document(info.attributes.tags.items()), headers=_version(call, info))
 
 
 async def put_object_tagging(call: Call) -> None:
     """PutObjectTagging: in place of all tags that there are."""
-    _check_object(call)
+    check_bucket_owner(call.header, call.owner.id)
     tags = parse_tagging(await call.read_document(SIZE))
     call.gate.request_tags = tags
 
     def change(info: ObjectInfo) -> Attributes:
         return replace(info.attributes, tags=tags)
 
-    await call.store.change_object(call.bucket, call.key, change)
-    send_empty(call.request, 200)
+    info: ObjectInfo = await call.store.change_object(call.bucket, call.key, change, call.version)
+    send_empty(call.request, 200, _version(call, info))
 
 
 async def delete_object_tagging(call: Call) -> None:
     """DeleteObjectTagging."""
-    _check_object(call)
-    await call.store.change_object(call.bucket, call.key, lambda info: replace(info.attributes, tags={}))
-    send_empty(call.request, 204)
+    check_bucket_owner(call.header, call.owner.id)
+
+    def change(info: ObjectInfo) -> Attributes:
+        return replace(info.attributes, tags={})
+
+    info: ObjectInfo = await call.store.change_object(call.bucket, call.key, change, call.version)
+    send_empty(call.request, 204, _version(call, info))
 
 
 async def get_bucket_tagging(call: Call) -> None:

@@ -17,7 +17,6 @@ from zs3.errors import S3Error
 from zs3.web import xml
 from zs3.web.call import Call, Handler
 from zs3.web.headers import check_bucket_owner
-from zs3.web.objects import check_version
 from zs3.web.responses import send_empty, send_xml
 
 
@@ -75,7 +74,6 @@ BUCKET = {
         "PutReplicationConfiguration",
     ),
     "requestPayment": Untouched("GetBucketRequestPayment", "GetBucketRequestPayment", _request_payment),
-    "versioning": Untouched("GetBucketVersioning", "GetBucketVersioning", _empty("VersioningConfiguration")),
 }
 
 OBJECT = {
@@ -93,8 +91,7 @@ _MESSAGES = {
 async def _check_it_exists(call: Call) -> None:
     check_bucket_owner(call.header, call.owner.id)
     if call.key:
-        check_version(call)
-        await call.store.get_object_info(call.bucket, call.key)
+        await call.store.get_object_info(call.bucket, call.key, call.version)
     else:
         await call.store.get_bucket(call.bucket)
 

@@ -24,6 +24,7 @@ from zs3.web.parameters import bounded_number, encoding_type
 from zs3.web.ranges import parse_part_number
 from zs3.web.responses import send_empty, send_xml
 from zs3.web.slowly import answer_slowly
+from zs3.web.versions import kept_header
 from zs3.web.xml import Element
 
 MAX_LISTED = 1000
@@ -129,7 +130,10 @@ async def complete_multipart_upload(call: Call) -> None:
     def build(info: ObjectInfo) -> Element:
         return documents.completed(call.bucket, info, location=location)
 
-    await answer_slowly(call, completing, build, lambda info: expiration_headers(call, info))
+    def told(info: ObjectInfo) -> dict[str, str]:
+        return kept_header(info.version) | expiration_headers(call, info)
+
+    await answer_slowly(call, completing, build, told)
 
 
 async def _check_stated_type(call: Call) -> None:
