@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +20,7 @@ from tests.e2e.test_idle import WAITING
 from tests.e2e.workers import pids
 
 DAY = ("--lifecycle-day", "2")
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def client_of(daemon: Daemon) -> Any:
@@ -101,3 +103,11 @@ def test_between_two_passes_a_daemon_with_rules_makes_no_system_call(tmp_path: P
         processes = [daemon.pid, *pids(daemon).values()]
         calls_while_idle(processes, 1)
         assert set(calls_while_idle(processes, 2)) <= WAITING
+
+
+def test_the_rules_of_the_manual_are_taken_and_given_back(tmp_path: Path) -> None:
+    configuration = json.loads((DOCS / "lifecycle.json").read_text("utf-8"))
+    with running(tmp_path, tmp_path / "data") as daemon, client_of(daemon) as client:
+        client.create_bucket(Bucket="photos")
+        client.put_bucket_lifecycle_configuration(Bucket="photos", LifecycleConfiguration=configuration)
+        assert client.get_bucket_lifecycle_configuration(Bucket="photos")["Rules"] == configuration["Rules"]

@@ -18,7 +18,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 
 from zs3.lifecycle.evaluation import Day
 from zs3.lifecycle.ledger import Ledger, Progress
@@ -192,8 +192,8 @@ class LifecycleService(Service):
 
     def _tell(self, counts: Counts, seconds: float) -> None:
         # Of the many passes of shortened days, those that did something.
-        level = LogLevel.info if self._day.is_real or counts.done.total() else LogLevel.debug
-        log.emit(level, "lifecycle: {counts}, in {seconds:.1f} s", counts=counts, seconds=seconds)
+        if self._day.is_real or counts.done.total() + counts.failed:
+            log.info("lifecycle: {counts}, in {seconds:.1f} s", counts=counts, seconds=seconds)
 
     async def _pause(self, took: float) -> None:
         """As long as the page took: requests have at least half of the disk."""
