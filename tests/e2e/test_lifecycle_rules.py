@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -14,7 +16,7 @@ import pytest
 from botocore.config import Config
 
 from proof.idle import calls_while_idle
-from tests.e2e.daemon import ACCESS_KEY, PATIENCE, REGION, SECRET_KEY, Daemon, running
+from tests.e2e.daemon import ACCESS_KEY, PATIENCE, REGION, SECRET_KEY, Daemon, program, running
 from tests.e2e.injection import can_trace
 from tests.e2e.test_idle import WAITING
 from tests.e2e.workers import pids
@@ -103,6 +105,23 @@ def test_between_two_passes_a_daemon_with_rules_makes_no_system_call(tmp_path: P
         processes = [daemon.pid, *pids(daemon).values()]
         calls_while_idle(processes, 1)
         assert set(calls_while_idle(processes, 2)) <= WAITING
+
+
+def test_the_command_does_it_beside_a_daemon(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(tmp_path, data) as daemon, client_of(daemon) as client:
+        client.create_bucket(Bucket="photos")
+        for key in ("dropped", "edited", "new"):
+            client.put_object(Bucket="photos", Key=key, Body=b"content")
+        for key in ("dropped", "edited"):
+            os.utime(data / "photos" / key, (10**9, 10**9))
+        expire(client)
+        command = [program("zs3"), "lifecycle", "--data", str(data)]
+        shown = subprocess.run([*command, "--dry-run"], check=True, capture_output=True, text=True).stdout
+        assert shown.startswith("would expire photos/dropped (rule 'r')\nwould expire photos/edited")
+        assert keys(client) == ["dropped", "edited", "new"]
+        subprocess.run(command, check=True, capture_output=True)
+        assert keys(client) == ["new"]
 
 
 def test_the_rules_of_the_manual_are_taken_and_given_back(tmp_path: Path) -> None:
