@@ -172,6 +172,9 @@ class Recorder:
         if stat.S_ISDIR(status.st_mode):
             entries = {}
             for entry in os.scandir(path):
+                if entry.is_symlink():
+                    # For people alone: as if it was always lost.
+                    continue
                 entries[entry.name] = entry.inode()
                 if entry.inode() not in seen:
                     self._look(self._real["open"](entry.path, os.O_PATH | os.O_NOFOLLOW), seen)

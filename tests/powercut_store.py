@@ -154,7 +154,12 @@ VERSIONED = tuple(
         ("a version after a deletion", (lambda client, _: _two(client),), _versions(_one, _gone), False),
         ("a version beside", (lambda client, _: client.put("dir", b"new"),), _versions(), False),
         ("a null version", (lambda client, _: client.put("key", b"0"),), _versions(_one, state=SUSPENDED), False),
-        ("another null version", (lambda client, _: client.put("key", b"0"),), _versions(_null, state=SUSPENDED), False),
+        (
+            "another null version",
+            (lambda client, _: client.put("key", b"0"),),
+            _versions(_null, state=SUSPENDED),
+            False,
+        ),
         (
             "a null version over an older one",
             (lambda client, _: client.put("key", b"0"),),

@@ -163,6 +163,7 @@ def _store(options: Options, reactor: Any, hop: Hop) -> FilesystemStore:
         sync=options["sync"] == "on",
         file_mode=options["file-mode"],
         dir_mode=options["dir-mode"],
+        immutable=bool(options["immutable"]),
         clock=reactor,
         cache_size=options["cache-size"] << 20,
         copies=max(1, options["threads"] // 2),

@@ -130,6 +130,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
     optFlags = [
         ["no-sigv2", None, "Refuse presigned URLs of the old signature version 2."],
+        ["immutable", None, "Set the immutable flag of the files of locked versions, as chattr +i; it takes a right."],
     ]
 
     compData = usage.Completions(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
+from tests.contract.support import ALWAYS, CREATE, Body, Client, fired, open_client
 from zs3.errors import S3Error
+from zs3.store import immutable
 from zs3.store.interface import (
     COMPLIANCE,
     ENABLED,
@@ -373,6 +376,22 @@ def test_a_file_put_where_an_object_was_deleted_is_current(versioned: Client, da
     assert told(versioned) == [("key", marker, True, True), ("key", one.version, False, False)]
 
 
+def test_people_find_older_versions_by_the_names_of_bucket_and_key(versioned: Client, data: Path) -> None:
+    versioned.put("2024/cat.jpg", b"yesterday's")
+    versioned.put("2024/cat.jpg", b"today's")
+    [older] = (data / ".zs3" / "versions" / "bucket" / "2024" / "cat.jpg,v").iterdir()
+    assert older.read_bytes() == b"yesterday's"
+    assert older.name[4] == "-"
+    (data / "bucket").rename(data / "renamed")
+    versioned.put("2024/cat.jpg", b"tomorrow's", bucket="renamed")
+    assert len(list((data / ".zs3" / "versions" / "renamed" / "2024" / "cat.jpg,v").iterdir())) == 2
+    assert [path.name for path in (data / ".zs3" / "versions").iterdir()] == ["renamed"]
+    for info, _ in versioned.versions("renamed"):
+        versioned.remove("2024/cat.jpg", info.version, bucket="renamed")
+    fired(versioned.store.delete_bucket("renamed"))
+    assert list((data / ".zs3" / "versions").iterdir()) == []
+
+
 # Locks ----------------------------------------------------------------------------------------------------------------
 
 
@@ -450,3 +469,64 @@ def test_where_no_versions_are_kept_none_is_an_older_one(client: Client) -> None
     with pytest.raises(S3Error) as caught:
         client.remove("key", NULL_VERSION, condition=WriteCondition(noncurrent=True))
     assert caught.value.code == "PreconditionFailed"
+
+
+@pytest.fixture
+def frozen(data: Path) -> Iterator[Client]:
+    """A client of a store that sets the immutable flag."""
+    probe = os.open(data / "probe", os.O_CREAT | os.O_RDWR)
+    if not immutable.set_immutable(probe, True):
+        pytest.skip("no immutable flags here")
+    immutable.set_immutable(probe, False)
+    os.close(probe)
+    (data / "probe").unlink()
+    client = open_client(data, sync=False, immutable=True)
+    fired(client.store.create_bucket("bucket", {VERSIONING: ENABLED, "objectLock": {}}))
+    yield client
+    fired(client.store.stop())
+    for path in data.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            with open(path, "rb") as file:
+                immutable.set_immutable(file.fileno(), False)
+
+
+def flags(data: Path) -> dict[bytes, bool]:
+    """Of the files of versions, whether each is immutable."""
+    found = {}
+    for path in (*data.glob("bucket/**/*"), *data.glob(".zs3/buckets/*/versions/**/*")):
+        if path.is_file():
+            with open(path, "rb") as file:
+                found[file.read()] = immutable.is_immutable(file.fileno())
+    return found
+
+
+def test_the_file_of_a_locked_version_is_immutable_until_it_is_unlocked(frozen: Client, data: Path) -> None:
+    locked = Attributes(lock=Lock(GOVERNANCE, FAR))
+    one = frozen.put("key", b"one", attributes=locked)
+    assert flags(data) == {b"one": True}
+    with pytest.raises(PermissionError):
+        (data / "bucket" / "key").unlink()
+    two = frozen.put("key", b"two", attributes=locked)
+    three = frozen.put("key", b"three")
+    assert flags(data) == {b"one": True, b"two": True, b"three": False}
+    frozen.remove("key", three.version)
+    assert flags(data) == {b"one": True, b"two": True}
+    assert frozen.get("key") == b"two"
+    marker = frozen.remove("key", "").version
+    assert flags(data) == {b"one": True, b"two": True, b"": False}
+    frozen.remove("key", marker)
+    assert flags(data) == {b"one": True, b"two": True}
+    # The object makes way for those below it.
+    frozen.put("key/below", b"below")
+    assert flags(data) == {b"one": True, b"two": True, b"below": False}
+    frozen.change("key", tags={"a": "b"})
+    frozen.change("key", version=one.version, lock=Lock())
+    assert flags(data) == {b"one": False, b"two": True, b"below": False}
+    with pytest.raises(S3Error, match="AccessDenied"):
+        frozen.remove("key", two.version)
+    assert flags(data) == {b"one": False, b"two": True, b"below": False}
+    frozen.change("key", lock=Lock(legal_hold=True))
+    assert flags(data)[b"two"]
+    frozen.change("key", lock=Lock())
+    frozen.remove("key", two.version)
+    assert flags(data) == {b"one": False, b"below": False}

@@ -19,20 +19,14 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, execute
 from twisted.internet.task import Clock
 
-from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
+from tests.contract.support import ALWAYS, CREATE, Body, Client, fired, open_client
+from tests.crashes import crash_at
 from zs3.errors import S3Error
-from zs3.store import commit, directory, kernel, locks, paths
+from zs3.store import commit, directory, locks, paths
 from zs3.store.deferred import FilesystemStore
 from zs3.store.interface import MIN_PART_SIZE, Attributes, Deletion, ObjectInfo, WriteCondition
 
-MUTATING = ("rename", "unlink", "link", "mkdir", "rmdir", "setxattr", "fsync", "utime", "write", "copy_file_range")
 BIG = b"x" * MIN_PART_SIZE
-
-
-def open_client(data: Path) -> Client:
-    store = FilesystemStore(str(data), execute, Clock())
-    fired(store.start())
-    return Client(store)
 
 
 @pytest.fixture
@@ -99,37 +93,6 @@ def test_nothing_is_thrown_away_before_both_halves_are_done(data: Path) -> None:
     fired(aborting)
     assert not hops
     assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
-
-
-def crash_at(data: Path, operation: Callable[[Client], Any], step: int) -> bool:
-    """Run an operation in a process that dies before its `step`-th change; whether it got to its end instead."""
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        assert code in (0, 77), code
-        return code == 0
-    try:
-        client = open_client(data)
-        left = step
-
-        def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left == 0:
-                    os._exit(77)
-                return real(*args, **kwargs)
-
-            return call
-
-        for name in MUTATING:
-            setattr(os, name, counting(getattr(os, name)))
-        kernel.rename_new = counting(kernel.rename_new)
-        operation(client)
-        os._exit(0)
-    finally:
-        os._exit(1)
 
 
 def put_over(client: Client) -> None:

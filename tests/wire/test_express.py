@@ -127,6 +127,26 @@ def test_headers_mean_the_same_on_both_ways(daemon, bucket, client, method, head
         assert one == other
 
 
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_versions_are_told_on_both_ways(daemon, bucket, client, served, method, status):
+    """What was there before, the youngest of several versions, and what is deleted."""
+    body = f"<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>".encode()
+    assert client("PUT", bucket, {"versioning": ""}, body=body).status == 200
+    for path in ("/photos/typed", "/photos/typed", "/photos/a//b"):
+        client.put(path, b"new")
+    client("DELETE", "/photos/a//b")
+    for path, answered in (("/photos/plain", 200), ("/photos/typed", 200), ("/photos/a//b", 404)):
+        for headers in ({}, {"Range": "bytes=0-0"}, {"If-None-Match": "*"}):
+            target, signed = client.signed(method, path, None, headers)
+            served.clear()
+            one, other = ask_twice(daemon, target, signed, method)
+            assert one == other
+            assert one[0] in {answered, *((206, 304) if answered == 200 else ())}
+            assert "x-amz-version-id" in dict(one[2])
+            assert served == [answered == 200]
+
+
 @pytest.mark.parametrize("path", [*KEYS, "/photos/absent", "/absent/key", "/photos", "/photos/", "/", "/secret/key"])
 @pytest.mark.parametrize(
     "user", [ADMIN, READER, WRITER, UNKNOWN, WRONG], ids=["admin", "reader", "writer", "unknown", "wrong"]

@@ -62,6 +62,14 @@ def test_a_bucket_says_whether_it_keeps_versions(client, bucket):
         assert parse(client("GET", bucket, VERSIONING)).findtext("Status") == status
 
 
+def test_versions_are_turned_on_again_whatever_keys_there_are(client, versioned):
+    # Among them what a temporary file is called by now.
+    for number in range(100, 200):
+        delete(client, f"{versioned}/{number:x}/key")
+    for status in ("Suspended", "Enabled"):
+        configure(client, versioned, status)
+
+
 def test_a_bucket_that_never_kept_versions_speaks_of_none(client, bucket):
     client.put(bucket + "/a", b"1")
     answers = [

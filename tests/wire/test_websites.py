@@ -514,3 +514,15 @@ def test_the_log_tells_of_them(daemon, visit, pages):
     assert (page.operation, page.bucket, page.key) == ("Website", "photos", "about.html")
     assert (missing.error, missing.key) == ("AccessDenied", "missing")
     assert missing.reason
+
+
+def test_a_website_shows_what_is_current(client, bucket, pages, visit):
+    body = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert client("PUT", bucket, {"versioning": ""}, body=body).status == 200
+    old = client.put(bucket + "/about.html", b"old").headers["x-amz-version-id"]
+    client.put(bucket + "/about.html", b"new")
+    assert visit("/about.html").body == visit(f"/about.html?versionId={old}").body == b"new"
+    client("DELETE", bucket + "/about.html")
+    gone = visit("/about.html")
+    assert (gone.status, gone.body) == (403, b"<p>oops/error.html")
+    assert "x-amz-delete-marker" not in gone.headers

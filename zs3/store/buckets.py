@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from zs3.errors import S3Error
-from zs3.store import configuration, directory, kernel, layout, locks, paths, records
+from zs3.store import configuration, directory, kernel, layout, locks, paths, records, signposts
 from zs3.store.calls import AT_ONCE, WAITING, Calls, Status, is_local
 from zs3.store.durability import Durability
 from zs3.store.interface import NOT_CONFIGURED, BucketInfo, Configuration, PinnedName
@@ -45,6 +45,7 @@ class Bucket:
     :ivar id: its id, or "" for one that was never written to.
     :ivar home: the directory of its internals.
     :ivar internals: how files are made there.
+    :ivar immutable: whether the files of locked versions are to be so.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Bucket:
         self.id = identifier
         self.home = buckets.home(identifier)
         self.internals = buckets.internals
+        self.immutable = buckets.immutable
 
     def records(self) -> Records:
         return Records(os.path.join(self.home, b"records"), self.internals)
@@ -105,8 +107,9 @@ class Bucket:
 class Buckets:
     """The buckets of a data directory."""
 
-    def __init__(self, data: bytes, durability: Durability, *, directory_mode: int) -> None:
+    def __init__(self, data: bytes, durability: Durability, *, directory_mode: int, immutable: bool = False) -> None:
         self._data = data
+        self.immutable = immutable
         self.internals = Internals(data, durability)
         self._durability = durability
         self._directory_mode = directory_mode
@@ -254,6 +257,7 @@ class Buckets:
             with self.internals.locked(os.path.join(home, b"lock")):
                 pass
             self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(record).encode())
+            signposts.put(home, name)
             if not identifier:
                 self._write_id(fd, claimed)
                 # Nor is it known whether the directory's own name is durable: others made it.
@@ -469,6 +473,7 @@ class Buckets:
         self._durability.flush_path(self._data)
         # Last: until the directory is gone for good, what is configured of it counts.  If a crash comes before this, it
         # leaves rubbish that no other directory adopts: a new one has another id.
+        signposts.remove(bucket.home)
         self.shared.discard(bucket.home)
         self.forget(bucket.id)
 

@@ -17,6 +17,7 @@ from zs3.store import commit, history, layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History
+from zs3.store.immutable import thawing
 from zs3.store.interface import NULL_VERSION, AttributesChange, DeleteMarkerError, ObjectInfo
 from zs3.store.locks import WouldBlock
 from zs3.store.metadata import Record
@@ -53,7 +54,11 @@ def change(
             raise WouldBlock
         record = replace(kept.read_or_describe(found.fd, found.status, key), version=number)
         record = replace(record, attributes=how(record.info(key)))
-        _keep(found, record, kept, key, lambda: stage(bucket), durability)
+        with thawing(enabled=bucket.immutable) as thaw:
+            thaw.add(found.fd, kept.lock(found.fd, found.status, key))
+            _keep(found, record, kept, key, lambda: stage(bucket), durability)
+            thaw.forget()
+            thaw.add(found.fd, record.attributes.lock)
         if found.name != layout.encode(key).name and version:
             # An older one.
             durability.flush(found.directory)

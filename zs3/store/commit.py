@@ -16,13 +16,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 from zs3.errors import S3Error
 from zs3.store import layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
+from zs3.store.immutable import thawing
 from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.store.layout import KeyPath
 from zs3.store.locks import WouldBlock
@@ -97,7 +98,8 @@ def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> No
         before = paths.look(parent, path.name)
         if before is None or not paths.is_file(before):
             return
-        os.rename(path.name, place.beside_name, src_dir_fd=parent, dst_dir_fd=place.beside)
+        with _thawed(bucket, place, key):
+            os.rename(path.name, place.beside_name, src_dir_fd=parent, dst_dir_fd=place.beside)
         after = paths.look(parent, path.name)
         if after is not None and os.path.samestat(before, after):
             # Both names were hard links to one file: rename does nothing then.
@@ -107,6 +109,17 @@ def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> No
             durability.flush(place.beside)
             durability.flush(parent)
         make_directory(parent, path.name, mode)
+
+
+@contextmanager
+def _thawed(bucket: Bucket, place: Place, key: str) -> Iterator[None]:
+    """Let an object be renamed, in a block, though it be locked."""
+    with ExitStack() as stack:
+        if versions.are_kept(bucket) and (found := place.open()) is not None:
+            stack.callback(os.close, found.fd)
+            thaw = stack.enter_context(thawing(enabled=bucket.immutable))
+            thaw.add(found.fd, bucket.records().lock(found.fd, found.status, key))
+        yield
 
 
 def _current(place: Place, kept: Records, key: str) -> tuple[ObjectInfo, list[bytes]] | None:
@@ -240,6 +253,7 @@ def _publish_locked(
                 with suppress(FileNotFoundError):
                     os.unlink(place.beside_name, dir_fd=place.beside)
             if kept is not None:
+                kept.thaw.add(staged.fd, staged.record.attributes.lock)
                 kept.forget_null(directory, put=True)
         return () if use_natural else path.beside[:-1], rubbish
 

@@ -208,6 +208,7 @@ class FilesystemStore:
     :param copies: how many threads may be busy with copies and with joining parts at once, which take long.
     :param cache_size: the most bytes that what listings remember may take: half for names of directories, half for
         what is shown of objects.
+    :param immutable: whether the files of locked versions get the immutable flag.
     """
 
     _log = Logger()
@@ -223,9 +224,16 @@ class FilesystemStore:
         dir_mode: int = 0o700,
         cache_size: int = 32 << 20,
         copies: int = 8,
+        immutable: bool = False,
     ) -> None:
         self._posix = posix.PosixStore(
-            data, sync=sync, file_mode=file_mode, directory_mode=dir_mode, cache_size=cache_size, report=self._report
+            data,
+            sync=sync,
+            file_mode=file_mode,
+            directory_mode=dir_mode,
+            cache_size=cache_size,
+            freeze=immutable,
+            report=self._report,
         )
         self._hot = HotFiles(os.path.realpath(os.fsencode(data)))
         self._hop = hop

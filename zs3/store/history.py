@@ -22,18 +22,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from zs3.errors import S3Error
-from zs3.store import layout, paths
+from zs3.store import layout, paths, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.interface import NULL_VERSION, Attributes, ObjectInfo
+from zs3.store.memo import is_settled
 from zs3.store.places import Found
 from zs3.store.records import Records
+from zs3.store.signposts import INSIDE, NAME
 from zs3.store.versionids import DELETED, Entry, is_id, parse_name, sequence
 
-#: In the bucket's internals: the histories of its keys; or a file, if they are inside the bucket, which is then on a
-#: file system of its own.
-NAME = b"versions"
-_INSIDE = (layout.INTERNAL, NAME)
 _LINKS = "Versions cannot be kept here: the file system of this bucket has no hard links."
 #: errno of a file system without hard links
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -47,16 +45,18 @@ def prepare(bucket: Bucket) -> None:
     """
     internals, path = bucket.internals, os.path.join(bucket.home, NAME)
     if bucket.is_staged_inside():
-        root = internals.enter(bucket.fd, _INSIDE)
+        root = internals.enter(bucket.fd, INSIDE)
         internals.write_file(path, b"")
     else:
         internals.make_directory(path)
         root = os.open(path, paths.DIRECTORY | os.O_CLOEXEC)
     with paths.opened(root):
         fd, temporary = bucket.staging().create(0o600)
+        # No history is called so.
+        name = layout.INTERNAL + b"-" + os.path.basename(temporary)
         try:
-            link(fd, root, os.path.basename(temporary))
-            os.unlink(os.path.basename(temporary), dir_fd=root)
+            link(fd, root, name)
+            os.unlink(name, dir_fd=root)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
@@ -64,6 +64,7 @@ def prepare(bucket: Bucket) -> None:
         finally:
             os.close(fd)
             os.unlink(temporary)
+    signposts.put(bucket.home, bucket.name)
 
 
 def link(fd: int, directory: int, name: bytes) -> None:
@@ -83,7 +84,7 @@ def opened_root(bucket: Bucket) -> Iterator[int]:
         try:
             root = os.open(os.path.join(bucket.home, NAME), paths.DIRECTORY | os.O_CLOEXEC)
         except NotADirectoryError:
-            root = paths.open_below(bucket.fd, _INSIDE, paths.DIRECTORY)
+            root = paths.open_below(bucket.fd, INSIDE, paths.DIRECTORY)
     try:
         yield root
     finally:
@@ -105,13 +106,16 @@ class Version(NamedTuple):
 
 
 class History:
-    """The older versions of a key.  Who changes anything holds the lock of the key."""
+    """The older versions of a key.  Who changes anything holds the lock of the key.
+
+    :ivar key: the key.
+    """
 
     def __init__(self, bucket: Bucket, root: int, key: str) -> None:
         """:param root: the fd of the directory of the bucket's histories."""
         self._root = root
         self._names = layout.encode_history(key)
-        self._key = key
+        self.key = key
         self._internals = bucket.internals
         self._kept: Records = bucket.records()
         self._fd = -1
@@ -162,6 +166,10 @@ class History:
         found.sort(reverse=True)
         return [entry for _, entry in found]
 
+    def is_unchanged_since(self, then_ns: int) -> bool:
+        """Whether nothing came or went since a moment; False where that cannot be told."""
+        return self._fd >= 0 and is_settled(os.fstat(self._fd), then_ns)
+
     def order(self, entry: Entry) -> int:
         """What orders a version among those of its key, see `sequence`; -1 if it is gone."""
         if entry.version != NULL_VERSION:
@@ -179,8 +187,8 @@ class History:
         if found is None:
             return None
         try:
-            record = self._kept.read(*found, self._key)
-            info = self._kept.info(*found, self._key)
+            record = self._kept.read(*found, self.key)
+            info = self._kept.info(*found, self.key)
             marker = entry is None or entry.is_delete_marker
             info = replace(info, version=entry.version if entry else info.version, is_delete_marker=marker)
             if marker:

@@ -25,6 +25,7 @@ from zs3.store import (
     completion,
     configuration,
     history,
+    immutable,
     layout,
     listing,
     lookup,
@@ -120,11 +121,12 @@ class PosixStore:
         file_mode: int,
         directory_mode: int,
         cache_size: int,
+        freeze: bool = False,
         report: Callable[[str], None],
     ) -> None:
         path = os.path.realpath(os.fsencode(data))
         self.durability = Durability(enabled=sync, report=report)
-        self.buckets = Buckets(path, self.durability, directory_mode=directory_mode)
+        self.buckets = Buckets(path, self.durability, directory_mode=directory_mode, immutable=freeze)
         self.file_mode = file_mode
         self.directory_mode = directory_mode
         self._directories = DirectoryCache(cache_size // 2)
@@ -153,6 +155,8 @@ class PosixStore:
         with paths.opened(fd):
             for warning in records.warnings(fd):
                 self._report(warning)
+            if self.buckets.immutable and not immutable.can_set(fd):
+                self._report("no immutable flags can be set here: locked versions are only locked through S3")
             os.unlink(path)
 
     def stop(self) -> None:

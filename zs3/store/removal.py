@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from zs3.store import commit, history, layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
-from zs3.store.history import History
 from zs3.store.interface import NULL_VERSION, Deletion, WriteCondition
 from zs3.store.layout import KeyPath
 from zs3.store.locks import WouldBlock
@@ -88,7 +87,7 @@ def remove_version(
                 done, successor = Deletion(True, version), None
             else:
                 done, successor = kept.remove_older(place, version, condition, bypass)
-            staged = None if successor is None else _linked(bucket, key, kept.older, successor, durability)
+            staged = None if successor is None else _linked(bucket, key, kept, successor, durability)
     if kept is None:
         if version != NULL_VERSION:
             check(condition, None)
@@ -110,7 +109,7 @@ def _replace(bucket: Bucket, key: str, place: Place, removal: Removal, kept: Ver
         older.rename(successor.name, DELETED)
         older.settle(durability)
     elif successor is not None:
-        staged = _linked(bucket, key, older, successor, durability)
+        staged = _linked(bucket, key, kept, successor, durability)
     if staged is None:
         commit.unlink(bucket, place, durability)
         durability.flush(place.parent)
@@ -131,14 +130,15 @@ def _replace(bucket: Bucket, key: str, place: Place, removal: Removal, kept: Ver
     older.prune()
 
 
-def _linked(bucket: Bucket, key: str, older: History, entry: Entry, durability: Durability) -> StagedFile:
+def _linked(bucket: Bucket, key: str, kept: Versions, entry: Entry, durability: Durability) -> StagedFile:
     """Another name for an older version, from which it can be made current.
 
     :raises WouldBlock: it is gone.
     """
-    version = older.read(entry.name, entry)
+    version = kept.older.read(entry.name, entry)
     if version is None:
         raise WouldBlock
+    kept.thaw.add(version.fd, version.info.attributes.lock)
     path = bucket.staging().path()
     try:
         with paths.opened(os.open(os.path.dirname(path), paths.DIRECTORY | os.O_CLOEXEC)) as directory:
@@ -173,6 +173,7 @@ def _undelete(
     """
 
     def way(kept: Versions, place: Place) -> list[bytes]:
+        kept.thaw.add(staged.fd, staged.record.attributes.lock)
         if not kept.is_deleted_by(place, version, successor):
             raise WouldBlock
         return []

@@ -5,6 +5,7 @@ Blocking.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
@@ -95,8 +96,14 @@ class _Keys:
                     yield key
 
 
+_TRIES = 10
 #: What its file is called, and the version.
 _Named = tuple[bytes, Entry]
+
+
+class _Marker(NamedTuple):
+    info: ObjectInfo
+    covers: str
 
 
 class _Last(NamedTuple):
@@ -177,10 +184,13 @@ class _Page:
             if after and (current is None or current.version != after):
                 entries = _following(older, entries, after)
             for name, entry in entries:
-                version = closed(older.read(name, entry))
-                if version is None:
+                info = self._read(older, name, entry)
+                if info is None or info.version != entry.version:
+                    if (name, entry) == youngest:
+                        # Then another is the latest.
+                        return self._add_versions(key)
                     continue
-                if not self._add(version.info, latest=entry.is_delete_marker and (name, entry) == youngest):
+                if not self._add(info, latest=entry.is_delete_marker and (name, entry) == youngest):
                     return True
         return False
 
@@ -195,19 +205,44 @@ class _Page:
 
     def _look(self, key: str, older: History) -> tuple[ObjectInfo | None, list[_Named]]:
         """The object, and what is older, the youngest first: all as at one moment, as far as that can be had."""
-        for last in (False, False, True):
-            current = lookup.find_info(self._bucket, key)
-            if self._root < 0:
-                return (None if current is None else replace(current, version=NULL_VERSION)), []
-            entries = [(entry.name, entry) for entry in older.entries()]
-            marker = older.deleted()
-            if marker is not None and (current is None or marker.covers != current.version):
-                entries.insert(0, (DELETED, Entry(marker.info.version, True)))
-            if last or lookup.find_info(self._bucket, key) == current:
+        before = None
+        for _ in range(_TRIES):
+            now = time.time_ns()
+            seen = self._glance(key, older)
+            if seen == before or (older.is_unchanged_since(now) and lookup.find_info(self._bucket, key) == seen[0]):
                 break
+            before = seen
+        current, marker, entries = seen
+        if self._root < 0:
+            return (None if current is None else replace(current, version=NULL_VERSION)), []
+        if marker is not None and (current is None or marker.covers != current.version):
+            entries.insert(0, (DELETED, Entry(marker.info.version, True)))
         if current is not None:
             entries = [(name, entry) for name, entry in entries if entry.version != current.version]
         return current, entries
+
+    def _glance(self, key: str, older: History) -> tuple[ObjectInfo | None, _Marker | None, list[_Named]]:
+        current = lookup.find_info(self._bucket, key)
+        if self._root < 0:
+            return current, None, []
+        # The directory may be another than before.
+        older.close()
+        entries = [(entry.name, entry) for entry in older.entries()]
+        marker = older.deleted()
+        return current, None if marker is None else _Marker(marker.info, marker.covers), entries
+
+    def _read(self, older: History, name: bytes, entry: Entry) -> ObjectInfo | None:
+        """An older version as it is, or if it is the current one by now, as that; None if it is gone."""
+        for _ in range(2):
+            version = closed(older.read(name, entry))
+            if version is not None:
+                return version.info
+            # It has another name by now, if it has any.
+            name = entry.name if name == DELETED else DELETED if entry.is_delete_marker else name
+            current = None if entry.is_delete_marker else lookup.find_info(self._bucket, older.key)
+            if current is not None and current.version == entry.version:
+                return current
+        return None
 
 
 def _following(older: History, entries: list[_Named], after: str) -> list[_Named]:

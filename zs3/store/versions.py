@@ -23,10 +23,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from zs3.errors import S3Error
-from zs3.store import configuration, history, layout, lookup, paths, records
+from zs3.store import configuration, history, layout, lookup, paths, records, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History, Version
+from zs3.store.immutable import Thaw, thawing
 from zs3.store.interface import (
     ENABLED,
     NULL_VERSION,
@@ -54,7 +55,7 @@ _EMPTY = bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e")
 
 def are_kept(bucket: Bucket) -> bool:
     """Whether versions of the bucket's objects are, or were, kept; at little cost where they never were."""
-    return bool(bucket.id) and bucket.calls.exists(os.path.join(bucket.home, history.NAME))
+    return bool(bucket.id) and bucket.calls.exists(os.path.join(bucket.home, signposts.NAME))
 
 
 def id_for_new(bucket: Bucket) -> str:
@@ -81,12 +82,13 @@ def kept(bucket: Bucket, key: str, durability: Durability) -> Iterator[Versions 
         # It was about to begin.
         yield None
         return
-    with history.opened_root(bucket) as root:
-        older = History(bucket, root, key)
-        try:
-            yield Versions(bucket, key, older, durability, enabled=state == ENABLED, locking=OBJECT_LOCK in values)
-        finally:
-            older.close()
+    with (
+        history.opened_root(bucket) as root,
+        closing(History(bucket, root, key)) as older,
+        thawing(enabled=bucket.immutable) as thaw,
+    ):
+        enabled, locking = state == ENABLED, OBJECT_LOCK in values
+        yield Versions(bucket, key, older, durability, thaw, enabled=enabled, locking=locking)
 
 
 def open_version(bucket: Bucket, key: str, version: str) -> OpenObject:
@@ -149,15 +151,25 @@ class Versions:
     """The versions of a key, current and older.
 
     :ivar older: those that are not current.
+    :ivar thaw: the files of locked versions that something is done with.
     """
 
     def __init__(
-        self, bucket: Bucket, key: str, older: History, durability: Durability, *, enabled: bool, locking: bool
+        self,
+        bucket: Bucket,
+        key: str,
+        older: History,
+        durability: Durability,
+        thaw: Thaw,
+        *,
+        enabled: bool,
+        locking: bool,
     ) -> None:
         """:param enabled: whether what is replaced is kept; otherwise only if it was made while that was so.
         :param locking: whether versions may be locked.
         """
         self.older = older
+        self.thaw = thaw
         self._bucket = bucket
         self._key = key
         self._durability = durability
@@ -217,6 +229,7 @@ class Versions:
         if found is None or self._current is None:
             return
         if self._enabled or self._current.version != NULL_VERSION:
+            self.thaw.add(found.fd, self._current.attributes.lock)
             self.older.keep(found, self._current.version)
         else:
             self._check_unlocked(found, bypass=False)
@@ -363,12 +376,13 @@ class Versions:
 
     def finish_undelete(self, place: Place | None, marker: str, current: Entry) -> None:
         """Remove a delete marker, once the version before it is current."""
-        with self._looked(place):
+        with self._looked(place) as found:
             deleted = self.older.deleted()
-        name = DELETED if deleted is not None and deleted.info.version == marker else Entry(marker, True).name
-        self.older.remove(name)
-        if self._current is not None and self._current.version == current.version:
-            self.older.remove(current.name)
+            name = DELETED if deleted is not None and deleted.info.version == marker else Entry(marker, True).name
+            self.older.remove(name)
+            if found is not None and self._current is not None and self._current.version == current.version:
+                self.thaw.add(found.fd, self._current.attributes.lock)
+                self.older.remove(current.name)
         self.older.settle(self._durability)
         self.older.prune()
 
@@ -377,6 +391,7 @@ class Versions:
         lock = self._records.lock(file.fd, file.status, self._key)
         if (lock is None and self._locking) or (lock is not None and lock.protects(time.time_ns(), bypass=bypass)):
             raise S3Error("AccessDenied", "Access Denied because object protected by object lock.")
+        self.thaw.add(file.fd, lock)
 
 
 class Removal(NamedTuple):
