@@ -530,3 +530,15 @@ def test_the_file_of_a_locked_version_is_immutable_until_it_is_unlocked(frozen: 
     frozen.change("key", lock=Lock())
     frozen.remove("key", two.version)
     assert flags(data) == {b"one": False, b"below": False}
+
+
+def test_who_does_not_set_the_immutable_flag_leaves_it_where_it_is(frozen: Client, data: Path) -> None:
+    one = frozen.put("key", b"one", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    other = open_client(data, sync=False)
+    other.remove("key", "")
+    assert flags(data) == {b"one": True, b"": False}
+    other.put("key", b"two", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    assert flags(data) == {b"one": True, b"": False, b"two": False}
+    fired(other.store.delete_object("bucket", "key", ALWAYS, version=one.version, bypass=True))
+    assert flags(data) == {b"": False, b"two": False}
+    fired(other.store.stop())
