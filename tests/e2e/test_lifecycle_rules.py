@@ -77,6 +77,28 @@ def test_what_a_daemon_has_left_undone_the_next_one_does(tmp_path: Path) -> None
         wait_until(lambda: keys(client) == [])
 
 
+def test_a_pass_that_a_crash_cut_short_is_gone_on_with(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(tmp_path, data) as daemon, client_of(daemon) as client:
+        client.create_bucket(Bucket="photos")
+        expire(client)
+    for number in range(1000):
+        path = data / "photos" / f"{number:04}"
+        path.write_bytes(b"old")
+        os.utime(path, (10**9, 10**9))
+    daemon.arguments = DAY
+    daemon.start()
+    wait_until(lambda: not (data / "photos" / "0300").exists())
+    daemon.kill()
+    left = len(os.listdir(data / "photos"))
+    assert left > 0
+    progress = json.loads((data / ".zs3" / "lifecycle.json").read_bytes())
+    assert (progress["done"], progress["bucket"]) == (False, "photos")
+    daemon.start()
+    wait_until(lambda: not os.listdir(data / "photos"))
+    daemon.stop()
+
+
 def test_rules_that_one_daemon_is_given_are_followed_though_another_serves_too(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
