@@ -1,14 +1,39 @@
 """Fixtures for every kind of test."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+
+from zs3.store.deferred import FilesystemStore
 
 # How long an example takes depends on what else the machine does: nothing is asserted of that.
 settings.register_profile("zs3", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("zs3")
+
+
+@pytest.fixture(autouse=True)
+def stop_stores() -> Iterator[None]:
+    """What stores hold open is closed when the test ends, also of those that "crashed" in it.
+
+    There are hundreds, and select() knows no descriptor from 1024 on.
+    """
+    started: list[FilesystemStore] = []
+    real = FilesystemStore.start
+
+    def start(self: FilesystemStore) -> Deferred[None]:
+        started.append(self)
+        return real(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FilesystemStore, "start", start)
+        yield
+    for store in started:
+        store._hot.stop()
+        store._posix.stop()
 
 
 @pytest.fixture

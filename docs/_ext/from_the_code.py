@@ -34,7 +34,7 @@ def _literal(text: str) -> nodes.paragraph:
 
 
 class Operations(Directive):
-    """`.. operations:: LEVEL`: the table of zs3.web.operations for one level: service, bucket or object."""
+    """`.. operations:: LEVEL`: the table of zs3.web.operations for one level: service, account, bucket or object."""
 
     required_arguments = 1
     option_spec = {"untouched": directives.flag}
@@ -46,7 +46,12 @@ class Operations(Directive):
         configuration = {entry.read for each in (untouched.BUCKET, untouched.OBJECT) for entry in each.values()}
         configuration |= {entry.remove for each in (untouched.BUCKET, untouched.OBJECT) for entry in each.values()}
         configuration |= {"PutBucketAcl", "PutObjectAcl"}
-        path = {"service": "/", "bucket": "/bucket", "object": "/bucket/key"}[self.arguments[0]]
+        path = {
+            "service": "/",
+            "account": "/v20180820/configuration/publicAccessBlock",
+            "bucket": "/bucket",
+            "object": "/bucket/key",
+        }[self.arguments[0]]
         rows: list[list[nodes.Node]] = []
         for each in OPERATIONS:
             if (

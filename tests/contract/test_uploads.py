@@ -10,7 +10,7 @@ import pytest
 from tests.contract.support import CREATE, Body, Client, fired
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import MIN_PART_SIZE, Attributes, CompletedPart
+from zs3.store.interface import COMPLIANCE, GOVERNANCE, MIN_PART_SIZE, Attributes, CompletedPart, Lock
 
 BIG = b"x" * MIN_PART_SIZE
 
@@ -42,6 +42,30 @@ def test_an_object_of_parts_in_any_order(client: Client) -> None:
     assert info.attributes == attributes
     assert client.info("deep/key") == info
     assert pending(client) == []
+
+
+HOUR = 3_600 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("asked", "default", "expected"),
+    [
+        (Lock(), Lock(), Lock()),
+        (Lock(COMPLIANCE, HOUR, True), Lock(), Lock(COMPLIANCE, HOUR, True)),
+        (Lock(COMPLIANCE, HOUR), Lock(GOVERNANCE, 2 * HOUR), Lock(COMPLIANCE, HOUR)),
+        (Lock(), Lock(GOVERNANCE, 2 * HOUR), Lock(GOVERNANCE, 2 * HOUR)),
+        (Lock(legal_hold=True), Lock(GOVERNANCE, 2 * HOUR), Lock(GOVERNANCE, 2 * HOUR, True)),
+    ],
+)
+def test_an_object_has_the_lock_that_its_upload_was_given_or_else_the_default(
+    client: Client, asked: Lock, default: Lock, expected: Lock
+) -> None:
+    upload = client.begin("key", attributes=Attributes(lock=asked))
+    found = fired(client.store.get_upload("bucket", "key", upload.upload_id))
+    assert found.attributes.lock == asked
+    part = client.part(upload, 1, b"one")
+    assert client.complete(upload, [part], default_lock=default).attributes.lock == expected
+    assert client.info("key").attributes.lock == expected
 
 
 def test_one_part_is_enough_and_parts_may_be_left_out(client: Client) -> None:

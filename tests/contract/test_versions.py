@@ -440,6 +440,36 @@ def test_a_lock_that_cannot_be_read_holds(versioned: Client, data: Path) -> None
         versioned.remove("key", info.version)
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_who_edits_a_file_and_then_tags_it_does_not_unlock_it(versioned: Client, data: Path, older: bool) -> None:
+    versioned.configure(objectLock={})
+    lock = Lock(COMPLIANCE, FAR, legal_hold=True)
+    one = versioned.put("key", b"one", attributes=Attributes(lock=lock))
+    path = data / "bucket/key"
+    if older:
+        versioned.put("key", b"two")
+        [path] = [each for each in data.glob(".zs3/buckets/*/versions/key,v/*") if each.read_bytes() == b"one"]
+    path.write_bytes(b"edited")
+    version = one.version if older else versioned.info("key").version
+    info = versioned.change("key", version=version, tags={"a": "b"})
+    assert info.attributes.lock == lock
+    assert versioned.info("key", version=version).attributes.lock == lock
+    with pytest.raises(S3Error, match="AccessDenied"):
+        versioned.remove("key", version, bypass=True)
+
+
+def test_what_may_be_locked_is_not_changed_where_that_cannot_be_known(versioned: Client, data: Path) -> None:
+    versioned.put("key", b"one", attributes=Attributes(lock=Lock(COMPLIANCE, FAR), metadata={"a": "b" * 3000}))
+    for path in data.glob(".zs3/buckets/*/records/any/*/*"):
+        path.unlink()
+    versioned.configure(objectLock={})
+    with pytest.raises(S3Error, match="AccessDenied"):
+        versioned.change("key", tags={"a": "b"})
+    versioned.configure(objectLock=None)
+    versioned.change("key", tags={"a": "b"})
+    assert versioned.info("key").attributes.tags == {"a": "b"}
+
+
 def test_records_of_all_lengths_have_versions(versioned: Client) -> None:
     for size in (0, 100, 1900, 2048, 5000):
         attributes = Attributes({"content-type": "x/y"}, {"a": "b" * size}, lock=Lock(GOVERNANCE, 5, True))

@@ -91,7 +91,11 @@ def run(tmp_path: Path) -> Run:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is marked, so that `-m "not e2e"` leaves it out."""
+    """Everything here is marked, so that `-m "not e2e"` leaves it out, and that `--cov` does not slow it down.
+
+    What it covers is in the process of the daemon, of which no coverage is taken.
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("e2e")
+            item.add_marker("no_cover")

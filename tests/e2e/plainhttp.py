@@ -6,6 +6,7 @@ import http.client
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
@@ -24,19 +25,27 @@ class Response:
     body: bytes
 
 
-def connect(endpoint: Endpoint) -> http.client.HTTPConnection:
+def connect(endpoint: Endpoint, source: str = "127.0.0.1") -> http.client.HTTPConnection:
+    """:param source: the address that the daemon sees."""
+    options: dict[str, Any] = {"timeout": PATIENCE, "source_address": (source, 0)}
     if endpoint.secure:
         context = ssl.create_default_context(cafile=str(endpoint.certificate))
-        return http.client.HTTPSConnection("127.0.0.1", endpoint.port, timeout=PATIENCE, context=context)
-    return http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=PATIENCE)
+        return http.client.HTTPSConnection("127.0.0.1", endpoint.port, context=context, **options)
+    return http.client.HTTPConnection("127.0.0.1", endpoint.port, **options)
 
 
 def fetch(
-    endpoint: Endpoint, url: str, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
+    endpoint: Endpoint,
+    url: str,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    *,
+    source: str = "127.0.0.1",
 ) -> Response:
     """One request for a URL (or its path and query) on a connection of its own."""
     parts = urlsplit(url)
-    connection = connect(endpoint)
+    connection = connect(endpoint, source)
     try:
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         connection.request(method, target, body, headers or {})
@@ -48,8 +57,13 @@ def fetch(
 
 def presigned(endpoint: Endpoint, method: str, bucket: str, key: str) -> str:
     """Path and query that allow `method` on an object for a minute."""
-    request = AWSRequest(method, f"{endpoint.url}/{bucket}/{quote(key)}")
-    S3SigV4QueryAuth(_OURS, "s3", REGION, expires=60).add_auth(request)
+    return presigned_path(endpoint, method, f"/{bucket}/{quote(key)}")
+
+
+def presigned_path(endpoint: Endpoint, method: str, path: str, credentials: Credentials = _OURS) -> str:
+    """Path and query that allow `method` for a minute on what is at a path."""
+    request = AWSRequest(method, endpoint.url + path)
+    S3SigV4QueryAuth(credentials, "s3", REGION, expires=60).add_auth(request)
     parts = urlsplit(request.prepare().url)
     return f"{parts.path}?{parts.query}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.e2e import test_awscli, test_rclone, test_s3cmd
 from tests.e2e.conftest import Run
 from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, running
 from tests.e2e.plainhttp import fetch
-from zs3.auth.accounts import canonical_id
+from zs3.auth.accounts import account_id, canonical_id
 
 GUEST_KEY, GUEST_SECRET = "GUESTACCESSKEY", "guest-secret-key"
 USERS = f"""
@@ -141,6 +142,33 @@ def test_what_boto3_puts_is_what_it_gets(daemon: Daemon, bucket: str) -> None:
     grants = [{"Grantee": grantee, "Permission": "WRITE"}, *acl["Grants"]]
     client.put_bucket_acl(Bucket=bucket, AccessControlPolicy={"Owner": acl["Owner"], "Grants": grants})
     assert client.get_bucket_acl(Bucket=bucket)["Grants"] == grants
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=1)
+    client.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert client.get_bucket_policy(Bucket=bucket)["Policy"] == policy
+    assert client.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"] == {"IsPublic": True}
+    cors = [{"ID": "pages", "AllowedOrigins": ["https://example.org"], "AllowedMethods": ["GET"], "MaxAgeSeconds": 60}]
+    client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": cors})
+    assert client.get_bucket_cors(Bucket=bucket)["CORSRules"] == cors
+    website = {"IndexDocument": {"Suffix": "index.html"}, "ErrorDocument": {"Key": "error.html"}}
+    client.put_bucket_website(Bucket=bucket, WebsiteConfiguration=website)
+    assert client.get_bucket_website(Bucket=bucket).items() >= website.items()
+    tags = [{"Key": "stage", "Value": "test"}, {"Key": "team", "Value": "a b"}]
+    client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+    assert client.get_bucket_tagging(Bucket=bucket)["TagSet"] == tags
+    # None of it has changed what was put before, and each is taken away by itself.
+    assert client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == controls
+    assert client.get_bucket_acl(Bucket=bucket)["Grants"] == grants
+    for name, code in (
+        ("policy", "NoSuchBucketPolicy"),
+        ("cors", "NoSuchCORSConfiguration"),
+        ("website", "NoSuchWebsiteConfiguration"),
+        ("tagging", "NoSuchTagSet"),
+    ):
+        getattr(client, f"get_bucket_{name}")(Bucket=bucket)
+        getattr(client, f"delete_bucket_{name}")(Bucket=bucket)
+        with pytest.raises(ClientError, match=code):
+            getattr(client, f"get_bucket_{name}")(Bucket=bucket)
     guest = s3(daemon, GUEST_KEY, GUEST_SECRET)
     guest.put_object(Bucket=bucket, Key="given", Body=b"content", ACL="bucket-owner-full-control")
     assert client.get_object(Bucket=bucket, Key="given")["Body"].read() == b"content"
@@ -148,6 +176,66 @@ def test_what_boto3_puts_is_what_it_gets(daemon: Daemon, bucket: str) -> None:
     assert bucket not in [each["Name"] for each in guest.list_buckets()["Buckets"]]
     with pytest.raises(ClientError, match="BucketAlreadyExists"):
         guest.create_bucket(Bucket=bucket)
+
+
+@pytest.fixture
+def prefixed_localhost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All names below localhost are this machine, as where systemd resolves names."""
+    resolve = socket.getaddrinfo
+
+    def resolve_all(host: Any, *arguments: Any, **options: Any) -> Any:
+        named = isinstance(host, str) and host.endswith(".localhost")
+        return resolve("127.0.0.1" if named else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_all)
+
+
+@pytest.mark.usefixtures("prefixed_localhost")
+@pytest.mark.parametrize("prefix", [True, False])
+def test_the_block_of_an_account_is_put_by_boto3_and_counts(tmp_path: Path, prefix: bool) -> None:
+    users = tmp_path / "users.toml"
+    users.touch(0o600)
+    users.write_text(USERS)
+    options = ("--auth", f"zs3:{users}", "--object-ownership", "ObjectWriter", "--workers", "2")
+    with running(tmp_path, tmp_path / "data", *options) as daemon:
+        control = boto3.client(
+            "s3control",
+            endpoint_url=f"http://localhost:{daemon.plain.port}",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            region_name=REGION,
+            config=Config(inject_host_prefix=prefix, retries={"max_attempts": 1}),
+        )
+        if not prefix:
+            # It says the same, but botocore puts the prefix before the host all the same.
+            control.meta.events.register("before-sign.s3-control", _without_prefix)
+        account = account_id("default")
+        s3(daemon).create_bucket(Bucket="shared")
+        s3(daemon).put_object(Bucket="shared", Key="key", Body=b"content", ACL="public-read")
+        with pytest.raises(control.exceptions.NoSuchPublicAccessBlockConfiguration):
+            control.get_public_access_block(AccountId=account)
+        none = dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), False
+        )
+        for name in none:
+            wanted = none | {name: True}
+            control.put_public_access_block(AccountId=account, PublicAccessBlockConfiguration=wanted)
+            assert control.get_public_access_block(AccountId=account)["PublicAccessBlockConfiguration"] == wanted
+            expected = 403 if name == "IgnorePublicAcls" else 200
+            assert {status(daemon, "/shared/key") for _ in range(20)} == {expected}
+        for other in (account_id("guests"), "123456789012"):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                control.get_public_access_block(AccountId=other)
+        with pytest.raises(ClientError, match="NoSuchPublicAccessBlockConfiguration"):
+            s3(daemon).get_public_access_block(Bucket="shared")
+        control.delete_public_access_block(AccountId=account)
+        with pytest.raises(control.exceptions.NoSuchPublicAccessBlockConfiguration):
+            control.get_public_access_block(AccountId=account)
+        control.close()
+
+
+def _without_prefix(request: Any, **_: Any) -> None:
+    request.url = request.url.replace(f"//{account_id('default')}.", "//")
 
 
 def test_all_of_it_is_there_after_a_restart(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def wait_until(condition: Callable[[], bool], daemon: Daemon) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, daemon.log()
-        os.sched_yield()
+        # Not too soon again: what is waited for needs the processor.
+        time.sleep(0.01)
 
 
 def _is_stopped(pid: int) -> bool:

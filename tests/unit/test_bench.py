@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from bench import cli, copies, table, wrk
+from bench import cli, copies, policies, table, wrk
 from bench.cases import List, Scale, all_cases, listed
 from bench.loop import Loop
 from bench.results import About, Report, Row
@@ -177,3 +177,11 @@ def test_the_loop_sees_where_a_response_ends(response, bodiless):
     thread.join(30)
     listener.close()
     assert (sent.requests, sent.errors) == (3, 0)
+
+
+def test_what_policies_cost_is_measured_of_right_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(policies, "_SETTLED_S", 0)
+    figures = policies.measure(str(tmp_path), 2, 1)
+    assert len(figures) == len(policies._CASES)
+    assert all(0 < least <= median for _, least, median, _ in figures)
+    assert figures[0][3] == 0

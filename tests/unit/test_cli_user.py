@@ -9,6 +9,7 @@ import tomllib
 import pytest
 
 from zs3.auth import users
+from zs3.auth.accounts import account_id
 from zs3.auth.generated import credentials_path, ensure_users_file
 from zs3.cli.main import main
 
@@ -192,9 +193,19 @@ def test_user_is_removed_but_not_the_last_one(zs3, refused, path):
 def test_list_shows_every_key_pair_and_no_secret(zs3):
     rows = [line.split() for line in zs3("list").splitlines()]
     assert rows[1:] == [
-        ["alice", "admin", "-", "default", "all", "ALICE", "-", "enabled"],
-        ["bob", "writer", "-", "family", "photos,music", "BOB1", "2025-01-02T03:04:05+00:00", "enabled"],
-        ["bob", "writer", "-", "family", "photos,music", "BOB2", "-", "disabled"],
+        ["alice", "admin", "-", "default", account_id("default"), "all", "ALICE", "-", "enabled"],
+        [
+            "bob",
+            "writer",
+            "-",
+            "family",
+            account_id("family"),
+            "photos,music",
+            "BOB1",
+            "2025-01-02T03:04:05+00:00",
+            "enabled",
+        ],
+        ["bob", "writer", "-", "family", account_id("family"), "photos,music", "BOB2", "-", "disabled"],
     ]
     zs3("disable", "alice")
     assert "user disabled" in zs3("list").splitlines()[1]

@@ -99,8 +99,8 @@ def test_a_website_redirect_goes_to_a_path_or_a_web_site():
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
         ("x-amz-server-side-encryption", "aws:kms", "NotImplemented"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256", "NotImplemented"),
-        ("x-amz-object-lock-mode", "GOVERNANCE", "InvalidRequest"),
-        ("x-amz-object-lock-legal-hold", "ON", "InvalidRequest"),
+        ("x-amz-object-lock-event-hold", "ON", "NotImplemented"),
+        ("x-amz-object-lock-event-hold-duration-days", "1", "NotImplemented"),
         ("x-amz-write-offset-bytes", "0", "NotImplemented"),
     ],
 )
@@ -120,17 +120,24 @@ def test_what_changes_nothing_is_accepted(name, value):
     headers.check_new_object({name: value}.get)
 
 
+def test_there_is_one_namespace_of_buckets():
+    with pytest.raises(S3Error, match="NotImplemented"):
+        headers.check_new_bucket({"x-amz-bucket-namespace": "account-regional"}.get)
+    headers.check_new_bucket({"x-amz-bucket-namespace": "global"}.get)
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "code"),
+    ("name", "expected"),
     [
-        ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
-        ("x-amz-bucket-namespace", "account-regional", "NotImplemented"),
+        ("content-md5", True),
+        ("x-amz-checksum-crc32c", True),
+        ("x-amz-trailer", True),
+        ("x-amz-content-sha256", False),
+        ("x-amz-checksum-type", False),
     ],
 )
-def test_a_bucket_is_without_locks(name, value, code):
-    with pytest.raises(S3Error, match=code):
-        headers.check_new_bucket({name: value}.get)
-    headers.check_new_bucket({"x-amz-bucket-object-lock-enabled": "false"}.get)
+def test_a_digest_is_what_the_bytes_must_turn_out_to_be(name, expected):
+    assert headers.has_digest({name: "value"}.get) is expected
 
 
 def test_the_bucket_must_have_the_owner_that_is_expected():

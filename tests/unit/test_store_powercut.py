@@ -12,6 +12,9 @@ import pytest
 
 from tests.powercut_store import SCENARIOS, Scenario, run
 
+#: Thousands of stores are started here to do what other tests do as well; with coverage that takes twice as long.
+pytestmark = pytest.mark.no_cover
+
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 #: They write no file that anybody relies on.
 WITHOUT_FILES = (

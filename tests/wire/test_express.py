@@ -16,6 +16,7 @@ from zs3.checksums import ALGORITHMS, DEFAULT
 from zs3.errors import S3Error
 from zs3.store import metadata
 from zs3.store.records import ATTRIBUTE
+from zs3.web import express
 from zs3.web.accesslog import RequestLog
 from zs3.web.express import Express
 from zs3.web.guard import S3Guard
@@ -81,8 +82,8 @@ def ask_twice(daemon, target, headers, method="GET"):
     """The same signed request, by the short cut and without it: both answers and log lines."""
     outcomes = []
     guard = daemon.server.site.resource
-    express = guard._express
-    for way in (express, None):
+    fast = guard._express
+    for way in (fast, None):
         guard._express = way
         connection = daemon.server.connect()
         response = connection.request(method, target, headers)
@@ -91,7 +92,7 @@ def ask_twice(daemon, target, headers, method="GET"):
         body = re.sub(rb"<RequestId>\w+</RequestId>", b"", response.body)
         outcomes.append((response.status, response.reason, pairs, body, daemon.server.site._access_log.records[-1]))
         assert connection.open
-    guard._express = express
+    guard._express = fast
     return outcomes
 
 
@@ -219,6 +220,56 @@ def test_ordinary_requests_take_the_short_cut(daemon, bucket, client, served):
     assert served == [False, False]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_is_remembered_of_an_object_is_what_the_ordinary_way_says(daemon, bucket, client, method):
+    changes = [
+        {},
+        {"Content-Type": "text/x"},
+        {"x-amz-meta-a": "b", "x-amz-tagging": "c=d"},
+        {"Cache-Control": "no-store"},
+    ]
+    for headers in changes:
+        client.put("/photos/plain", b"content", headers)
+        for _ in range(3):
+            target, signed = client.signed(method, "/photos/plain")
+            one, other = ask_twice(daemon, target, signed, method)
+            assert one == other
+            assert one[0] == 200
+    client("DELETE", "/photos/plain", {"tagging": ""})
+    target, signed = client.signed(method, "/photos/plain")
+    one, other = ask_twice(daemon, target, signed, method)
+    assert one == other
+
+
+def test_of_so_many_objects_it_is_remembered_what_is_said_and_not_of_more(daemon, bucket, client, monkeypatch):
+    monkeypatch.setattr(express, "_OBJECTS", 4)
+    monkeypatch.setattr(express, "_REMEMBERED", 1)
+    client.put("/photos/much", b"", {"x-amz-meta-a": "b" * 1500})
+    known = daemon.server.site.resource._express
+    for path in [*KEYS, "/photos/much", "/secret/key"] * 2:
+        assert client("GET", path).status == 200
+        assert len(known._shown) <= 4
+        assert len(known._known) <= 1
+        assert all(plain.info.key not in ("much", "typed") for plain in known._shown.values())
+
+
+def test_a_policy_counts_from_its_first_answer_to_its_last(daemon, bucket, client):
+    """What is remembered of the bucket is so only for as long as it is."""
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::photos/plain"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [denial]}).encode()
+    for _ in range(3):
+        for _ in range(3):
+            assert client("GET", "/photos/plain").status == 200
+        assert client("PUT", "/photos", {"policy": ""}, body=document).status == 204
+        for _ in range(3):
+            target, signed = client.signed("GET", "/photos/plain")
+            one, other = ask_twice(daemon, target, signed)
+            assert one == other
+            assert one[0] == 403
+            assert client("GET", "/photos/typed").status == 200
+        assert client("DELETE", "/photos", {"policy": ""}).status == 204
+
+
 @pytest.mark.parametrize("path", ["/photos/plain", "/photos/large"])
 def test_what_is_not_in_memory_is_read_in_a_thread(daemon, bucket, client, monkeypatch, path):
     monkeypatch.setattr(daemon.store._hot, "read", lambda *_: None)
@@ -250,7 +301,7 @@ def test_a_small_file_that_changes_while_it_is_read_is_not_sent(daemon, bucket, 
 def test_no_descriptor_is_left_open(daemon, bucket, client):
     def descriptors():
         # What is remembered of buckets is held open as long as that is remembered.
-        daemon.store._hot._unconfigured.close()
+        daemon.store._hot._states.close()
         return len(list(Path("/proc/self/fd").iterdir()))
 
     before = descriptors()

@@ -351,6 +351,19 @@ def test_what_conditions_are_told(alice, bucket, key, value, request_):
     assert not given(alice, key, value + "x", **request_)
 
 
+def test_a_policy_may_want_encryption_which_is_not_to_be_had(alice, bob, bucket):
+    condition = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}
+    put_policy(
+        alice,
+        statement(Action="s3:PutObject", Resource=ARN + "/*"),
+        statement(Effect="Deny", Action="s3:PutObject", Resource=ARN + "/*", Condition=condition),
+    )
+    assert outcome(bob("PUT", bucket + "/a", body=b"x")) == DENIED
+    for name, expected in (("aws:kms", DENIED), ("AES256", (501, "NotImplemented"))):
+        headers = {"x-amz-server-side-encryption": name}
+        assert outcome(bob("PUT", bucket + "/a", headers=headers, body=b"x")) == expected
+
+
 def test_what_conditions_are_told_of_a_signature(daemon, alice, bucket):
     alice.put(bucket + "/a", b"content")
     condition = {"NumericGreaterThan": {"s3:signatureAge": 10000}, "StringEquals": {"s3:authType": "REST-QUERY-STRING"}}

@@ -167,7 +167,7 @@ def test_while_versions_are_not_kept_the_version_null_is_replaced(client, versio
 def test_a_version_that_is_not_there(client, versioned):
     put(client, versioned + "/a", b"1")
     for path in ("/a", "/b"):
-        for query in ({}, {"tagging": ""}, {"acl": ""}, {"retention": ""}):
+        for query in ({}, {"tagging": ""}, {"acl": ""}):
             response = get(client, versioned + path, ABSENT, **query)
             assert (response.status, response.error_code) == (404, "NoSuchVersion")
         assert "x-amz-delete-marker" not in response.headers

@@ -31,7 +31,7 @@ from zs3.auth.acl import (
     private,
     read_acl,
 )
-from zs3.auth.policy import Policy
+from zs3.auth.policy import NOBODY, Policy
 from zs3.auth.policy_conditions import NOTHING, Context
 from zs3.auth.users import User
 
@@ -43,14 +43,22 @@ OWNERSHIPS = (ENFORCED, PREFERRED, WRITER)
 BLOCK_ACLS, IGNORE_ACLS = "BlockPublicAcls", "IgnorePublicAcls"
 BLOCK_POLICY, RESTRICT_BUCKETS = "BlockPublicPolicy", "RestrictPublicBuckets"
 BLOCKS = (BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT_BUCKETS)
+NOTHING_BLOCKED, ALL_BLOCKED = frozenset[str](), frozenset(BLOCKS)
 
 #: On the policy itself.
 _POLICY_ACTIONS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
+
+#: On what counts for all that an account has.
+ACCOUNT_ACTIONS = frozenset(("s3:GetAccountPublicAccessBlock", "s3:PutAccountPublicAccessBlock"))
 
 CREATE_BUCKET, LIST_BUCKET, LIST_VERSIONS = "s3:CreateBucket", "s3:ListBucket", "s3:ListBucketVersions"
 GET_OBJECT, GET_TAGGING = "s3:GetObject", "s3:GetObjectTagging"
 PUT_OBJECT, PUT_ACL, PUT_TAGGING = "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"
 DELETE_OBJECT, ABORT_UPLOAD, LIST_PARTS = "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
+
+GET_RETENTION, PUT_RETENTION = "s3:GetObjectRetention", "s3:PutObjectRetention"
+GET_LEGAL_HOLD, PUT_LEGAL_HOLD = "s3:GetObjectLegalHold", "s3:PutObjectLegalHold"
+BYPASS_GOVERNANCE = "s3:BypassGovernanceRetention"
 
 #: The actions that are others where a request names a version by its id.
 _ON_VERSIONS = {
@@ -86,15 +94,22 @@ _OF_CURRENT = {
     GET_TAGGING: "",
     PUT_TAGGING: "",
     "s3:DeleteObjectTagging": "",
-    "s3:GetObjectLegalHold": "",
-    "s3:GetObjectRetention": "",
+    GET_LEGAL_HOLD: "",
+    GET_RETENTION: "",
+    PUT_LEGAL_HOLD: "",
+    PUT_RETENTION: "",
     "s3:GetObjectTorrent": "",
     "s3:RestoreObject": "",
 }
 _OBJECT_RIGHTS = _OF_CURRENT | {_ON_VERSIONS.get(action, action): right for action, right in _OF_CURRENT.items()}
-#: What the owner of a bucket may with another's object in it: the API reference says so of each of these.
 _TAGGING = (GET_TAGGING, PUT_TAGGING, "s3:DeleteObjectTagging")
-_OF_BUCKET_OWNER_TOO = frozenset((*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING)))
+#: What the owner of a bucket may with another's object in it: the API reference says so of tags; and who keeps it may
+#: know for how long.
+_OF_BUCKET_OWNER_TOO = frozenset(
+    (*_TAGGING, *(_ON_VERSIONS[action] for action in _TAGGING), GET_RETENTION, GET_LEGAL_HOLD)
+)
+#: What is the bucket's affair, whosever the object is: for how long it must be kept.
+_OF_BUCKET_OWNER = frozenset((PUT_RETENTION, PUT_LEGAL_HOLD))
 #: Actions on what an object is, not on what a bucket holds: whose it is can matter.
 OBJECT_ACTIONS = frozenset(_OBJECT_RIGHTS)
 
@@ -126,6 +141,7 @@ class BucketAccess:
     :ivar controls: whether that was said of this very bucket.
     :ivar block: what is on of `BLOCKS`; None if there is no public access block.
     :ivar policy: None if there is none.
+    :ivar account_block: what is on of `BLOCKS` for all buckets of the owner.
     """
 
     acl: Acl
@@ -133,6 +149,7 @@ class BucketAccess:
     controls: bool = False
     block: frozenset[str] | None = None
     policy: Policy | None = None
+    account_block: frozenset[str] = NOTHING_BLOCKED
 
     @property
     def owner(self) -> str:
@@ -144,7 +161,12 @@ class BucketAccess:
         return self.ownership != ENFORCED
 
     def blocks(self, what: str) -> bool:
-        return self.block is not None and what in self.block
+        """Whether that is blocked, by its own block or by that of the owner's account."""
+        return what in self.account_block or (self.block is not None and what in self.block)
+
+    def within(self, account_block: frozenset[str]) -> BucketAccess:
+        """The same as a bucket of an account with this block."""
+        return replace(self, account_block=account_block) if account_block != self.account_block else self
 
 
 class Decision(NamedTuple):
@@ -161,7 +183,12 @@ _NOT_GRANTED = Decision(False, "no policy of the user allows it", explicit=True)
 _EVERYBODY = frozenset((policies.EVERYBODY,))
 
 
-# The names in the configuration of a bucket
+@functools.lru_cache(maxsize=256)
+def _allowed_by(statement: str) -> Decision:
+    return Decision(True, f"the bucket policy allows it: {statement}", explicit=True)
+
+
+# The names in the configuration of a bucket; that of the block is that in the configuration of an account, too
 ACCESS, OWNERSHIP, PUBLIC_ACCESS_BLOCK, POLICY = "access", "ownership", "publicAccessBlock", "policy"
 
 
@@ -172,7 +199,7 @@ def untouched(ownership: str) -> BucketAccess:
     :param ownership: what the daemon gives to a bucket of which nothing else is said.
     """
     # As AWS since April 2023; and where ACLs are to mean something, they shall.
-    block = frozenset(BLOCKS) if ownership == ENFORCED else None
+    block = ALL_BLOCKED if ownership == ENFORCED else None
     return BucketAccess(private(accounts.DEFAULT), ownership, False, block)
 
 
@@ -193,12 +220,24 @@ def bucket_access(configuration: Mapping[str, Any], ownership: str, bucket: str 
         ownership = said if said in OWNERSHIPS else ENFORCED
     if PUBLIC_ACCESS_BLOCK in configuration:
         said = configuration[PUBLIC_ACCESS_BLOCK]
-        on = said if isinstance(said, list) else BLOCKS
-        block = None if said is None else frozenset(what for what in BLOCKS if what in on)
+        block = None if said is None else _block(said)
     policy = None
     if POLICY in configuration:
         policy = policies.stored_policy(str(configuration[POLICY]), bucket) if bucket else policies.CLOSED
     return BucketAccess(acl, ownership, controls, block, policy)
+
+
+def account_block(configuration: Mapping[str, Any]) -> frozenset[str]:
+    """What the configuration of an account blocks for all of its buckets."""
+    if PUBLIC_ACCESS_BLOCK not in configuration:
+        return NOTHING_BLOCKED
+    return _block(configuration[PUBLIC_ACCESS_BLOCK])
+
+
+def _block(said: object) -> frozenset[str]:
+    """What a block turns on as it is kept; all, if that cannot be understood."""
+    on = said if isinstance(said, list) and all(what in BLOCKS for what in said) else BLOCKS
+    return frozenset(on)
 
 
 def on_version(action: str) -> str:
@@ -220,7 +259,16 @@ def user_may(principal: Principal, action: str, bucket: str) -> bool:
     :param bucket: its name; "" for what belongs to none.
     """
     user = principal.user
-    return user is None or user.may("write" if is_write(action) else "read", bucket or None)
+    if user is None:
+        return True
+    if action in ACCOUNT_ACTIONS and not _may_govern(user):
+        return False
+    return user.may("write" if is_write(action) else "read", bucket or None)
+
+
+def _may_govern(user: User) -> bool:
+    """Whether a user may be let do what is about all that the account has: an administrator, or by policies."""
+    return user.buckets is None and (user.role == "admin" or user.policy is not None)
 
 
 def depends_on_object(principal: Principal, action: str, access: BucketAccess) -> bool:
@@ -259,6 +307,12 @@ def evaluate(
         return Decision(False, "neither the role nor the buckets of the user allow it")
     user = principal.user
     mine = None if user is None else user.policy
+    acl, rights = access.acl, _BUCKET_RIGHTS
+    if access.ownership != ENFORCED and action in OBJECT_ACTIONS and action not in _OF_BUCKET_OWNER:
+        acl, rights = object_acl(access, record), _OBJECT_RIGHTS
+    own = user is not None and (
+        user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
+    )
     granted = verdict = None
     if mine is not None:
         granted = mine.judge(_EVERYBODY, action, f"{bucket}/{key}" if key else bucket, context)
@@ -270,18 +324,13 @@ def evaluate(
             action,
             f"{bucket}/{key}" if key else bucket,
             context,
-            allowed=None if mine is None else _allowed_as(principal, access),
+            # To whom it belongs, all is allowed that is not denied.
+            allowed=(NOBODY if own else None) if mine is None else _allowed_as(principal, access),
         )
         if verdict is not None and not verdict.allows:
             return Decision(False, f"the bucket policy denies it: {verdict.statement}", explicit=True)
         if access.policy.is_public and access.blocks(RESTRICT_BUCKETS) and not _is_of_owner(principal, access.owner):
             return Decision(False, "the bucket policy is public, and the public access block restricts it")
-    acl, rights = access.acl, _BUCKET_RIGHTS
-    if access.ownership != ENFORCED and action in OBJECT_ACTIONS:
-        acl, rights = object_acl(access, record), _OBJECT_RIGHTS
-    own = user is not None and (
-        user.account == acl.owner or (action in _OF_BUCKET_OWNER_TOO and user.account == access.owner)
-    )
     if own and mine is None:
         return _OWN
     if own and granted is not None:
@@ -290,7 +339,7 @@ def evaluate(
         return _NOT_GRANTED  # the other account gives to this one, which gives to its users
     # The policy of a bucket gives away only what belongs to the bucket's owner.
     if verdict is not None and acl.owner == access.owner:
-        return Decision(True, f"the bucket policy allows it: {verdict.statement}", explicit=True)
+        return _allowed_by(verdict.statement)
     if own:
         return _NOT_GRANTED
     if not access.has_acls:

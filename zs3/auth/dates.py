@@ -48,6 +48,7 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
+@functools.lru_cache(maxsize=64)  # as above
 def iso(seconds: float) -> str:
     """``YYYY-MM-DDTHH:MM:SSZ``, as error documents have it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,7 +13,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 
 from zs3.auth.policy_names import is_known_key
 
@@ -118,6 +118,11 @@ def as_text(tokens: Sequence[Token]) -> str | None:
 def as_prefix(tokens: Sequence[Token]) -> str | None:
     """What all texts that tokens stand for, and no others, begin with; None if that is not how they are told."""
     return as_text(tokens[:-1]) if tokens and tokens[-1] is Wild.ANY else None
+
+
+def lead(tokens: Sequence[Token]) -> str:
+    """What all texts that tokens stand for begin with, as far as that is known before variables are."""
+    return "".join(takewhile(lambda token: isinstance(token, str), tokens))  # type: ignore[arg-type]
 
 
 def compile_pattern(tokens: Sequence[Token]) -> Matcher:

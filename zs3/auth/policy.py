@@ -16,14 +16,16 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple, NoReturn
 
 from zs3.auth import accounts
-from zs3.auth.patterns import Automaton, Token, Wild, compile_pattern, tokenize
+from zs3.auth.patterns import Automaton, Token, Wild, compile_pattern, lead, tokenize
 from zs3.auth.policy_conditions import Condition, Context, parse_condition, parse_network, patterns_test
 from zs3.auth.policy_names import (
     BUCKET_ACTIONS,
     EXISTING_TAG,
+    LOCK_KEYS,
     OBJECT_ACTIONS,
     OTHER_ACTIONS,
     REQUEST_TAG,
@@ -38,6 +40,8 @@ _VARIABLES_SINCE = "2012-10-17"
 _VERSIONS = ("2008-10-17", _VARIABLES_SINCE)
 
 EVERYBODY = "*"
+#: As whom nothing can be allowed.
+NOBODY: frozenset[str] = frozenset()
 
 _ACTIONS = {action.lower(): action for action in BUCKET_ACTIONS | OBJECT_ACTIONS | OTHER_ACTIONS}
 
@@ -92,8 +96,10 @@ class Statement:
     :ivar label: for the administrator.
     :ivar others: whether it is about all but `principals`.
     :ivar actions: all that it is about, in the case of IAM.
+    :ivar resources: whether it is about one.
+    :ivar leads: each resource that it is about begins with one of these.
     :ivar needs_object: whether it may ask for a tag that the object has.
-    :ivar needs_request_tags: whether it may ask for the tags that the request gives.
+    :ivar needs_body: whether it may ask for the tags or the lock that the request gives.
     """
 
     label: str
@@ -102,9 +108,10 @@ class Statement:
     others: bool
     actions: frozenset[str]
     resources: Callable[[str, Context], bool]
+    leads: tuple[str, ...]
     conditions: tuple[Condition, ...]
     needs_object: bool
-    needs_request_tags: bool
+    needs_body: bool
 
     @property
     def is_public(self) -> bool:
@@ -118,7 +125,53 @@ class _Relevant(NamedTuple):
     denying: tuple[Statement, ...]
     allowing: tuple[Statement, ...]
     needs_object: bool
-    needs_request_tags: bool
+    needs_body: bool
+
+
+class _Few:
+    """Statements of one effect that are about one action and who asks, as `first` wants them.
+
+    Most of a long policy is about other objects, and all of that is told by one look at how the resource begins.
+    """
+
+    __slots__ = ("_all", "_leads", "_wide")
+
+    def __init__(self, statements: Iterable[Statement]) -> None:
+        every, wide, narrow = [], [], []
+        for each in statements:
+            holds = tuple(condition.holds for condition in each.conditions)
+            every.append((Verdict(each.allows, each.label), each.resources, holds))
+            if _are_narrow(each.leads):
+                narrow.append(each.leads)
+            else:
+                wide.append(every[-1])
+        self._all, self._wide = tuple(every), tuple(wide)
+        self._leads = tuple(dict.fromkeys(chain.from_iterable(narrow)))
+
+    def first(self, resource: str, context: Context) -> Verdict | None:
+        """That of the first that is about a resource, and whose conditions hold."""
+        statements = self._all if resource.startswith(self._leads) else self._wide
+        if not statements:
+            return None
+        failed: set[Callable[[Context], bool]] = set()  # one that is in several statements is asked once
+        for verdict, resources, conditions in statements:
+            if resources(resource, context) and failed.isdisjoint(conditions):
+                for holds in conditions:
+                    if not holds(context):
+                        failed.add(holds)
+                        break
+                else:
+                    return verdict
+        return None
+
+
+def _are_narrow(leads: tuple[str, ...]) -> bool:
+    """Whether resources that begin so are some of a bucket, and not all that is in one."""
+    return all(lead.partition("/")[2] for lead in leads)
+
+
+#: Of each policy it is remembered for so many callers and actions which statements are about them.
+_REMEMBERED = 256
 
 
 class Policy:
@@ -131,6 +184,7 @@ class Policy:
         self.statements = tuple(statements)
         self.is_public = any(statement.is_public for statement in self.statements)
         self._by_action: dict[str, _Relevant] = {}
+        self._by_who: dict[tuple[str, frozenset[str]], tuple[_Few, _Few]] = {}
 
     def _about(self, action: str) -> _Relevant:
         found = self._by_action.get(action)
@@ -140,19 +194,30 @@ class Policy:
                 tuple(statement for statement in about if not statement.allows),
                 tuple(statement for statement in about if statement.allows),
                 any(statement.needs_object for statement in about),
-                any(statement.needs_request_tags for statement in about),
+                any(statement.needs_body for statement in about),
             )
             if action in _ACTIONS.values():  # what is remembered is bounded
                 self._by_action[action] = found
+        return found
+
+    def _few(self, action: str, who: frozenset[str]) -> tuple[_Few, _Few]:
+        """What denies and what allows an action to somebody."""
+        found = self._by_who.get((action, who))
+        if found is None:
+            about = self._about(action)
+            found = _concerning(about.denying, who), _concerning(about.allowing, who)
+            if len(self._by_who) >= _REMEMBERED:
+                self._by_who.clear()
+            self._by_who[action, who] = found
         return found
 
     def needs_object(self, action: str) -> bool:
         """Whether what it says of an action can depend on the tags that the object has."""
         return self._about(action).needs_object
 
-    def needs_request_tags(self, action: str) -> bool:
-        """Whether what it says of an action can depend on the tags that the request gives."""
-        return self._about(action).needs_request_tags
+    def needs_body(self, action: str) -> bool:
+        """Whether what it says of an action can depend on the tags or the lock that the request gives."""
+        return self._about(action).needs_body
 
     def can_allow(self, who: frozenset[str], action: str) -> bool:
         """Whether there is a resource and a request for which it allows an action."""
@@ -172,24 +237,19 @@ class Policy:
         :param who: `identities` of who asks.
         :param action: of IAM, e.g. ``s3:GetObject``.
         :param resource: ``bucket`` or ``bucket/key``; "" for what belongs to no bucket.
-        :param allowed: as whom alone it can allow something; None for `who`.
+        :param allowed: as whom alone it can allow something, `NOBODY` if only denials count; None for `who`.
         """
-        denying, allowing, *_ = self._about(action)
-        allowed = who if allowed is None else allowed
-        found = _first(denying, who, resource, context) or _first(allowing, allowed, resource, context)
-        return None if found is None else Verdict(found.allows, found.label)
+        denying, allowing = self._few(action, who)
+        found = denying.first(resource, context)
+        if found is None and allowed is not NOBODY:
+            if allowed is not None:
+                allowing = self._few(action, allowed)[1]
+            found = allowing.first(resource, context)
+        return found
 
 
-def _first(statements: tuple[Statement, ...], who: frozenset[str], resource: str, context: Context) -> Statement | None:
-    """The first of some statements about an action that is about a request for it."""
-    for statement in statements:
-        if statement.principals.isdisjoint(who) is statement.others and statement.resources(resource, context):
-            for condition in statement.conditions:
-                if not condition.holds(context):
-                    break
-            else:
-                return statement
-    return None
+def _concerning(statements: tuple[Statement, ...], who: frozenset[str]) -> _Few:
+    return _Few(each for each in statements if each.principals.isdisjoint(who) is each.others)
 
 
 # Reading ----------------------------------------------------------------------------------------------------------
@@ -221,8 +281,10 @@ def parse_policy(text: str, bucket: str | None) -> Policy:
     if not isinstance(statements, list) or not statements:
         raise _malformed("Could not parse the policy: Statement is empty!")
     variables = version == _VARIABLES_SINCE
+    condition = functools.cache(functools.partial(parse_condition, variables=variables))
     return Policy(
-        _parse_statement(number, statement, bucket, variables) for number, statement in enumerate(statements, 1)
+        _parse_statement(number, statement, bucket, variables, condition)
+        for number, statement in enumerate(statements, 1)
     )
 
 
@@ -239,7 +301,7 @@ def _closed(reason: str) -> Policy:
     """A policy that denies everything."""
     everything = frozenset(_ACTIONS.values())
     return Policy(
-        [Statement(reason, False, frozenset((EVERYBODY,)), False, everything, lambda *_: True, (), False, False)]
+        [Statement(reason, False, frozenset((EVERYBODY,)), False, everything, lambda *_: True, ("",), (), False, False)]
     )
 
 
@@ -294,7 +356,16 @@ def _texts(value: Any, refusal: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _parse_statement(number: int, statement: Any, bucket: str | None, variables: bool) -> Statement:
+_MakeCondition = Callable[[str, str, tuple[str, ...]], Condition]
+
+
+def _parse_statement(
+    number: int, statement: Any, bucket: str | None, variables: bool, make_condition: _MakeCondition
+) -> Statement:
+    """One statement.
+
+    :param make_condition: as `parse_condition`; what is said in several statements becomes one and the same.
+    """
     if not isinstance(statement, dict):
         raise _malformed("Statement must be an object")
     _check_fields(statement, "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition")
@@ -313,7 +384,7 @@ def _parse_statement(number: int, statement: Any, bucket: str | None, variables:
     patterns = _parse_resources(named, bucket, variables)
     if not allows and not all_but:
         _check_effect(actions, patterns, bucket)
-    conditions = _parse_conditions(statement.get("Condition", {}), variables)
+    conditions = _parse_conditions(statement.get("Condition", {}), make_condition)
     names = json.dumps(statement).lower()
     return Statement(
         label=f"statement {number}" + (f" ({sid})" if sid else ""),
@@ -322,10 +393,11 @@ def _parse_statement(number: int, statement: Any, bucket: str | None, variables:
         others=others,
         actions=frozenset().union(*actions),
         resources=_all_but(patterns_test(patterns)) if all_but else patterns_test(patterns),
+        leads=("",) if all_but else tuple(map(lead, patterns)),
         conditions=conditions,
         # A name that is only in a value does no harm: it is looked at then.
         needs_object=EXISTING_TAG in names,
-        needs_request_tags=REQUEST_TAG in names or REQUEST_TAG_KEYS in names,
+        needs_body=any(name in names for name in (REQUEST_TAG, REQUEST_TAG_KEYS, LOCK_KEYS)),
     )
 
 
@@ -451,7 +523,7 @@ def _condition_text(value: Any) -> Any:
     return str(value) if isinstance(value, _Number) else value
 
 
-def _parse_conditions(value: Any, variables: bool) -> tuple[Condition, ...]:
+def _parse_conditions(value: Any, make_condition: _MakeCondition) -> tuple[Condition, ...]:
     refusal = "Condition must be an object of operators, each one of keys with their values"
     if not isinstance(value, dict):
         raise _malformed(refusal)
@@ -463,7 +535,7 @@ def _parse_conditions(value: Any, variables: bool) -> tuple[Condition, ...]:
             each = given if isinstance(given, list) else [given]
             texts = [_condition_text(one) for one in each]
             try:
-                condition = parse_condition(operator, key, _texts(texts, refusal), variables=variables)
+                condition = make_condition(operator, key, _texts(texts, refusal))
             except ValueError as error:
                 raise _malformed(str(error)) from None
             found.append(condition)

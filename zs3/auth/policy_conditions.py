@@ -277,6 +277,7 @@ _DATE = re.compile(
 ).fullmatch
 
 
+@functools.lru_cache(maxsize=256)  # of many conditions most are held against the same time
 def _instant(text: str) -> Decimal:
     """Seconds since the epoch, which a policy may also name as such; a year is four digits."""
     found = _DATE(text)

@@ -45,6 +45,8 @@ BUCKET_ACTIONS = _names(
 OTHER_ACTIONS = _names("s3:", "ListAllMyBuckets GetAccountPublicAccessBlock PutAccountPublicAccessBlock CreateSession")
 
 VERSION_ID = "s3:versionid"
+#: What the names of all keys about the lock that a request asks for begin with.
+LOCK_KEYS = "s3:object-lock-"
 EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS = "s3:existingobjecttag/", "s3:requestobjecttag/", "s3:requestobjecttagkeys"
 
 #: Keys that a request here can have a value of, in their normal form; one that ends with ``/`` stands for all that
@@ -55,7 +57,9 @@ KEYS = _names(
     " aws:principaltype aws:referer aws:requestedregion aws:resourceaccount aws:securetransport aws:sourceip"
     " aws:useragent aws:userid aws:username aws:viaawsservice"
     " s3:authtype s3:delimiter s3:if-match s3:if-none-match s3:max-keys"
-    " s3:objectcreationoperation s3:prefix s3:requestobjecttagkeys s3:resourceaccount s3:signatureage"
+    " s3:object-lock-legal-hold s3:object-lock-mode s3:object-lock-remaining-retention-days"
+    " s3:object-lock-retain-until-date s3:objectcreationoperation s3:prefix s3:requestobjecttagkeys"
+    " s3:resourceaccount s3:signatureage"
     " s3:signatureversion s3:tlsversion s3:versionid s3:x-amz-acl s3:x-amz-content-sha256 s3:x-amz-copy-source"
     " s3:x-amz-grant-full-control s3:x-amz-grant-read s3:x-amz-grant-read-acp s3:x-amz-grant-write"
     " s3:x-amz-grant-write-acp s3:x-amz-metadata-directive s3:x-amz-object-ownership"
@@ -74,8 +78,6 @@ NEVER = _names(
     " aws:vpceaccount aws:vpceorgid aws:vpceorgpaths aws:vpcsourceip"
     " s3:accesspointnetworkorigin s3:accessgrantsinstancearn s3:dataaccesspointaccount s3:dataaccesspointarn"
     " s3:destinationregion s3:locationconstraint s3:inventoryaccessibleoptionalfields s3:isreplicationpauserequest"
-    " s3:object-lock-legal-hold s3:object-lock-mode s3:object-lock-remaining-retention-days"
-    " s3:object-lock-retain-until-date"
     " aws:principaltag/ aws:requesttag/ aws:resourcetag/ s3:buckettag/",
 )
 

@@ -213,6 +213,7 @@ def _list(options: argparse.Namespace, output: TextIO) -> None:
             "role": entry.get("role"),
             "policies": entry.get("policies"),
             "account": entry.get("account", accounts.DEFAULT),
+            "account_id": accounts.account_id(entry.get("account", accounts.DEFAULT)),
             "buckets": entry.get("buckets"),
             "enabled": entry.get("enabled", True),
             "keys": [
@@ -227,13 +228,13 @@ def _list(options: argparse.Namespace, output: TextIO) -> None:
     if options.json:
         _show_json(output, list(found.values()))
         return
-    rows = [("USER", "ROLE", "POLICIES", "ACCOUNT", "BUCKETS", "ACCESS KEY", "CREATED", "STATE")]
+    rows = [("USER", "ROLE", "POLICIES", "ACCOUNT", "ACCOUNT ID", "BUCKETS", "ACCESS KEY", "CREATED", "STATE")]
     for each in found.values():
         buckets = "all" if each["buckets"] is None else ",".join(each["buckets"]) or "none"
         for key in each["keys"]:
             state = "user disabled" if not each["enabled"] else "enabled" if key["enabled"] else "disabled"
             policies = "-" if each["policies"] is None else ",".join(each["policies"]) or "none"
-            about = (each["name"], each["role"] or "-", policies, each["account"], buckets)
+            about = (each["name"], each["role"] or "-", policies, each["account"], each["account_id"], buckets)
             rows.append((*about, key["access_key"], key["created"] or "-", state))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:

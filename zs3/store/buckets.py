@@ -24,7 +24,7 @@ from zs3.errors import S3Error
 from zs3.store import configuration, directory, kernel, layout, locks, paths, records, signposts
 from zs3.store.calls import AT_ONCE, WAITING, Calls, Status, is_local
 from zs3.store.durability import Durability
-from zs3.store.interface import NOT_CONFIGURED, BucketInfo, Configuration, PinnedName
+from zs3.store.interface import NOT_CONFIGURED, BucketInfo, Configuration, DamagedError, PinnedName
 from zs3.store.internals import Internals, Staging, remove_tree
 from zs3.store.records import Records
 
@@ -375,7 +375,7 @@ class Buckets:
             if _NAME.fullmatch(name):
                 try:
                     found.append(self.info(name))
-                except (S3Error, OSError, configuration.DamagedError) as error:
+                except (S3Error, OSError, DamagedError) as error:
                     report(f"the bucket {name!r} cannot be listed: {error}")
         return sorted(found, key=lambda bucket: bucket.name)
 

@@ -13,12 +13,12 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 
 from zs3.errors import S3Error
-from zs3.store import commit, history, layout, paths, records, versions
+from zs3.store import commit, configuration, history, layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History
 from zs3.store.immutable import thawing
-from zs3.store.interface import NULL_VERSION, AttributesChange, DeleteMarkerError, ObjectInfo
+from zs3.store.interface import NOT_LOCKED, NULL_VERSION, OBJECT_LOCK, AttributesChange, DeleteMarkerError, ObjectInfo
 from zs3.store.locks import WouldBlock
 from zs3.store.metadata import Record
 from zs3.store.places import Found, place_of
@@ -44,7 +44,8 @@ def change(
     :param how: is given the object as it is, and gives the attributes that it is to have.
     :param stage: makes an empty file for the bucket.
     :raises WouldBlock: also where the file was just changed by others, or too lately to be sure of its record.
-    :raises S3Error: NoSuchKey, NoSuchVersion, `DeleteMarkerError`, and what `how` raises.
+    :raises S3Error: NoSuchKey, NoSuchVersion, `DeleteMarkerError`, and what `how` raises; AccessDenied where it cannot
+        be known whether it is locked, and it may be.
     """
     if not layout.is_key(key):
         raise _no_such(key, version)
@@ -53,9 +54,14 @@ def change(
         if records.is_young(found.status):
             raise WouldBlock
         record = replace(kept.read_or_describe(found.fd, found.status, key), version=number)
+        lock = kept.lock(found.fd, found.status, key)
+        if lock is None and OBJECT_LOCK in configuration.read(bucket):
+            raise versions.protected()
+        # Also of a file that others changed: a new record must not unlock it.
+        record = replace(record, attributes=replace(record.attributes, lock=lock or NOT_LOCKED))
         record = replace(record, attributes=how(record.info(key)))
         with thawing(enabled=bucket.immutable) as thaw:
-            thaw.add(found.fd, kept.lock(found.fd, found.status, key))
+            thaw.add(found.fd, lock)
             _keep(found, record, kept, key, lambda: stage(bucket), durability)
             thaw.forget()
             thaw.add(found.fd, record.attributes.lock)

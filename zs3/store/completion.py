@@ -9,17 +9,36 @@ import hashlib
 import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import MAX_PARTS, MIN_PART_SIZE, CompletedPart, PartChecksums, PartInfo, UploadInfo
+from zs3.store.interface import (
+    MAX_PARTS,
+    MIN_PART_SIZE,
+    NOT_LOCKED,
+    Attributes,
+    CompletedPart,
+    Lock,
+    PartChecksums,
+    PartInfo,
+    UploadInfo,
+)
 from zs3.store.metadata import Record
 from zs3.store.uploads import Intent, Upload, invalid_part
 
 
-def plan(upload: Upload, parts: Sequence[CompletedPart], checksum: Checksum | None, size: int | None) -> Intent:
+def plan(
+    upload: Upload,
+    parts: Sequence[CompletedPart],
+    checksum: Checksum | None,
+    size: int | None,
+    default_lock: Lock = NOT_LOCKED,
+) -> Intent:
     """Check what a client wants completed against the parts there are, and decide what the object will be.
+
+    :param default_lock: its retention where the upload has none.
 
     Source: Amazon S3 API Reference, CompleteMultipartUpload.
 
@@ -53,7 +72,7 @@ def plan(upload: Upload, parts: Sequence[CompletedPart], checksum: Checksum | No
         mtime_ns=0,
         digest=hashlib.md5(digests, usedforsecurity=False).digest(),
         suffix=len(known),
-        attributes=upload.info.attributes,
+        attributes=_with_retention(upload.info.attributes, default_lock),
         checksum=whole,
         part_sizes=sizes,
         upload_id=upload.info.upload_id,
@@ -102,6 +121,13 @@ def _whole_checksum(
         if stated.value != whole.value:
             raise S3Error("BadDigest", f"The {stated.algorithm} you specified did not match the calculated checksum.")
     return whole, b"".join(values) if whole else b""
+
+
+def _with_retention(attributes: Attributes, default: Lock) -> Attributes:
+    lock = attributes.lock
+    if lock.mode or not default.mode:
+        return attributes
+    return replace(attributes, lock=replace(lock, mode=default.mode, until_ns=default.until_ns))
 
 
 def _of(algorithm: str, part: PartInfo) -> Checksum | None:

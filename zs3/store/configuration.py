@@ -3,13 +3,12 @@
 Blocking.  The store keeps them and knows no meaning of theirs, but of whether
 versions are kept.  The file is
 replaced whole, so that a reader finds one state or the next; none means that
-nothing is configured.  It is small and read each time it is asked for: what is
-remembered is only what its bytes mean.
+nothing is configured.  Here it is read each time it is asked for, and what is
+remembered is only what its bytes mean; `states` remembers more.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zs3.errors import S3Error
-from zs3.store.interface import NOT_CONFIGURED, VERSIONING, Configuration, ConfigurationChange
+from zs3.store.interface import NOT_CONFIGURED, VERSIONING, Configuration, ConfigurationChange, DamagedError
 from zs3.store.internals import Internals
+from zs3.store.memo import PER_VALUE, Memo
 
 if TYPE_CHECKING:
     from zs3.store.buckets import Bucket
@@ -29,22 +29,33 @@ NAME = b"config"
 _LOCK = "\0config"
 
 
-class DamagedError(ValueError):
-    """The file of a bucket's configuration is not what was written: nothing may be concluded from it."""
+#: What bytes mean, by these; parsed they take a few times as much.
+_known = Memo(8 << 20)
+_PER_BYTE = 4
 
 
-@functools.lru_cache(maxsize=128)
 def parse(data: bytes) -> Configuration:
-    """What the bytes of the file say.  Pure, so it may be remembered.
+    """What the bytes of the file say.
 
     :raises DamagedError: it cannot be read; that is not the same as nothing configured, which may allow more.
     """
+    found = _known.get(data)
+    if found is None:
+        found = (_parse(data), PER_VALUE + _PER_BYTE * len(data))
+        _known.keep([(data, found)])
+    else:
+        _known.touch((data,))
+    configuration: Configuration = found[0]
+    return configuration
+
+
+def _parse(data: bytes) -> Configuration:
     try:
         values = json.loads(data)
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise DamagedError("a bucket's configuration is damaged")
+        raise DamagedError("a configuration is damaged")
     return MappingProxyType(values)
 
 

@@ -28,6 +28,7 @@ from zs3.store.buckets import Bucket
 from zs3.store.hot import HotFiles
 from zs3.store.interface import (
     NOT_CONFIGURED,
+    NOT_LOCKED,
     VERSIONING,
     Attributes,
     AttributesChange,
@@ -44,6 +45,7 @@ from zs3.store.interface import (
     IWriter,
     ListPage,
     ListQuery,
+    Lock,
     ObjectInfo,
     PartInfo,
     PartsPage,
@@ -365,6 +367,18 @@ class FilesystemStore:
     def delete_bucket(self, name: str) -> Deferred[None]:
         return self._mutate((name, ""), self._posix.delete_bucket, name)
 
+    # Accounts
+
+    def get_account(self, account: str) -> Deferred[Configuration]:
+        return self.call(self._posix.get_account, account)
+
+    def get_account_now(self, account: str) -> Configuration | None:
+        return self._hot.account(account)
+
+    def change_account(self, account: str, change: ConfigurationChange) -> Deferred[Configuration]:
+        # No bucket has this name, so nothing else waits in this queue.
+        return self._mutate(("", account), self._posix.change_account, account, change)
+
     # Objects
 
     def open_now(self, bucket: str, key: str) -> FileReader | None:
@@ -561,6 +575,7 @@ class FilesystemStore:
         condition: WriteCondition,
         checksum: Checksum | None = None,
         size: int | None = None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> Deferred[ObjectInfo]:
         return self._mutate_slowly(
             # Not the key's queue: joining the parts may take long.
@@ -573,6 +588,7 @@ class FilesystemStore:
             condition,
             checksum,
             size,
+            default_lock,
         )
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> Deferred[None]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -24,13 +25,14 @@ from typing import NamedTuple
 from zs3.errors import S3Error
 from zs3.store import layout, paths, signposts
 from zs3.store.buckets import Bucket
+from zs3.store.dircache import is_local
 from zs3.store.durability import Durability
 from zs3.store.interface import NULL_VERSION, Attributes, ObjectInfo
-from zs3.store.memo import is_settled
+from zs3.store.memo import PER_VALUE, Memo, is_settled, state
 from zs3.store.places import Found
 from zs3.store.records import Records
 from zs3.store.signposts import INSIDE, NAME
-from zs3.store.versionids import DELETED, Entry, is_id, parse_name, sequence
+from zs3.store.versionids import DELETED, Entry, is_dated, is_id, is_null, null_order, parse_order
 
 _LINKS = "Versions cannot be kept here: the file system of this bucket has no hard links."
 #: errno of a file system without hard links
@@ -153,29 +155,39 @@ class History:
         if self._fd >= 0:
             durability.settle(self._root, self._names, self._fd)
 
-    def entries(self) -> list[Entry]:
-        """The versions, the youngest first; but for `DELETED`."""
+    def orders(self, memo: Memo | None = None) -> list[bytes]:
+        """As what the versions sort, the oldest first, see `versionids`; but for `DELETED`.
+
+        :param memo: remembers them for as long as the directory is as it is.
+        """
         fd = self.open()
         if fd < 0:
             return []
-        found = []
-        for name in os.listdir(fd):
-            entry = parse_name(os.fsencode(name))
-            if entry is not None and (order := self.order(entry)) >= 0:
-                found.append((order, entry))
-        found.sort(reverse=True)
-        return [entry for _, entry in found]
+        now, status = time.time_ns(), os.fstat(fd)
+        known = memo.get(("versions", state(status))) if memo is not None else None
+        if known is not None:
+            orders: list[bytes] = known[0]
+            return orders
+        names = os.fsencode("\0".join(os.listdir(fd))).split(b"\0")
+        orders = [name for name in names if is_dated(name)]
+        for name in filter(is_null, names):
+            null = paths.look(fd, name)
+            if null is not None:
+                orders.append(null_order(name, max(null.st_mtime_ns, 0)))
+        orders.sort()
+        # What the null version sorts as is not of the directory's state.
+        if memo is not None and is_settled(status, now) and is_local(fd) and not any(map(is_null, names)):
+            cost = PER_VALUE + 2 * sum(map(len, orders))
+            memo.keep([(("versions", state(status)), (orders, cost))])
+        return orders
+
+    def youngest(self) -> Entry | None:
+        """The youngest version, but for `DELETED`."""
+        return next(filter(None, map(parse_order, reversed(self.orders()))), None)
 
     def is_unchanged_since(self, then_ns: int) -> bool:
         """Whether nothing came or went since a moment; False where that cannot be told."""
         return self._fd >= 0 and is_settled(os.fstat(self._fd), then_ns)
-
-    def order(self, entry: Entry) -> int:
-        """What orders a version among those of its key, see `sequence`; -1 if it is gone."""
-        if entry.version != NULL_VERSION:
-            return sequence(entry.version)
-        status = paths.look(self._fd, entry.name)
-        return -1 if status is None else max(status.st_mtime_ns, 0)
 
     def read(self, name: bytes, entry: Entry | None = None) -> Version | None:
         """Open a version; None if there is none.

@@ -14,14 +14,16 @@ import re
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from zs3.errors import S3Error
-from zs3.store import buckets, configuration, kernel, layout, metadata, paths, records
+from zs3.store import accounts, buckets, configuration, kernel, layout, metadata, paths, records, states
+from zs3.store.accounts import KnownAccounts
 from zs3.store.buckets import Buckets
-from zs3.store.interface import NOT_CONFIGURED, BucketState, ObjectInfo, PinnedName
+from zs3.store.interface import NOT_CONFIGURED, BucketState, Configuration, ObjectInfo, PinnedName
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
-from zs3.store.unconfigured import Unconfigured
+from zs3.store.states import States
 
 #: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)
@@ -55,7 +57,8 @@ class HotFiles:
         self._identity: tuple[int, int] | None = None
         self._in_memory = False
         self._looked = 0.0
-        self._unconfigured = Unconfigured(-1)
+        self._states = States(-1)
+        self._accounts = KnownAccounts(-1)
         # Only the reactor's thread reads.
         self._buffer = memoryview(bytearray(MOST))
 
@@ -71,10 +74,12 @@ class HotFiles:
         status = os.fstat(fd)
         self._fd, self._device, self._identity = fd, status.st_dev, (status.st_dev, status.st_ino)
         self._in_memory = kind == kernel.TMPFS
-        self._unconfigured = Unconfigured(fd)
+        self._states = States(fd)
+        self._accounts = KnownAccounts(fd)
 
     def stop(self) -> None:
-        self._unconfigured.close()
+        self._states.close()
+        self._accounts.close()
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = self._device = -1
@@ -169,12 +174,14 @@ class HotFiles:
 
         :param known: knows whose ids are whose.
         """
-        if not self._is_there() or not _BUCKET(bucket):
+        if not self._is_there():
             return None
         now = self._now()
-        remembered = self._unconfigured.knows(bucket, now)
+        remembered = self._states.knows(bucket, now)
         if remembered is not None:
             return remembered
+        if not _BUCKET(bucket):
+            return None
         directory = _open_bucket(self._fd, bucket.encode())
         if directory < 0:
             return None
@@ -186,28 +193,70 @@ class HotFiles:
                 return BucketState(PinnedName(bucket), NOT_CONFIGURED) if never_written else None
             if not known.recognises(identifier, directory, bucket):
                 return None
-            state = BucketState(PinnedName.of(bucket, identifier), NOT_CONFIGURED)
-            path = b"%b/buckets/%b/%b" % (layout.INTERNAL, identifier.encode(), configuration.NAME)
-            fd = self._open_internal(path)
-            if fd == -errno.ENOENT and self._unconfigured.begin(state, directory, now):
-                # Once more: what was found before one began to watch proves nothing.
-                fd = self._open_internal(path)
-                if fd != -errno.ENOENT:
-                    self._unconfigured.discard(bucket)
-        if fd < 0:
-            return state if fd == -errno.ENOENT else None
-        with paths.opened(fd):
-            data = self.read(fd, 0, os.fstat(fd).st_size)
-        return None if data is None else state._replace(configuration=configuration.parse(data))
+            return self._look_inside(PinnedName.of(bucket, identifier), directory, now)
 
-    def _open_internal(self, path: bytes) -> int:
-        """Open a file of the daemon's own below the data directory: an fd, or an errno, negative."""
-        fd = _open_file(self._fd, path)
+    def account(self, name: str) -> Configuration | None:
+        """What is configured of an account; None where that must be looked for.
+
+        :raises DamagedError: as `accounts.read`.
+        """
+        if not self._is_there():
+            return None
+        now = self._now()
+        found = self._accounts.knows(name, now)
+        if found is not None:
+            return found
+        # First: what is found before one begins to watch proves nothing.
+        watched = self._accounts.watch(now)
+        fd = self._open_internal(self._fd, accounts.path(name))
+        if fd == -errno.ENOENT:
+            found = NOT_CONFIGURED
+        elif fd < 0:
+            return None
+        else:
+            data = None
+            # Whatever else is in its place.
+            with paths.opened(fd), suppress(OSError):
+                data = self.read(fd, 0, os.fstat(fd).st_size)
+            if data is None:
+                return None
+            found = configuration.parse(data)
+        if watched:
+            self._accounts.remember(name, found)
+        return found
+
+    def _look_inside(self, name: PinnedName, directory: int, now: float) -> BucketState | None:
+        """What is configured of a bucket that is open; it is remembered, if that can be."""
+        looked_ns = time.time_ns()
+        home = _open_directory(self._fd, b"%b/buckets/%b" % (layout.INTERNAL, name.identifier.encode()))
+        if home < 0:
+            return None
+        with paths.opened(home):
+            watch = states.watched(directory, home)
+            file = self._open_internal(home, configuration.NAME)
+            if file == -errno.ENOENT:
+                state = BucketState(name, NOT_CONFIGURED)
+                self._states.keep(state, watch, looked_ns, now)
+                return state
+            if file < 0:
+                return None
+            with paths.opened(file):
+                watch = states.with_file(watch, file)
+                data = self.read(file, 0, watch.size)
+                if data is None:
+                    return None
+                state = BucketState(name, configuration.parse(data))
+                self._states.keep(state, watch, looked_ns, now)
+                return state
+
+    def _open_internal(self, directory: int, path: bytes) -> int:
+        """Open a file of the daemon's own: an fd, or an errno, negative."""
+        fd = _open_file(directory, path)
         if fd != -errno.EAGAIN or not self._in_memory:
             return fd
         # Such a file system does not remember what is not there, but never waits either.
         try:
-            return os.open(path, paths.READ | os.O_CLOEXEC, dir_fd=self._fd)
+            return os.open(path, paths.READ | os.O_CLOEXEC, dir_fd=directory)
         except OSError as error:
             return -(error.errno or errno.EIO)
 

@@ -31,11 +31,17 @@ NOT_CONFIGURED: Configuration = MappingProxyType({})
 #: The value of a bucket's configuration that the store does know: whether versions are kept.  Missing: never were.
 VERSIONING = "versioning"
 ENABLED, SUSPENDED = "Enabled", "Suspended"
+#: Likewise: there if, and only if, versions can be locked, whatever its value.
+OBJECT_LOCK = "objectLock"
 #: The id of the one version of a key that was not made while versions were kept.
 NULL_VERSION = "null"
 
 # Retention modes
 GOVERNANCE, COMPLIANCE = "GOVERNANCE", "COMPLIANCE"
+
+
+class DamagedError(ValueError):
+    """What is configured is not what was written: nothing may be concluded from it."""
 
 
 class PinnedName(str):
@@ -483,6 +489,23 @@ class IStore(Interface):
     def delete_bucket(name: str) -> Deferred[None]:
         """Remove an empty bucket and all that belongs to it.  BucketNotEmpty."""
 
+    def get_account(account: str) -> Deferred[Configuration]:
+        """Fires with what is configured of an account, as of now; fails with `DamagedError` if that cannot be read.
+
+        :param account: any name; of one that never was, nothing is configured.
+        """
+
+    def get_account_now(account: str) -> Configuration | None:
+        """As `get_account`, at once and without waiting; None where only that can tell."""
+
+    def change_account(account: str, change: ConfigurationChange) -> Deferred[Configuration]:
+        """Change what is configured of an account, durably and as one step; fires with all that is configured then.
+
+        What cannot be read is lost by that, as if nothing had been configured.
+
+        :param change: may be called more than once.
+        """
+
     def open_object(bucket: str, key: str, version: str = "") -> Deferred[IObjectReader]:
         """Open an object for reading.  NoSuchKey, NoSuchVersion, or `DeleteMarkerError`.
 
@@ -619,6 +642,7 @@ class IStore(Interface):
         condition: WriteCondition,
         checksum: Checksum | None = None,
         size: int | None = None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> Deferred[ObjectInfo]:
         """Make the object of these parts; takes effect once, however often it is called.
 
@@ -626,6 +650,7 @@ class IStore(Interface):
 
         :param checksum: the whole object's as the client states it (BadDigest).
         :param size: likewise its size (InvalidRequest).
+        :param default_lock: gives the object its retention where none was asked for when the upload began.
         """
 
     def abort_upload(bucket: str, key: str, upload_id: str) -> Deferred[None]:

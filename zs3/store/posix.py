@@ -20,6 +20,7 @@ from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
 from zs3.store import (
+    accounts,
     changes,
     commit,
     completion,
@@ -42,6 +43,7 @@ from zs3.store.dircache import DirectoryCache
 from zs3.store.directory import HISTORIES, OBJECTS, Exclusive, Tree
 from zs3.store.durability import Durability
 from zs3.store.interface import (
+    NOT_LOCKED,
     VERSIONING,
     Attributes,
     AttributesChange,
@@ -54,6 +56,7 @@ from zs3.store.interface import (
     Deletion,
     ListPage,
     ListQuery,
+    Lock,
     ObjectInfo,
     PartInfo,
     PartsPage,
@@ -124,7 +127,7 @@ class PosixStore:
         freeze: bool = False,
         report: Callable[[str], None],
     ) -> None:
-        path = os.path.realpath(os.fsencode(data))
+        self._data = path = os.path.realpath(os.fsencode(data))
         self.durability = Durability(enabled=sync, report=report)
         self.buckets = Buckets(path, self.durability, directory_mode=directory_mode, immutable=freeze)
         self.file_mode = file_mode
@@ -141,6 +144,8 @@ class PosixStore:
         """
         try:
             self.buckets.start(self._report_once)
+            # It is watched for changes: there from the beginning, that costs a request least.
+            self.buckets.internals.make_directory(os.path.join(self._data, accounts.DIRECTORY))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._report("there is no space left in the data directory")
@@ -209,6 +214,14 @@ class PosixStore:
         if message not in self._reported and len(self._reported) < _REPORTED_MAX:
             self._reported.add(message)
             self._report(message)
+
+    # Accounts
+
+    def get_account(self, account: str) -> Configuration:
+        return accounts.read(self._data, account)
+
+    def change_account(self, account: str, change: ConfigurationChange) -> Configuration:
+        return accounts.change(self._data, account, change, self.buckets.internals)
 
     # Reading
 
@@ -435,12 +448,13 @@ class PosixStore:
         condition: WriteCondition,
         checksum: Checksum | None,
         size: int | None,
+        default_lock: Lock = NOT_LOCKED,
     ) -> ObjectInfo:
         with self.buckets.opened(bucket, claim=True) as opened:
             try:
                 upload = uploads.find(self.buckets.internals, opened, key, upload_id)
                 with upload.locked():
-                    return self._complete(opened, upload, parts, condition, checksum, size)
+                    return self._complete(opened, upload, parts, condition, checksum, size, default_lock)
             except S3Error as error:
                 if error.code != "NoSuchUpload" or not upload_id:
                     raise
@@ -459,6 +473,7 @@ class PosixStore:
         condition: WriteCondition,
         checksum: Checksum | None,
         size: int | None,
+        default_lock: Lock,
     ) -> ObjectInfo:
         """Complete an upload whose lock is held."""
         key = upload.info.key
@@ -473,7 +488,7 @@ class PosixStore:
             upload.restore(intent)
             intent = None
         if intent is None:
-            intent = completion.plan(upload, parts, checksum, size)
+            intent = completion.plan(upload, parts, checksum, size, default_lock)
             # What fails now need not be copied; what decides is the same check under the key's lock.
             preconditions.check(condition, lookup.find_info(bucket, key))
             upload.assemble(intent)

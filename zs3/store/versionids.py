@@ -40,8 +40,12 @@ class Entry(NamedTuple):
         suffix = _SUFFIX if self.is_delete_marker else b""
         if self.version == NULL_VERSION:
             return _NULL + suffix
-        made = _EPOCH + datetime.timedelta(seconds=sequence(self.version) // 1_000_000_000)
-        return made.strftime("%Y-%m-%dT%H-%M-%SZ_").encode() + self.version.encode() + suffix
+        return _dated(sequence(self.version)) + self.version.encode() + suffix
+
+
+def _dated(made_ns: int) -> bytes:
+    made = _EPOCH + datetime.timedelta(seconds=made_ns // 1_000_000_000)
+    return made.strftime("%Y-%m-%dT%H-%M-%SZ_").encode()
 
 
 def is_id(version: str) -> bool:
@@ -65,10 +69,34 @@ def sequence(version: str) -> int:
 
 def parse_name(name: bytes) -> Entry | None:
     """The version whose file is called so; None for `DELETED`, and what is none."""
-    if name in (_NULL, _NULL + _SUFFIX):
+    if is_null(name):
         return Entry(NULL_VERSION, name != _NULL)
     match = _NAME(name)
     if match is None:
         return None
     entry = Entry(match[1].decode(), match[2] is not None)
     return entry if entry.name == name else None
+
+
+# The order of the versions of a key is that of strings, which for nearly all are the names of their files.
+
+
+def is_dated(name: bytes) -> bool:
+    """Whether it may be the name of a version that has an id, which is as it sorts."""
+    return name[:1].isdigit()
+
+
+def is_null(name: bytes) -> bool:
+    """Whether it is the name of the null version, or of its delete marker."""
+    return name in (_NULL, _NULL + _SUFFIX)
+
+
+def null_order(name: bytes, mtime_ns: int) -> bytes:
+    """As what the null version, or its delete marker, sorts: by the modification time of its file."""
+    return _dated(mtime_ns) + b"%016x" % mtime_ns + name
+
+
+def parse_order(order: bytes) -> Entry | None:
+    """The version that sorts as this; None if none does."""
+    at = order.find(_NULL, len(_dated(0)))
+    return parse_name(order if at < 0 else order[at:])

@@ -5,8 +5,10 @@ Blocking.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Generator
+from bisect import bisect_left
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -16,7 +18,8 @@ from zs3.store import history, layout, lookup
 from zs3.store.buckets import Bucket
 from zs3.store.history import History, closed
 from zs3.store.interface import NULL_VERSION, ObjectInfo, ShowVersion, VersionsPage, VersionsQuery
-from zs3.store.versionids import DELETED, Entry, is_id, sequence
+from zs3.store.memo import Memo
+from zs3.store.versionids import DELETED, Entry, is_id, parse_order
 from zs3.store.walk import Level, Source, Walk, past
 
 
@@ -33,7 +36,7 @@ def list_page(
     if query.limit <= 0 or not layout.is_listable(query.prefix):
         return VersionsPage((), (), False)
     with history.opened_root(bucket) as root:
-        return _Page(bucket, root, query, show).fill(objects, histories)
+        return _Page(bucket, root, query, show, histories.memo).fill(objects, histories)
 
 
 def is_empty(bucket: Bucket, source: Source) -> bool:
@@ -46,7 +49,7 @@ def is_empty(bucket: Bucket, source: Source) -> bool:
 
 def _has_versions(bucket: Bucket, root: int, key: str) -> bool:
     with closing(History(bucket, root, key)) as older:
-        return bool(older.entries()) or older.deleted() is not None
+        return older.youngest() is not None or older.deleted() is not None
 
 
 class _Keys:
@@ -97,8 +100,7 @@ class _Keys:
 
 
 _TRIES = 10
-#: What its file is called, and the version.
-_Named = tuple[bytes, Entry]
+_NONE = Entry("", False)
 
 
 class _Marker(NamedTuple):
@@ -114,7 +116,8 @@ class _Last(NamedTuple):
 class _Page:
     """A page that is being filled."""
 
-    def __init__(self, bucket: Bucket, root: int, query: VersionsQuery, show: ShowVersion) -> None:
+    def __init__(self, bucket: Bucket, root: int, query: VersionsQuery, show: ShowVersion, memo: Memo) -> None:
+        self._memo = memo
         self._bucket = bucket
         self._root = root
         self._query = query
@@ -177,21 +180,33 @@ class _Page:
         query = self._query
         after = query.version_marker if key == query.key_marker else ""
         with closing(History(self._bucket, self._root, key)) as older:
-            current, entries = self._look(key, older)
-            if current is not None and not after and not self._add(current, latest=True):
+            current, marker, orders = self._look(key, older)
+            latest = current is None
+            if after and after in (current and current.version, marker and marker.version):
+                # The youngest of the others follows, but behind the object a delete marker.
+                if marker is not None and marker.version == after:
+                    marker = None
+                after, latest = "", False
+            elif after:
+                marker, latest = None, False
+                del orders[_place(orders, after) :]
+            elif current is not None and not self._add(current, latest=True):
                 return True
-            youngest = entries[0] if entries and current is None else None
-            if after and (current is None or current.version != after):
-                entries = _following(older, entries, after)
+            entries: Iterator[tuple[bytes, Entry | None]] = ((b"", parse_order(each)) for each in reversed(orders))
+            if marker is not None:
+                entries = itertools.chain([(DELETED, Entry(marker.version, True))], entries)
             for name, entry in entries:
-                info = self._read(older, name, entry)
+                if entry is None or (current is not None and entry.version == current.version):
+                    continue
+                info = self._read(older, name or entry.name, entry)
                 if info is None or info.version != entry.version:
-                    if (name, entry) == youngest:
+                    if latest:
                         # Then another is the latest.
                         return self._add_versions(key)
                     continue
-                if not self._add(info, latest=entry.is_delete_marker and (name, entry) == youngest):
+                if not self._add(info, latest=latest and entry.is_delete_marker):
                     return True
+                latest = False
         return False
 
     def _add(self, info: ObjectInfo, *, latest: bool) -> bool:
@@ -203,8 +218,11 @@ class _Page:
         self._room -= 1
         return True
 
-    def _look(self, key: str, older: History) -> tuple[ObjectInfo | None, list[_Named]]:
-        """The object, and what is older, the youngest first: all as at one moment, as far as that can be had."""
+    def _look(self, key: str, older: History) -> tuple[ObjectInfo | None, ObjectInfo | None, list[bytes]]:
+        """The object, the delete marker `DELETED` if it counts, and as what the others sort, the oldest first.
+
+        All as at one moment, as far as that can be had.
+        """
         before = None
         for _ in range(_TRIES):
             now = time.time_ns()
@@ -212,24 +230,22 @@ class _Page:
             if seen == before or (older.is_unchanged_since(now) and lookup.find_info(self._bucket, key) == seen[0]):
                 break
             before = seen
-        current, marker, entries = seen
+        current, marker, orders = seen
         if self._root < 0:
-            return (None if current is None else replace(current, version=NULL_VERSION)), []
-        if marker is not None and (current is None or marker.covers != current.version):
-            entries.insert(0, (DELETED, Entry(marker.info.version, True)))
-        if current is not None:
-            entries = [(name, entry) for name, entry in entries if entry.version != current.version]
-        return current, entries
+            return (None if current is None else replace(current, version=NULL_VERSION)), None, []
+        if marker is None or (current is not None and marker.covers == current.version):
+            return current, None, list(orders)
+        return current, marker.info, list(orders)
 
-    def _glance(self, key: str, older: History) -> tuple[ObjectInfo | None, _Marker | None, list[_Named]]:
+    def _glance(self, key: str, older: History) -> tuple[ObjectInfo | None, _Marker | None, list[bytes]]:
         current = lookup.find_info(self._bucket, key)
         if self._root < 0:
             return current, None, []
         # The directory may be another than before.
         older.close()
-        entries = [(entry.name, entry) for entry in older.entries()]
+        orders = older.orders(self._memo)
         marker = older.deleted()
-        return current, None if marker is None else _Marker(marker.info, marker.covers), entries
+        return current, None if marker is None else _Marker(marker.info, marker.covers), orders
 
     def _read(self, older: History, name: bytes, entry: Entry) -> ObjectInfo | None:
         """An older version as it is, or if it is the current one by now, as that; None if it is gone."""
@@ -245,11 +261,10 @@ class _Page:
         return None
 
 
-def _following(older: History, entries: list[_Named], after: str) -> list[_Named]:
-    """Those after one by its id; if that is gone, after where it was."""
-    for index, (_, entry) in enumerate(entries):
-        if entry.version == after:
-            return entries[index + 1 :]
+def _place(orders: list[bytes], after: str) -> int:
+    """Where in the order of versions one is, or would be if it is gone."""
+    if after == NULL_VERSION:
+        return next((at for at, each in enumerate(orders) if (parse_order(each) or _NONE).version == after), 0)
     if not is_id(after):
-        return []
-    return [(name, entry) for name, entry in entries if older.order(entry) < sequence(after)]
+        return 0
+    return bisect_left(orders, Entry(after, False).name)

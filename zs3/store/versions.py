@@ -31,6 +31,7 @@ from zs3.store.immutable import Thaw, thawing
 from zs3.store.interface import (
     ENABLED,
     NULL_VERSION,
+    OBJECT_LOCK,
     VERSIONING,
     Attributes,
     DeleteMarkerError,
@@ -45,8 +46,6 @@ from zs3.store.preconditions import check, check_noncurrent
 from zs3.store.staged import StagedFile
 from zs3.store.versionids import DELETED, Entry, new_id, sequence
 
-#: In the configuration of a bucket: that versions may be locked there.
-OBJECT_LOCK = "objectLock"
 _NULL_ENTRIES = (Entry(NULL_VERSION, False), Entry(NULL_VERSION, True))
 _TRIES = 10
 #: MD5 of nothing
@@ -141,7 +140,7 @@ def marker_of(bucket: Bucket, key: str) -> ObjectInfo | None:
         return None
     with history.opened_root(bucket) as root, closing(History(bucket, root, key)) as older:
         marker = older.deleted()
-        if marker is None and (entry := next(iter(older.entries()), None)) is not None and entry.is_delete_marker:
+        if marker is None and (entry := older.youngest()) is not None and entry.is_delete_marker:
             # The object that was to come behind it did not.
             marker = history.closed(older.read(entry.name, entry))
         return marker.info if marker else None
@@ -327,7 +326,7 @@ class Versions:
             if self.older.remove(Entry(version, False).name):
                 rubbish = []
                 self.older.settle(self._durability)
-            return Removal(found.directory, found.name, next(iter(self.older.entries()), None), rubbish)
+            return Removal(found.directory, found.name, self.older.youngest(), rubbish)
 
     def remove_older(
         self, place: Place | None, version: str, condition: WriteCondition, bypass: bool
@@ -353,7 +352,7 @@ class Versions:
                 self._check_unlocked(found, bypass=bypass)
                 rubbish = self._records.sidecars(found.fd, found.status, self._key)
         if found.name == DELETED and self._current is None:
-            successor = next(iter(self.older.entries()), None)
+            successor = self.older.youngest()
             if successor is not None and not successor.is_delete_marker:
                 return done, successor
             if successor is not None:
@@ -372,7 +371,7 @@ class Versions:
             current = self._marker()
         if self._current is not None or current is None or current.info.version != marker:
             return False
-        return next(iter(self.older.entries()), None) == newest
+        return self.older.youngest() == newest
 
     def finish_undelete(self, place: Place | None, marker: str, current: Entry) -> None:
         """Remove a delete marker, once the version before it is current."""
@@ -390,8 +389,13 @@ class Versions:
         """:raises S3Error: AccessDenied: the version is locked, or that cannot be known where it may be."""
         lock = self._records.lock(file.fd, file.status, self._key)
         if (lock is None and self._locking) or (lock is not None and lock.protects(time.time_ns(), bypass=bypass)):
-            raise S3Error("AccessDenied", "Access Denied because object protected by object lock.")
+            raise protected()
         self.thaw.add(file.fd, lock)
+
+
+def protected() -> S3Error:
+    """The error for what the lock of a version does not let be done."""
+    return S3Error("AccessDenied", "Access Denied because object protected by object lock.")
 
 
 class Removal(NamedTuple):

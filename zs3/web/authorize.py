@@ -15,7 +15,9 @@ from zs3.auth.access import (
     LIST_BUCKET,
     LIST_VERSIONS,
     OBJECT_ACTIONS,
+    PUT_LEGAL_HOLD,
     PUT_OBJECT,
+    PUT_RETENTION,
     PUT_TAGGING,
     BucketAccess,
     Decision,
@@ -30,6 +32,7 @@ from zs3.store.interface import (
     Attributes,
     BucketState,
     Configuration,
+    DamagedError,
     DeleteMarkerError,
     IObjectReader,
     ObjectInfo,
@@ -59,9 +62,20 @@ class Gate:
     :ivar configuration: of the bucket.
     :ivar context: what the conditions of policies are told.
     :ivar request_tags: those that the request gives by other ways than a header, once they are known.
+    :ivar request_lock: what conditions are told of the lock that it asks for in its body, once that is known.
     """
 
-    __slots__ = ("access", "configuration", "context", "key", "name", "principal", "request_tags", "version")
+    __slots__ = (
+        "access",
+        "configuration",
+        "context",
+        "key",
+        "name",
+        "principal",
+        "request_lock",
+        "request_tags",
+        "version",
+    )
 
     def __init__(
         self,
@@ -76,6 +90,7 @@ class Gate:
         self.configuration = configuration
         self.version = ""
         self.request_tags: Mapping[str, str] | None = None
+        self.request_lock: Mapping[str, str] = {}
 
     def _meant(self, action: str) -> str:
         return access.on_version(action) if self.version else action
@@ -94,8 +109,10 @@ class Gate:
         if self.access.policy is None and self.principal.policy is None:
             return access.evaluate(self.principal, action, self.name, self.access, record)
         above: dict[str, tuple[str, ...]] = {VERSION_ID: (self.version,)} if self.version else {}
-        above |= {name: (value,) for name, value in (told or {}).items()}
-        if attributes is not None:
+        for each in (self.request_lock, told):
+            if each:
+                above |= {name: (value,) for name, value in each.items()}
+        if attributes is not None and attributes.tags:
             above |= {EXISTING_TAG + name: (value,) for name, value in attributes.tags.items()}
         if self.request_tags is not None:
             above |= {REQUEST_TAG + name: (value,) for name, value in self.request_tags.items()}
@@ -146,12 +163,12 @@ class Gate:
                 return Denied(decision.reason)
         return error
 
-    def waits_for_tags(self, action: str) -> bool:
-        """Whether an action can only be decided with the tags that the body of its request gives."""
-        if action != PUT_TAGGING:
+    def waits_for_body(self, action: str) -> bool:
+        """Whether an action can only be decided with the tags or the lock that the body of its request gives."""
+        if action not in (PUT_TAGGING, PUT_RETENTION, PUT_LEGAL_HOLD):
             return False
         action = self._meant(action)
-        return any(each.needs_request_tags(action) for each in access.policies_of(self.principal, self.access))
+        return any(each.needs_body(action) for each in access.policies_of(self.principal, self.access))
 
     def depends_on_object(self, action: str) -> bool:
         """Whether `decide` must be told of the object."""
@@ -177,7 +194,7 @@ class Gate:
         if action not in OBJECT_ACTIONS:
             self.check(action)
             return store
-        if self.depends_on_object(action) or self.waits_for_tags(action):
+        if self.depends_on_object(action) or self.waits_for_body(action):
             return JudgedStore(store, self, action)
         self.check(action)
         return store if self.may_know() else JudgedStore(store, self, action)
@@ -202,9 +219,30 @@ async def gate_of(store: Any, principal: Principal, name: str, action: str, owne
     state = store.look_now(name)
     if state is None:
         state = await store.look_at(name)
-    configuration = state.configuration
-    bucket = access.bucket_access(configuration, ownership, name)
-    return Gate(principal, state.name, bucket, configuration=configuration)
+    found = access.bucket_access(state.configuration, ownership, name)
+    found = found.within(await account_block(store, found.owner))
+    return Gate(principal, state.name, found, configuration=state.configuration)
+
+
+async def account_block(store: Any, account: str) -> frozenset[str]:
+    """What is blocked for all buckets of an account."""
+    found = account_block_now(store, account)
+    if found is not None:
+        return found
+    try:
+        configuration: Configuration = await store.get_account(account)
+    except DamagedError:
+        return access.ALL_BLOCKED
+    return access.account_block(configuration)
+
+
+def account_block_now(store: Any, account: str) -> frozenset[str] | None:
+    """The same, at once; None where only that can tell."""
+    try:
+        configuration: Configuration | None = store.get_account_now(account)
+    except DamagedError:
+        return access.ALL_BLOCKED
+    return None if configuration is None else access.account_block(configuration)
 
 
 class JudgedStore:
@@ -222,6 +260,14 @@ class JudgedStore:
 
     async def look_at(self, name: str) -> BucketState:
         found: BucketState = await self._store.look_at(name)
+        return found
+
+    async def get_account(self, account: str) -> Configuration:
+        found: Configuration = await self._store.get_account(account)
+        return found
+
+    def get_account_now(self, account: str) -> Configuration | None:
+        found: Configuration | None = self._store.get_account_now(account)
         return found
 
     def _judge(self, info: ObjectInfo) -> None:

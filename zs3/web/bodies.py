@@ -123,9 +123,9 @@ def parse_ownership(body: bytes) -> str:
     return ownership.strip()
 
 
-def parse_public_access_block(body: bytes) -> list[str]:
+def parse_public_access_block(body: bytes, namespace: str = xml.NAMESPACE) -> list[str]:
     """What a PublicAccessBlockConfiguration turns on; what it does not name is off.  MalformedXML."""
-    root = xml.parse(body, "PublicAccessBlockConfiguration", max_elements=16).only(*BLOCKS)
+    root = xml.parse(body, "PublicAccessBlockConfiguration", max_elements=16, namespace=namespace).only(*BLOCKS)
     said = {name: (root.value(name) or "false").strip().lower() for name in BLOCKS}
     if any(value not in ("true", "false") for value in said.values()):
         raise S3Error("MalformedXML")

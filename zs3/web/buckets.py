@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zs3.auth.access import LIST_BUCKET, bucket_access, user_may
 from zs3.errors import S3Error
-from zs3.store.interface import BucketInfo
+from zs3.store.interface import OBJECT_LOCK, BucketInfo
 from zs3.web import documents, names
 from zs3.web.bodies import parse_new_bucket
 from zs3.web.call import Call
@@ -62,7 +62,7 @@ async def create_bucket(call: Call) -> None:
     location, tags = parse_new_bucket(await call.read_document(SIZE))
     if tags:
         call.gate.check("s3:PutBucketTagging")
-    configuration = configuration_of_new_bucket(call) | configured(tags)
+    configuration = await configuration_of_new_bucket(call) | configured(tags)
     region = call.settings.region
     if location and region and location != region:
         raise S3Error(
@@ -75,11 +75,14 @@ async def create_bucket(call: Call) -> None:
     except S3Error as error:
         if error.code != "BucketAlreadyOwnedByYou":
             raise
-        there = bucket_access(await call.store.get_configuration(call.bucket), call.settings.ownership)
+        found = await call.store.get_configuration(call.bucket)
+        there = bucket_access(found, call.settings.ownership)
         wanted = bucket_access(configuration, call.settings.ownership)
         if there.owner != wanted.owner:
             raise S3Error("BucketAlreadyExists", BucketName=call.bucket) from None
         if tags or call.settings.region_name != DEFAULT_REGION:
+            raise
+        if OBJECT_LOCK in configuration and OBJECT_LOCK not in found:
             raise
         if there.acl != wanted.acl:
             raise S3Error("BucketAlreadyExists", BucketName=call.bucket) from None

@@ -176,7 +176,8 @@ class Call:
     def inform(self, gate: Gate) -> None:
         """Let a gate know of this request what conditions can ask for."""
         if gate.access.policy is not None or gate.principal.policy is not None:
-            gate.context = RequestContext(self._asked(), gate.access.owner)
+            asked = self._asked()
+            gate.context = RequestContext(lambda: asked, gate.access.owner)
 
     def _asked(self) -> Asked:
         return Asked(

@@ -75,6 +75,15 @@ def _name_as_sent(name: str) -> bytes:
     return canonical.lower() if canonical.startswith(b"X-Amz-") else canonical
 
 
+def header_lines(headers: Mapping[str, bytes]) -> bytes:
+    """Response headers as they are sent."""
+    return _lines((_name_as_sent(name), value) for name, value in headers.items())
+
+
+def _lines(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+
+
 class Channel(http.HTTPChannel):
     """An HTTP/1.1 connection; requests are served one after the other.
 
@@ -184,27 +193,24 @@ class Channel(http.HTTPChannel):
         for name, values in headers.getAllRawHeaders():
             sent_name = _name_as_sent(name.decode("latin-1"))
             pairs += [(sent_name, value) for value in values]
-        head = self._head(self._common_headers(), version, code, reason, pairs)
+        head = self._head(self._common_headers(), version, code, reason, _lines(pairs))
         self._send(head.translate(_WITHOUT_CONTROLS))
 
     def write_answer(
         self, version: bytes, code: int, reason: bytes, headers: Mapping[str, bytes], content: bytes
     ) -> None:
         """The head of a response and its whole content, in one piece; or the head alone, before `send_file`."""
-        pairs = [(_name_as_sent(name), headers[name]) for name in headers]
-        head = self._head(self._common_headers(), version, b"%d" % code, reason, pairs)
+        head = self._head(self._common_headers(), version, b"%d" % code, reason, header_lines(headers))
         self._send(head + content if content else head)
 
-    def answer_at_once(
-        self, request_id: str, head: Head, status: int, headers: Mapping[str, bytes], content: bytes
-    ) -> None:
+    def answer_at_once(self, request_id: str, head: Head, status: int, lines: bytes, content: bytes) -> None:
         """Answer a head for which no `Request` was made: one that has no body.
 
-        :param headers: all there are, Content-Length among them where there is one; no value holds a control character.
+        :param lines: `header_lines` of all there are, Content-Length among them where there is one; no value holds a
+            control character.
         :param content: nothing where there can be none.
         """
-        pairs = [(_name_as_sent(name), headers[name]) for name in headers]
-        data = self._head(self.site.common_headers(request_id), head.version, b"%d" % status, RESPONSES[status], pairs)
+        data = self._head(self.site.common_headers(request_id), head.version, b"%d" % status, RESPONSES[status], lines)
         self._send(data + content if content else data)
         self._next()
 
@@ -271,20 +277,15 @@ class Channel(http.HTTPChannel):
         request = self.requests[0]
         return self.site.common_headers(request.request_id, nosniff=request.nosniff)
 
-    def _head(
-        self, common: bytes, version: bytes, code: bytes, reason: bytes, pairs: Iterable[tuple[bytes, bytes]]
-    ) -> bytes:
+    def _head(self, common: bytes, version: bytes, code: bytes, reason: bytes, lines: bytes) -> bytes:
         if self._state is _State.BODY and (
             # Having had its answer, a client that waited may or may not send the body: there is no telling what
             # the next bytes are (RFC 9110 section 10.1.1).  The rest of a chunked body may be of any length.
             self._awaits_continue or self._chunks is not None or self._rest > MAX_DRAIN
         ):
             self.persistent = False
-        parts = [version, b" ", code, b" ", reason, b"\r\n", common]
-        for name, value in pairs:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if self.persistent else b"Connection: close\r\n\r\n")
-        return b"".join(parts)
+        end = b"\r\n" if self.persistent else b"Connection: close\r\n\r\n"
+        return b"%b %b %b\r\n%b%b%b" % (version, code, reason, common, lines, end)
 
     def _send(self, data: bytes) -> None:
         """Write to the transport, or, if it is a socket for which nothing waits, into that at once.

@@ -19,6 +19,8 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from zs3.auth import dates
 from zs3.auth.policy_names import REQUEST_TAG, REQUEST_TAG_KEYS
 from zs3.errors import S3Error
+from zs3.web import retention
+from zs3.web.dates import NS
 from zs3.web.query import Query
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 #: The operations that make an object, of those that need the right to.
 _CREATING = frozenset(("PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"))
 _WRITING = _CREATING | {"CreateMultipartUpload", "UploadPart", "UploadPartCopy"}
-#: Those that give an object the tags of a header.
+#: Those that give an object the tags and the lock of headers.
 _TAGGING = frozenset(("PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"))
 
 _AUTH_TYPES = {
@@ -65,14 +67,22 @@ class Asked:
 class RequestContext:
     """The `zs3.auth.policy_conditions.Context` of a request.
 
+    :param ask: gives the request once a condition asks for anything: most policies have none that does.
     :param owner: the account that owns the bucket.
     """
 
-    __slots__ = ("_asked", "_known", "_owner")
+    __slots__ = ("_ask", "_known", "_owner", "_request")
 
-    def __init__(self, asked: Asked, owner: str) -> None:
-        self._asked, self._owner = asked, owner
+    def __init__(self, ask: Callable[[], Asked], owner: str) -> None:
+        self._ask, self._owner = ask, owner
+        self._request: Asked | None = None
         self._known: dict[str, Sequence[str] | None] = {}
+
+    @property
+    def _asked(self) -> Asked:
+        if self._request is None:
+            self._request = self._ask()
+        return self._request
 
     def values(self, key: str) -> Sequence[str] | None:
         """What the request has of a condition key, in its normal form."""
@@ -158,8 +168,26 @@ def _creation(asked: Asked) -> str | None:
     return str(operation in _CREATING).lower() if operation in _WRITING else None
 
 
+def _lock(key: str) -> Callable[[Asked], str | None]:
+    """What headers ask for of a lock, of which nothing is told if it cannot be meant, and is refused then."""
+
+    def find(asked: Asked) -> str | None:
+        if asked.operation not in _TAGGING:
+            return None  # the header is passed over
+        if key == retention.KEY_LEGAL_HOLD:
+            return asked.header(retention.LEGAL_HOLD)
+        now_ns = int(asked.received_s * NS)
+        try:
+            wanted, _ = retention.requested_lock(asked.header, now_ns)
+        except S3Error:
+            return None
+        return None if wanted is None else retention.conditions_of(wanted, now_ns)[key]
+
+    return find
+
+
 _FINDERS: Mapping[str, Callable[[Asked], str | None]] = {
-    "aws:currenttime": lambda asked: dates.iso(asked.received_s),
+    "aws:currenttime": lambda asked: dates.iso(int(asked.received_s)),
     "aws:epochtime": lambda asked: str(int(asked.received_s)),
     "aws:principalaccount": _of_user(lambda asked, _: asked.principal.account),
     "aws:principalarn": _of_user(lambda asked, name: f"arn:aws:iam::{asked.principal.account}:user/{name}"),
@@ -178,6 +206,7 @@ _FINDERS: Mapping[str, Callable[[Asked], str | None]] = {
     "s3:if-match": _header("if-match"),
     "s3:if-none-match": _header("if-none-match"),
     "s3:max-keys": _parameter("max-keys"),
+    **{key: _lock(key) for key in retention.KEYS},
     "s3:objectcreationoperation": _creation,
     "s3:prefix": _parameter("prefix"),
     "s3:signatureage": _signature_age,

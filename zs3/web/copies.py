@@ -191,7 +191,7 @@ def _attributes(source: Attributes, given: Attributes, *, replaces: bool, new_ta
         return replace(given, tags=tags)
     kept = {name: value for name, value in source.headers.items() if name not in _OWN_HEADERS}
     own = {name: value for name, value in given.headers.items() if name in _OWN_HEADERS}
-    return replace(source, headers=kept | own, tags=tags, access=given.access)
+    return replace(source, headers=kept | own, tags=tags, access=given.access, lock=given.lock)
 
 
 def _checksum_algorithm(call: Call) -> str:

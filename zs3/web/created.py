@@ -1,4 +1,5 @@
-"""What a bucket or an object has from its first moment on: its owner, its ACL, what else its headers say.
+"""What a bucket or an object has from its first moment on: its owner, its ACL, its lock, what else its
+headers say.
 
 Source: Amazon S3 API Reference, CreateBucket and PutObject; User Guide,
 "Controlling ownership of objects".
@@ -13,16 +14,17 @@ from zs3.auth import access
 from zs3.auth.access import ACCESS, BLOCK_ACLS, OWNERSHIP, OWNERSHIPS, PREFERRED, PUT_ACL, BucketAccess, object_record
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes
+from zs3.store.interface import NOT_LOCKED, Attributes
 from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled, wants_bucket_owner
-from zs3.web.authorize import Denied
+from zs3.web.authorize import Denied, account_block
 from zs3.web.call import Call
 from zs3.web.headers import Header, parse_attributes
+from zs3.web.locking import configuration_of_locked_bucket, lock_of_new_object
 
 _OBJECT_OWNERSHIP = "x-amz-object-ownership"
 
 
-def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
+async def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
     """What a bucket that is to be made has configured of it.
 
     :raises S3Error: for what the headers ask and no bucket can be, or who asks may not give it.
@@ -37,6 +39,7 @@ def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
     owner = call.principal.account
     acl = private(owner)
     bucket = access.bucket_access(configuration, call.settings.ownership)
+    bucket = bucket.within(await account_block(call.store, owner))
     if bucket.has_acls:
         acl = acl_of_headers(call.header, owner, call.users.find_account)
         if acl.is_public and bucket.blocks(BLOCK_ACLS):
@@ -47,7 +50,7 @@ def configuration_of_new_bucket(call: Call) -> dict[str, Any]:
         call.gate.check("s3:PutBucketAcl")
     if acl != bucket.acl:
         configuration[ACCESS] = acl.text
-    return configuration
+    return configuration | configuration_of_locked_bucket(call)
 
 
 def _check_enforced_bucket(header: Header) -> None:
@@ -59,16 +62,17 @@ def _check_enforced_bucket(header: Header) -> None:
         raise S3Error("InvalidBucketAclWithObjectOwnership") from None
 
 
-def attributes_of_new_object(call: Call) -> Attributes:
+def attributes_of_new_object(call: Call, *, at_once: bool = True) -> Attributes:
     """What is stored beside the bytes of an object that the request makes.
 
-    :raises S3Error: as `parse_attributes` and `access_of_new_object`.
+    :param at_once: whether it makes it now; see `lock_of_new_object`.
+    :raises S3Error: as `parse_attributes`, `access_of_new_object` and `lock_of_new_object`.
     """
     attributes = parse_attributes(call.wire.headers)
     if attributes.tags:
         call.gate.check_tags_of_new_object()
-    record = access_of_new_object(call, call.header)
-    return replace(attributes, access=record) if record else attributes
+    record, lock = access_of_new_object(call, call.header), lock_of_new_object(call, at_once=at_once)
+    return replace(attributes, access=record, lock=lock) if record or lock != NOT_LOCKED else attributes
 
 
 def access_of_new_object(call: Call, header: Header) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
-from zs3 import checksums
 from zs3.auth.access import DELETE_OBJECT, on_version
 from zs3.auth.policy_names import VERSION_ID
 from zs3.errors import S3Error
@@ -18,7 +17,8 @@ from zs3.web.bodies import DELETE_SIZE, DeleteEntry, parse_delete
 from zs3.web.call import Call
 from zs3.web.conditions import entry_condition
 from zs3.web.created import access_of_delete_marker
-from zs3.web.headers import check_bucket_owner
+from zs3.web.headers import check_bucket_owner, has_digest
+from zs3.web.locking import bypasses_governance
 from zs3.web.responses import send_xml
 from zs3.web.versions import is_version
 
@@ -42,7 +42,7 @@ async def delete_objects(call: Call) -> None:
 
 def _check_integrity(call: Call) -> None:
     """The list of what is to go must not be damaged on its way.  InvalidRequest."""
-    if all(call.header(name) is None for name in ("content-md5", "x-amz-trailer", *checksums.HEADERS)):
+    if not has_digest(call.header):
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 
 
@@ -85,7 +85,8 @@ class _Deletes:
         if condition != WriteCondition():
             # Whether it holds tells what is there.
             self.call.gate.check_knowing(entry.key)
+        bypass = bypasses_governance(self.call, entry.key, entry.version)
         deletion: Deletion = await self.call.store.delete_object(
-            self.call.bucket, entry.key, condition, access=self.access, version=entry.version
+            self.call.bucket, entry.key, condition, access=self.access, version=entry.version, bypass=bypass
         )
         return deletion

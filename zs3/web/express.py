@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from twisted.python.failure import Failure
 
-from zs3.auth.access import Principal, bucket_access
+from zs3.auth.access import BucketAccess, Principal, bucket_access
 from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.auth.wire import UNSIGNED_PAYLOAD
 from zs3.errors import S3Error
-from zs3.store.interface import IFileReader, ObjectInfo
+from zs3.store.interface import BucketState, Configuration, IFileReader, ObjectInfo
 from zs3.web import operations
 from zs3.web.accesslog import RequestLog
-from zs3.web.authorize import Gate
+from zs3.web.authorize import Gate, account_block_now
 from zs3.web.call import Settings
-from zs3.web.channel import Channel
+from zs3.web.channel import Channel, header_lines
 from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
 from zs3.web.headers import TAG_COUNT, representation
 from zs3.web.http1 import Head, header_text
 from zs3.web.lifecycle import EXPIRATION, expiration
+from zs3.web.locking import lock_headers
 from zs3.web.objects import Answer
 from zs3.web.producers import SMALL, answer_object
 from zs3.web.query import Query
@@ -55,6 +57,11 @@ _ORDINARY = _SELECTING | frozenset(
 #: A bucket and a key that are spelled like this stand for themselves, and the signature is over this spelling.
 _TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9.-]{0,62})/([A-Za-z0-9._~/-]{1,1024})", re.ASCII).fullmatch
 _NO_QUERY = Query()
+#: Of so many buckets it is remembered what their configurations mean: as many as the store remembers.
+_REMEMBERED = 64
+#: Of so many objects it is remembered what is said of them, if that is no more than so many bytes.
+_OBJECTS = 1024
+_SHORT = 1024
 _OPERATIONS = {
     method: operations.find(operations.OBJECT, method.decode("ascii"), (), lambda _: None)
     for method in (b"GET", b"HEAD")
@@ -70,6 +77,8 @@ class Express:
 
     def __init__(self, store: Any, users: UsersChecker, settings: Settings, *, unsigned: bool) -> None:
         self._store, self._users, self._settings, self._unsigned = store, users, settings, unsigned
+        self._known: dict[str, tuple[Configuration, BucketAccess]] = {}
+        self._shown: dict[int, _Plain] = {}
 
     def serve(self, head: Head, channel: Channel) -> bool:
         """Answer, now or later, or do nothing and say False.
@@ -93,7 +102,7 @@ class Express:
             return True
         request_id = new_request_id()
         found.log.bytes_out = len(found.content)
-        channel.answer_at_once(request_id, head, found.status, found.headers, found.content)
+        channel.answer_at_once(request_id, head, found.status, found.lines, found.content)
         channel.site.log_answer(found.log, channel.getPeer(), now, found.status, request_id)
         return True
 
@@ -117,28 +126,44 @@ class Express:
         state = self._store.look_now(bucket)
         if state is None:
             return None
+        access = self._access(state)
+        block = account_block_now(self._store, access.owner)
+        if block is None:
+            return None
+        access = access.within(block)
         reader: IFileReader | None = self._store.open_now(bucket, key)
         if reader is None:
             return None
-        access, info = bucket_access(state.configuration, self._settings.ownership, bucket), reader.info()
+        info = reader.info()
         principal = Principal(user)
         gate = Gate(principal, bucket, access, key)
         if access.policy is not None or principal.policy is not None:
-            asked = self._asked(head, channel, principal, now, operation.name)
-            gate.context = RequestContext(asked, access.owner)
+            ask = functools.partial(self._asked, head, channel, principal, now, operation.name)
+            gate.context = RequestContext(ask, access.owner)
         if not gate.may(operation.iam, info.attributes):
             reader.close()
             return None
         content: bytes | None = b""
         try:
-            status, headers, span = _select(head, info)
-            expires = expiration(state.configuration, self._settings, info)
-            if expires is not None:
-                headers[EXPIRATION] = expires.encode("ascii")
+            if _SELECTING.isdisjoint(head.values):
+                _, headers, lines = self._plain(info)
+                status, span = 200, Span(0, info.size)
+            else:
+                answer = Answer(functools.partial(_header, head), _NO_QUERY, info)
+                status, headers, lines, span = answer.status, answer.headers, b"", answer.span
             if not gate.may_see_tags(info.attributes):
-                headers.pop(TAG_COUNT, None)
-            for name, value in version_header(state.configuration, info.version).items():
-                headers[name] = value.encode("ascii")
+                headers = {name: value for name, value in headers.items() if name != TAG_COUNT}
+                lines = b""
+            more = {
+                name: value.encode("ascii") for name, value in version_header(state.configuration, info.version).items()
+            }
+            if status != 304:
+                more |= lock_headers(gate, info.attributes)
+                expires = expiration(state.configuration, self._settings, info)
+                if expires is not None:
+                    more[EXPIRATION] = expires.encode("ascii")
+            if more:
+                headers, lines = {**headers, **more}, b""
             if span.size and status != 304 and operation.method != "HEAD":
                 content = reader.read_now(span.first, span.size) if span.size <= SMALL else None
                 if content and not reader.unchanged_now():
@@ -148,8 +173,37 @@ class Express:
             raise
         if content is not None:
             reader.close()
+            lines = lines or header_lines(headers)
         log = RequestLog(operation.name, bucket, key, "" if user is None else user.access_key)
-        return _Found(status, headers, span, content, reader, log)
+        return _Found(status, headers, lines, span, content, reader, log)
+
+    def _plain(self, info: ObjectInfo) -> _Plain:
+        """What is said of all of an object; of one that the store remembers it is as it was before."""
+        known = self._shown.get(id(info))
+        if known is not None and known.info is info:
+            return known
+        headers = representation(info)
+        headers["content-length"] = b"%d" % info.size
+        plain = _Plain(info, headers, header_lines(headers))
+        about = info.attributes
+        # Others are read from the disk each time, and can be large.
+        if not (about.metadata or about.tags or about.access or info.part_sizes) and len(plain.lines) <= _SHORT:
+            if len(self._shown) >= _OBJECTS:
+                self._shown.clear()
+            self._shown[id(info)] = plain
+        return plain
+
+    def _access(self, state: BucketState) -> BucketAccess:
+        """What is known of a bucket, as long as the store has one and the same configuration of it."""
+        name, configuration = state
+        known = self._known.get(name)
+        if known is not None and known[0] is configuration:
+            return known[1]
+        access = bucket_access(configuration, self._settings.ownership, name)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[str(name)] = configuration, access
+        return access
 
     def _asked(self, head: Head, channel: Channel, principal: Principal, now: float, operation: str) -> Asked:
         return Asked(
@@ -166,29 +220,24 @@ class Express:
         )
 
 
+class _Plain(NamedTuple):
+    """The headers of a whole object, which nobody may change, and as they are sent."""
+
+    info: ObjectInfo
+    headers: Mapping[str, bytes]
+    lines: bytes
+
+
 class _Found(NamedTuple):
-    """An answer: all of it, or with `content` None, what of `reader` must be sent."""
+    """An answer: all of it, with `lines`, or with `content` None, what of `reader` must be sent."""
 
     status: int
-    headers: dict[str, bytes]
+    headers: Mapping[str, bytes]
+    lines: bytes
     span: Span
     content: bytes | None
     reader: IFileReader
     log: RequestLog
-
-
-def _select(head: Head, info: ObjectInfo) -> tuple[int, dict[str, bytes], Span]:
-    """Status, headers and the bytes that are meant.
-
-    :raises S3Error: PreconditionFailed, InvalidRange...
-    """
-    if _SELECTING.isdisjoint(head.values):
-        headers = representation(info)
-        headers["content-length"] = b"%d" % info.size
-        return 200, headers, Span(0, info.size)
-
-    answer = Answer(functools.partial(_header, head), _NO_QUERY, info)
-    return answer.status, answer.headers, answer.span
 
 
 def _header(head: Head, name: str) -> str | None:

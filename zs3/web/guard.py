@@ -34,6 +34,7 @@ from zs3.lifecycle.evaluation import Day
 from zs3.web import crossorigin
 from zs3.web.call import REAL_DAY, Settings
 from zs3.web.channel import Channel
+from zs3.web.control import is_control
 from zs3.web.express import Express
 from zs3.web.forms import Form, is_form
 from zs3.web.http1 import Head, header_text
@@ -144,6 +145,8 @@ class S3Guard:
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket, website = self._place_of_host(request.header("host") or "")
+        # Before the signature: what is wrong with it is told in the words of the API, too.
+        request.control = not website and is_control(request, host_bucket)
         if website:
             return self._website(request, host_bucket)
         # Before the signature: a preflight has none, and of any other a page shall read why it was refused.

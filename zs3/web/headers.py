@@ -1,7 +1,7 @@
 """What requests say of an object in headers, and how the object's answers say it again.
 
 Pure: pairs of a `Wire` in, `Attributes` out, and back.  Whatever a client asks
-for that this server would not do (encryption, locks) is
+for that this server would not do (encryption, event holds) is
 refused here rather than passed over.
 
 Sources: Amazon S3 API Reference, PutObject, CopyObject, GetObject; User Guide,
@@ -14,6 +14,7 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from zs3 import checksums
 from zs3.errors import S3Error
 from zs3.store.interface import EMPTY, Attributes, ObjectInfo
 from zs3.web.dates import http_date
@@ -51,11 +52,8 @@ STORAGE_CLASSES = frozenset(
     (STANDARD, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
 )
 
-#: What follows ``x-amz-object-lock-``.
-_LOCKS = (
-    *("mode", "retain-until-date", "legal-hold"),
-    *("event-hold", "event-hold-duration-days", "event-hold-duration-years"),
-)
+#: S3 has them beside the locks that there are here.
+_EVENT_HOLDS = tuple("x-amz-object-lock-event-hold" + suffix for suffix in ("", "-duration-days", "-duration-years"))
 #: What follows ``...-server-side-encryption`` where a client brings the key.
 _CUSTOMER_KEY = ("-customer-algorithm", "-customer-key", "-customer-key-md5")
 
@@ -154,14 +152,19 @@ def check_bucket_owner(header: Header, owner_id: str, *, name: str = "x-amz-expe
 def check_new_object(header: Header) -> None:
     """Refuse headers of a request that creates an object which ask for more than there is.
 
-    :raises S3Error: NotImplemented for encryption and appending; InvalidRequest for object locks.
+    :raises S3Error: NotImplemented for encryption, appending and event holds.
     """
     _refuse_encryption(header, "x-amz-server-side-encryption")
     if header("x-amz-write-offset-bytes") is not None:
         raise S3Error("NotImplemented", "Appending is not implemented.", Header="x-amz-write-offset-bytes")
-    for name in _LOCKS:
-        if header("x-amz-object-lock-" + name) is not None:
-            raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
+    for name in _EVENT_HOLDS:
+        if header(name) is not None:
+            raise S3Error("NotImplemented", "Event holds are not implemented.", Header=name)
+
+
+def has_digest(header: Header) -> bool:
+    """Whether a request says what its bytes must turn out to be, beside what its signature covers."""
+    return any(header(name) is not None for name in ("content-md5", "x-amz-trailer", *checksums.HEADERS))
 
 
 def check_part(header: Header) -> None:
@@ -203,8 +206,6 @@ def _refuse_encryption(header: Header, prefix: str) -> None:
 
 def check_new_bucket(header: Header) -> None:
     """As `check_new_object`, for a bucket."""
-    if (header("x-amz-bucket-object-lock-enabled") or "false").lower() != "false":
-        raise S3Error("NotImplemented", "Object Lock is not implemented.", Header="x-amz-bucket-object-lock-enabled")
     if header("x-amz-bucket-namespace") not in (None, "global"):
         raise S3Error("NotImplemented", "There is one namespace of buckets.", Header="x-amz-bucket-namespace")
 

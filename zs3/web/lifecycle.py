@@ -6,7 +6,6 @@ rules: those that requests are about.
 
 from __future__ import annotations
 
-from zs3 import checksums
 from zs3.errors import S3Error
 from zs3.lifecycle import evaluation
 from zs3.lifecycle.evaluation import Due
@@ -14,7 +13,7 @@ from zs3.lifecycle.rules import LIFECYCLE, Lifecycle, kept, lifecycle_of
 from zs3.store.interface import Configuration, ObjectInfo, UploadInfo
 from zs3.web import lifecyclexml
 from zs3.web.call import Call, Settings
-from zs3.web.headers import check_bucket_owner
+from zs3.web.headers import check_bucket_owner, has_digest
 from zs3.web.lifecyclexml import DEFAULT_MINIMUM_SIZE, MINIMUM_SIZE
 from zs3.web.responses import send_empty, send_xml
 
@@ -27,7 +26,7 @@ EXPIRATION = "x-amz-expiration"
 async def put_bucket_lifecycle_configuration(call: Call) -> None:
     """PutBucketLifecycleConfiguration: replaces all rules that there were."""
     check_bucket_owner(call.header, call.owner.id)
-    if all(call.header(name) is None for name in ("content-md5", "x-amz-trailer", *checksums.HEADERS)):
+    if not has_digest(call.header):
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     minimum_size = lifecyclexml.parse_minimum_size(call.header(MINIMUM_SIZE))
     rules = lifecyclexml.parse(await call.read_document(lifecyclexml.SIZE))

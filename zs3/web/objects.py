@@ -16,6 +16,7 @@ from zs3.web.conditions import delete_condition, is_not_modified, range_applies,
 from zs3.web.created import access_of_delete_marker, attributes_of_new_object
 from zs3.web.documents import quoted
 from zs3.web.lifecycle import expiration_headers
+from zs3.web.locking import bypasses_governance, check_digest, lock_headers
 from zs3.web.producers import answer_object
 from zs3.web.query import Query
 from zs3.web.ranges import Span, parse_part_number, part_span, resolve_range
@@ -87,6 +88,7 @@ async def put_object(call: Call) -> None:
     headers.check_bucket_owner(call.header, call.owner.id)
     headers.check_new_object(call.header)
     attributes = attributes_of_new_object(call)
+    check_digest(call, attributes.lock, "Put Object")
     condition = write_condition(call.header)
     payload = call.payload(default_algorithm=checksums.DEFAULT)
     length = body_length(call, payload)
@@ -108,7 +110,12 @@ async def delete_object(call: Call) -> None:
     headers.check_bucket_owner(call.header, call.owner.id)
     condition = delete_condition(call.header)
     deletion: Deletion = await call.store.delete_object(
-        call.bucket, call.key, condition, access=access_of_delete_marker(call), version=call.version
+        call.bucket,
+        call.key,
+        condition,
+        access=access_of_delete_marker(call),
+        version=call.version,
+        bypass=bypasses_governance(call),
     )
     send_empty(call.request, 204, deletion_headers(deletion, call.version))
 
@@ -201,11 +208,13 @@ async def _answer(call: Call, info: ObjectInfo) -> Answer:
     if not call.gate.may_see_tags(info.attributes):
         answer.headers.pop(headers.TAG_COUNT, None)
     extra = version_header(call.gate.configuration, info.version)
-    if call.parameter("versionId") is None:
-        # Others may not be the current one, and that alone expires.
+    if answer.status != 304 and not call.version:
+        # A version that was asked for may not be the current one, and that alone expires.
         extra |= expiration_headers(call, info)
     for name, value in extra.items():
         answer.headers[name] = value.encode("ascii")
+    if answer.status != 304:
+        answer.headers |= lock_headers(call.gate, info.attributes)
     return answer
 
 

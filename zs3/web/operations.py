@@ -14,11 +14,13 @@ from zs3.errors import S3Error
 from zs3.web import (
     attributes,
     buckets,
+    control,
     copies,
     crossorigin,
     deletes,
     lifecycle,
     listings,
+    locking,
     objects,
     ownership,
     policies,
@@ -33,7 +35,7 @@ from zs3.web.call import Handler
 from zs3.web.copies import COPY_SOURCE
 from zs3.web.headers import OVERRIDES
 
-SERVICE, BUCKET, OBJECT = "service", "bucket", "object"
+SERVICE, ACCOUNT, BUCKET, OBJECT = "service", "account", "bucket", "object"
 READ, WRITE = "read", "write"
 
 
@@ -41,8 +43,8 @@ READ, WRITE = "read", "write"
 class Operation:
     """An operation of the Amazon S3 API.
 
-    :ivar name: in S3's words.
-    :ivar level: what its path names: `SERVICE`, `BUCKET` or `OBJECT`.
+    :ivar name: in S3's words; of those of S3 Control in those of its events in AWS CloudTrail.
+    :ivar level: what its path names: `SERVICE`, `BUCKET` or `OBJECT`; `ACCOUNT` for the API of S3 Control.
     :ivar access: whether it changes anything: `READ` or `WRITE`.
     :ivar iam: the action of IAM that `zs3.auth.access` is asked for; of a request that names a version by its id,
         see `zs3.auth.access.on_version`.
@@ -96,6 +98,18 @@ OPERATIONS: tuple[Operation, ...] = (
         "ListBuckets", "GET", SERVICE, READ, "s3:ListAllMyBuckets", buckets.list_buckets,
         parameters=_names("prefix max-buckets continuation-token bucket-region"),
     ),
+    Operation(
+        "GetAccountPublicAccessBlock", "GET", ACCOUNT, READ, "s3:GetAccountPublicAccessBlock",
+        control.get_public_access_block,
+    ),
+    Operation(
+        "PutAccountPublicAccessBlock", "PUT", ACCOUNT, WRITE, "s3:PutAccountPublicAccessBlock",
+        control.put_public_access_block,
+    ),
+    Operation(
+        "DeleteAccountPublicAccessBlock", "DELETE", ACCOUNT, WRITE, "s3:PutAccountPublicAccessBlock",
+        control.delete_public_access_block,
+    ),
     Operation("CreateBucket", "PUT", BUCKET, WRITE, "s3:CreateBucket", buckets.create_bucket),
     Operation("HeadBucket", "HEAD", BUCKET, READ, "s3:ListBucket", buckets.head_bucket),
     Operation("DeleteBucket", "DELETE", BUCKET, WRITE, "s3:DeleteBucket", buckets.delete_bucket),
@@ -141,6 +155,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GetBucketVersioning", "GET", BUCKET, READ, "s3:GetBucketVersioning", versions.get_bucket_versioning,
         "versioning",
+    ),
+    Operation(
+        "PutObjectLockConfiguration", "PUT", BUCKET, WRITE, "s3:PutBucketObjectLockConfiguration",
+        locking.put_object_lock_configuration, "object-lock",
+    ),
+    Operation(
+        "GetObjectLockConfiguration", "GET", BUCKET, READ, "s3:GetBucketObjectLockConfiguration",
+        locking.get_object_lock_configuration, "object-lock",
     ),
     Operation("PostObject", "POST", BUCKET, WRITE, "s3:PutObject", posts.post_object),
     Operation("DeleteObjects", "POST", BUCKET, WRITE, "s3:DeleteObject", deletes.delete_objects, "delete"),
@@ -218,6 +240,22 @@ OPERATIONS: tuple[Operation, ...] = (
         "tagging", parameters=_VERSION,
     ),
     Operation(
+        "PutObjectRetention", "PUT", OBJECT, WRITE, "s3:PutObjectRetention", locking.put_object_retention, "retention",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "GetObjectRetention", "GET", OBJECT, READ, "s3:GetObjectRetention", locking.get_object_retention, "retention",
+        parameters=_VERSION,
+    ),
+    Operation(
+        "PutObjectLegalHold", "PUT", OBJECT, WRITE, "s3:PutObjectLegalHold", locking.put_object_legal_hold,
+        "legal-hold", parameters=_VERSION,
+    ),
+    Operation(
+        "GetObjectLegalHold", "GET", OBJECT, READ, "s3:GetObjectLegalHold", locking.get_object_legal_hold,
+        "legal-hold", parameters=_VERSION,
+    ),
+    Operation(
         "CreateMultipartUpload", "POST", OBJECT, WRITE, "s3:PutObject", uploads.create_multipart_upload, "uploads"
     ),
     Operation(
@@ -256,7 +294,7 @@ SUBRESOURCES = _OTHERS | {operation.query for operation in OPERATIONS if operati
 _TABLE = {(each.level, each.method, each.query, each.header): each for each in OPERATIONS}
 _METHODS = {
     level: sorted({each.method for each in OPERATIONS if each.level == level and not each.query})
-    for level in (SERVICE, BUCKET, OBJECT)
+    for level in (SERVICE, ACCOUNT, BUCKET, OBJECT)
 }
 #: Parameters of the signature; those of SigV4, and others that S3 passes over, begin with ``x-``.  botocore puts the
 #: headers that version 2 signs among them; what is stored is what the headers say.

@@ -28,6 +28,7 @@ from zs3.errors import S3Error
 from zs3.store.interface import Attributes, ObjectInfo
 from zs3.web import acls, xml
 from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled
+from zs3.web.authorize import account_block
 from zs3.web.bodies import CONFIGURATION_SIZE, parse_ownership, parse_public_access_block
 from zs3.web.call import Call
 from zs3.web.created import check_not_blocked
@@ -94,13 +95,14 @@ async def put_bucket_acl(call: Call) -> None:
         _check_unchanged(call, body)
     else:
         acl = _requested_acl(call, body, bucket.owner, None)
+        account = await account_block(call.store, bucket.owner)
 
         def change(configuration: dict[str, Any]) -> None:
             # As it is configured at that moment: what came while the body was awaited counts.
             now = access.bucket_access(configuration, call.settings.ownership)
             if not now.has_acls:
                 raise S3Error("AccessControlListNotSupported")
-            check_not_blocked(now, acl)
+            check_not_blocked(now.within(account), acl)
             configuration[ACCESS] = acl.text
 
         await call.store.change_configuration(call.bucket, change)

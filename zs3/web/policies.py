@@ -13,7 +13,7 @@ from zs3.auth.access import BLOCK_POLICY, IGNORE_ACLS, POLICY, bucket_access
 from zs3.auth.policy import parse_policy
 from zs3.errors import S3Error
 from zs3.web import xml
-from zs3.web.authorize import Denied
+from zs3.web.authorize import Denied, account_block
 from zs3.web.call import Call
 from zs3.web.headers import check_bucket_owner
 from zs3.web.responses import send_empty, send_json, send_xml
@@ -42,11 +42,12 @@ async def put_bucket_policy(call: Call) -> None:
     except UnicodeDecodeError:
         raise S3Error("MalformedPolicy", "This policy contains invalid Json") from None
     policy = parse_policy(text, call.bucket)
+    account = await account_block(call.store, call.access.owner)
 
     def change(configuration: dict[str, Any]) -> None:
         # As it is configured at that moment: a block that comes first counts.
         bucket = bucket_access(configuration, call.settings.ownership, call.bucket)
-        if policy.is_public and bucket.blocks(BLOCK_POLICY):
+        if policy.is_public and bucket.within(account).blocks(BLOCK_POLICY):
             raise Denied("the public access block lets nobody set a public policy")
         configuration[POLICY] = text
 

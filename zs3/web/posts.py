@@ -24,6 +24,7 @@ from zs3.web.call import Call, header_pair
 from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
 from zs3.web.forms import Form, is_form
+from zs3.web.locking import check_digest
 from zs3.web.objects import receive, uploaded_headers
 from zs3.web.responses import send_empty, send_xml
 from zs3.web.tags import parse_tagging
@@ -74,6 +75,7 @@ async def post_object(call: Call) -> None:
     as_put.gate.check(PUT_OBJECT)
     headers.check_new_object(as_put.header)
     attributes = attributes_of_new_object(as_put)
+    check_digest(as_put, attributes.lock, "Post Object")
     if "tagging" in form.fields:
         tags = parse_tagging(form.fields["tagging"].encode("utf-8"))
         as_put.gate.request_tags = tags

@@ -59,6 +59,7 @@ class Request(server.Request):
     :ivar has_body: whether there is a body of at least one byte, or a chunked one.
     :ivar body: the body.
     :ivar form: the browser's form that the body is, its fields read; None for any other.
+    :ivar control: whether it is of the API of S3 Control, see `zs3.web.control`.
     :ivar request_id: unique; ``x-amz-request-id`` of the answer.
     :ivar received_s: when the head was complete, in seconds since the epoch.
     :ivar log: what the access log shall say.
@@ -81,6 +82,7 @@ class Request(server.Request):
         self.form: Form | None = None
         self.gone = False
         self.nosniff = True
+        self.control = False
         self.standing_headers: Mapping[str, bytes] = {}
 
     def receive(self, head: Head, body: Body) -> None:

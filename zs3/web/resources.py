@@ -147,7 +147,7 @@ class _S3Resource(Resource):
 
     async def _check_write(self, call: Call, operation: operations.Operation) -> None:
         """What the body of a request need not be waited for."""
-        if isinstance(call.store, JudgedStore) and not call.gate.waits_for_tags(operation.iam):
+        if isinstance(call.store, JudgedStore) and not call.gate.waits_for_body(operation.iam):
             # It is judged again when it is changed.
             await call.store.get_object_info(self._bucket, self._key, call.version)
         if any(call.header(name) is not None for name in _COMPARING) or call.header("if-none-match") not in (None, "*"):
@@ -163,6 +163,9 @@ class Root(_S3Resource):
     def getChild(self, path: bytes, request: Request) -> Resource:
         names.check_escapes(request.raw_path)
         bucket = self._session.host_bucket
+        if request.control:
+            request.postpath = []
+            return AccountResource(self._realm, self._principal, self._session)
         if bucket is not None:
             # All of the path is the key: give the segment back.
             request.postpath = [path, *(request.postpath or ())]
@@ -172,6 +175,13 @@ class Root(_S3Resource):
         if not path:
             raise S3Error("InvalidBucketName", BucketName="")
         return BucketResource(self._realm, self._principal, self._session, names.decode_path(path))
+
+
+class AccountResource(_S3Resource):
+    """What counts for all that the account of the user has."""
+
+    level = operations.ACCOUNT
+    isLeaf = True
 
 
 class BucketResource(_S3Resource):

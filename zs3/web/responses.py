@@ -67,7 +67,7 @@ def send_error(request: Request, error: BaseException | Failure, resource: str =
     if reason is None:
         return
     path = resource or request.raw_path.decode("ascii")
-    document = error_document(reason, path, request.request_id, request.site.host_id)
+    document = error_document(reason, path, request.request_id, request.site.host_id, control=request.control)
     send_xml(request, document, reason.status, reason.headers)
 
 
@@ -92,14 +92,26 @@ def begin_error(request: Request, error: BaseException | Failure) -> S3Error | N
     return reason
 
 
-def error_document(error: S3Error, resource: str, request_id: str, host_id: str) -> bytes:
-    """The XML of an error (Amazon S3 API Reference, "REST error responses")."""
-    root = xml.root("Error", namespace="")
-    elements = {"Code": error.code, "Message": error.message, **error.fields}
-    elements |= {"Resource": resource, "RequestId": request_id, "HostId": host_id}
-    for name, text in elements.items():
-        root.add(name, text)
+def error_document(error: S3Error, resource: str, request_id: str, host_id: str, *, control: bool = False) -> bytes:
+    """The XML of an error (Amazon S3 API Reference, "REST error responses").
+
+    :param control: as S3 Control tells it: other APIs than that of S3 have one more element around it.
+    """
+    told = {"Code": error.code, "Message": error.message, **error.fields, "Resource": resource}
+    ids = {"RequestId": request_id, "HostId": host_id}
+    if control:
+        root = xml.root("ErrorResponse", namespace=xml.CONTROL_NAMESPACE)
+        _add_all(root.add("Error"), told)
+    else:
+        root = xml.root("Error", namespace="")
+        _add_all(root, told)
+    _add_all(root, ids)
     return root.document()
+
+
+def _add_all(parent: xml.Element, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        parent.add(name, text)
 
 
 def _send(request: Request, body: bytes, status: int, headers: Mapping[str, str | bytes]) -> None:

@@ -63,9 +63,6 @@ BUCKET = {
     "notification": Untouched(
         "GetBucketNotificationConfiguration", "GetBucketNotification", _empty("NotificationConfiguration")
     ),
-    "object-lock": Untouched(
-        "GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"
-    ),
     "replication": Untouched(
         "GetBucketReplication",
         "GetReplicationConfiguration",
@@ -77,13 +74,10 @@ BUCKET = {
 }
 
 OBJECT = {
-    "legal-hold": Untouched("GetObjectLegalHold", "GetObjectLegalHold", "InvalidRequest"),
-    "retention": Untouched("GetObjectRetention", "GetObjectRetention", "InvalidRequest"),
     "torrent": Untouched("GetObjectTorrent", "GetObjectTorrent", "NoSuchKey"),
 }
 
 _MESSAGES = {
-    "InvalidRequest": "Bucket is missing Object Lock Configuration",
     "NoSuchKey": "There is no torrent of this object: objects are not distributed by BitTorrent.",
 }
 

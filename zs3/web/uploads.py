@@ -9,7 +9,7 @@ from zs3.auth.access import ABORT_UPLOAD, LIST_PARTS
 from zs3.auth.integrity import read_integrity
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import MAX_PARTS, ObjectInfo, PartInfo, UploadInfo
+from zs3.store.interface import MAX_PARTS, NOT_LOCKED, ObjectInfo, PartInfo, UploadInfo
 from zs3.web import documents, headers
 from zs3.web.authorize import Denied
 from zs3.web.bodies import COMPLETE_SIZE, parse_complete
@@ -19,6 +19,7 @@ from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
 from zs3.web.lifecycle import abort_headers, expiration_headers
 from zs3.web.listings import list_request
+from zs3.web.locking import check_digest, default_lock
 from zs3.web.objects import body_length, receive
 from zs3.web.parameters import bounded_number, encoding_type
 from zs3.web.ranges import parse_part_number
@@ -44,7 +45,7 @@ async def create_multipart_upload(call: Call) -> None:
         # One upload could not be told from that of another who is nobody.
         raise Denied("nobody began the upload, and so nobody could go on with it")
     headers.check_new_object(call.header)
-    attributes = attributes_of_new_object(call)
+    attributes = attributes_of_new_object(call, at_once=False)
     algorithm, kind = _checksum_choice(call)
     account = call.principal.account
     upload: UploadInfo = await call.store.create_upload(
@@ -96,6 +97,8 @@ async def upload_part(call: Call) -> None:
     claimed = read_integrity(call.wire, trailers_possible=True, checksum_headers=True).algorithm
     upload: UploadInfo = await call.store.get_upload(call.bucket, call.key, _upload_id(call))
     check_begun_by_account(call, upload)
+    lock = upload.attributes.lock
+    check_digest(call, default_lock(call) if lock == NOT_LOCKED else lock, "Put Part")
     wanted = upload.checksum_algorithm
     if wanted and claimed not in ("", wanted):
         raise S3Error(
@@ -123,7 +126,14 @@ async def complete_multipart_upload(call: Call) -> None:
     await _check_completion(call)
     parts = parse_complete(await call.read_document(COMPLETE_SIZE, checksum_headers=False))
     completing = call.store.complete_upload(
-        call.bucket, call.key, _upload_id(call), parts, condition=condition, checksum=checksum, size=size
+        call.bucket,
+        call.key,
+        _upload_id(call),
+        parts,
+        condition=condition,
+        checksum=checksum,
+        size=size,
+        default_lock=default_lock(call),
     )
     location = _location(call)
 

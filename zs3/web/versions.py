@@ -13,6 +13,7 @@ from zs3.errors import S3Error
 from zs3.store.interface import (
     ENABLED,
     NULL_VERSION,
+    OBJECT_LOCK,
     SUSPENDED,
     VERSIONING,
     Configuration,
@@ -33,8 +34,8 @@ DELETE_MARKER = "x-amz-delete-marker"
 #: The parameter of the query that names a version.
 PARAMETER = "versionId"
 
-#: What is in the configuration of a bucket with Object Lock, which needs its versions.
-_OBJECT_LOCK = "objectLock"
+#: What a delete marker has not, however it is named.
+_NOT_OF_MARKERS = ("tagging", "retention", "legal-hold")
 
 #: The form of all version ids but `NULL_VERSION`.
 _VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII).fullmatch
@@ -64,11 +65,12 @@ def check_version(text: str, name: str = PARAMETER) -> str:
 
 
 def version_header(configuration: Configuration, version: str) -> dict[str, str]:
-    """The header that tells a version; none in a bucket whose versions were never kept.
+    """The header that tells a version; none in a bucket whose versions were never kept, where a file may have an id
+    all the same.
 
-    :param configuration: of the bucket, as it was when the request came: a version may have been made since.
+    :param configuration: of the bucket.
     """
-    return {VERSION_ID: version} if version != NULL_VERSION or VERSIONING in configuration else {}
+    return {VERSION_ID: version} if VERSIONING in configuration else {}
 
 
 def kept_header(version: str, name: str = VERSION_ID) -> dict[str, str]:
@@ -89,12 +91,13 @@ def deletion_headers(deletion: Deletion, version: str) -> dict[str, str]:
 def about_marker(error: DeleteMarkerError, method: str, subresource: str) -> DeleteMarkerError:
     """What S3 says of the delete marker that stands where an object was asked for.
 
-    It hides the object from who reads it or its ACL; who changes anything, or asks for tags, hears that it has none.
+    It hides the object from who reads it or its ACL; who changes anything, or asks for tags or a lock, hears that it
+    has none.
 
     :param method: of the request.
     :param subresource: that it is about, "" for none.
     """
-    if error.current and (method not in ("GET", "HEAD") or subresource == "tagging"):
+    if error.current and (method not in ("GET", "HEAD") or subresource in _NOT_OF_MARKERS):
         error = DeleteMarkerError(error.marker, current=False)
     error.headers |= {DELETE_MARKER: "true", VERSION_ID: error.marker.version}
     if not error.current:
@@ -114,7 +117,7 @@ async def put_bucket_versioning(call: Call) -> None:
     wanted = parse_versioning(await call.read_document(CONFIGURATION_SIZE))
 
     def change(configuration: dict[str, Any]) -> None:
-        if wanted == SUSPENDED and _OBJECT_LOCK in configuration:
+        if wanted == SUSPENDED and OBJECT_LOCK in configuration:
             raise S3Error(
                 "InvalidBucketState",
                 "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",

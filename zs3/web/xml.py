@@ -21,13 +21,13 @@ from zs3.errors import S3Error
 from zs3.web.names import replace_what_xml_cannot_carry
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+CONTROL_NAMESPACE = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 MAX_DEPTH = 8
 MAX_TEXT = 16 * 1024
 
-_NAMESPACED = "{" + NAMESPACE + "}"
 #: A text that stands in a document as it is, as nearly all do.
 _PLAIN = re.compile("[ -%'-;=?-~]*+").fullmatch
 
@@ -139,8 +139,9 @@ class _Refused(Exception):
 class _Builder:
     """The parser's target: nodes of our own, counted as they come."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, namespace: str) -> None:
         self._limit = limit
+        self._namespaced = "{" + namespace + "}"
         self._open: list[Node] = []
         self.root: Node | None = None
 
@@ -148,8 +149,8 @@ class _Builder:
         self._limit -= 1
         if self._limit < 0 or len(self._open) >= MAX_DEPTH:
             raise _Refused
-        if tag.startswith(_NAMESPACED):
-            tag = tag[len(_NAMESPACED) :]
+        if tag.startswith(self._namespaced):
+            tag = tag[len(self._namespaced) :]
         elif tag.startswith("{"):
             raise _Refused
         node = Node(tag)
@@ -180,15 +181,15 @@ class _Builder:
         """The parser wants to be able to say so."""
 
 
-def parse(body: bytes, name: str, *, max_elements: int) -> Node:
+def parse(body: bytes, name: str, *, max_elements: int, namespace: str = NAMESPACE) -> Node:
     """The root of a request's document, which must be called `name`.
 
-    The namespace is S3's or none.  Attributes other than namespaces are passed over.
+    The namespace is this or none.  Attributes other than namespaces are passed over.
 
     :raises S3Error: MalformedXML for everything else.
     """
     # encoding: what the document declares, or a byte order mark of another encoding, does not count.
-    target: Any = _Builder(max_elements)
+    target: Any = _Builder(max_elements, namespace)
     parser = etree.XMLParser(
         target=target,
         encoding="utf-8",
