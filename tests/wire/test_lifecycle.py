@@ -165,6 +165,18 @@ def test_nothing_is_told_of_what_does_not_expire(client, configured):
     assert expiry(client("HEAD", configured + "/logs/a")) is None
 
 
+def test_nothing_is_told_of_a_version_that_is_asked_for_nor_of_what_the_client_has(client, configured):
+    status = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert client("PUT", configured, {"versioning": ""}, md5(status), status).status == 200
+    old = client.put(configured + "/logs/a", b"old").headers["x-amz-version-id"]
+    answer = client.put(configured + "/logs/a", b"new")
+    for method in ("GET", "HEAD"):
+        assert expiry(client(method, configured + "/logs/a")) is not None
+        assert expiry(client(method, configured + "/logs/a", {"versionId": old})) is None
+        response = client(method, configured + "/logs/a", None, {"If-None-Match": answer.headers["etag"]})
+        assert (response.status, expiry(response)) == (304, None)
+
+
 def test_tags_decide_as_they_are_now(client, bucket):
     tag = "<Tag><Key>keep</Key><Value>no</Value></Tag>"
     put(client, bucket, rule("tagged", f"<Filter>{tag}</Filter>"))
