@@ -17,6 +17,8 @@ from twisted.logger import Logger
 
 from zs3.auth.credentials import UsersFileChecker
 from zs3.auth.generated import credentials_path, ensure_users_file
+from zs3.lifecycle.ledger import Ledger
+from zs3.lifecycle.service import LifecycleService
 from zs3.sdnotify import Notifier
 from zs3.service import (
     CallService,
@@ -62,6 +64,7 @@ def server(
     """
     pool = PoolService(reactor, options["threads"])
     store = _store(options, reactor, pool.hop)
+    lifecycle = LifecycleService(reactor, store, Ledger(options["data"]), pool.hop, options["lifecycle-day"])
     users = options["users"]
     access_log = AccessLog(options["access-log"], options["access-log-format"])
     guard = S3Guard(
@@ -72,6 +75,8 @@ def server(
         website_domains=options["website-domain"],
         clock=reactor,
         ownership=options["object-ownership"],
+        lifecycle_day=options["lifecycle-day"],
+        rules_seen=lifecycle.rules_seen,
     )
     connections = raise_file_limit() - _RESERVED_FILES - options["threads"] * 4
     site = Site(guard, clock=reactor, access_log=access_log, max_connections=connections)
@@ -84,6 +89,8 @@ def server(
         PartService(store, reactor, _cannot_use(options)),
         CallService(prepare),
         listening,
+        # Nobody without the right to write can do what the rules ask for.
+        *(() if options["read-only"] else (lifecycle,)),
         *control(reload, listening.hurry),
     )
 
@@ -140,6 +147,9 @@ def first_start(options: Options) -> Callable[[], None]:
                 log.info("new credentials were made: see {path}", path=users.path)
             users.reload()
             log.info("credentials are those of {path}", path=users.path)
+        day = options["lifecycle-day"]
+        if not day.is_real:
+            log.warn("--lifecycle-day={seconds}: lifecycle rules count in days of that length", seconds=day.seconds)
         if options["sync"] == "off":
             log.warn("--sync=off: writes that were answered may be lost in a power failure")
 

@@ -23,6 +23,7 @@ from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, U
 from zs3.auth.generated import credentials_path
 from zs3.auth.users import make_users
 from zs3.inherited import inherit_endpoint
+from zs3.lifecycle.evaluation import REAL_DAY, Day
 from zs3.listen import make_endpoint
 from zs3.messages import MessageChannel
 from zs3.sdnotify import Notifier
@@ -61,6 +62,14 @@ def workers(text: str) -> int:
     return int(text) or len(os.sched_getaffinity(0))
 
 
+def day(text: str) -> Day:
+    """How long a day of lifecycle rules is, at least one second and at most a real day; `ValueError` if it is none."""
+    length = seconds(text)
+    if not 1 <= length <= REAL_DAY:
+        raise ValueError(f"a number of seconds from 1 to {REAL_DAY:.0f} is needed")
+    return Day(length)
+
+
 def seconds(text: str) -> float:
     """A time of zero or more seconds; `ValueError` if it is none."""
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
@@ -68,12 +77,13 @@ def seconds(text: str) -> float:
     return float(text)
 
 
-_CONVERSIONS: dict[str, Callable[[str], int | float]] = {
+_CONVERSIONS: dict[str, Callable[[str], int | float | Day]] = {
     "file-mode": octal,
     "dir-mode": octal,
     "threads": count,
     "workers": workers,
     "drain-timeout": seconds,
+    "lifecycle-day": day,
     "cache-size": mebibytes,
 }
 
@@ -113,6 +123,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ["threads", None, "16", "The most threads that work on the disk at once, in each worker."],
         ["cache-size", None, "32", "MiB of memory for what listings remember, 0 for none."],
         ["workers", None, "1", "The processes that serve; 0 for one on every processor core."],
+        ["lifecycle-day", None, "86400", ("Seconds that lifecycle rules take for a day. Less is for tests alone: "
+                                          "objects expire that much earlier.")],
         ["drain-timeout", None, "30", "Seconds that running requests are given to end when the daemon stops."],
     ]  # fmt: skip
 

@@ -481,6 +481,26 @@ def test_records_of_all_lengths_have_versions(versioned: Client) -> None:
         assert one.etag == hashlib.md5(b"one").hexdigest()
 
 
+def test_a_version_that_became_current_is_not_removed_as_an_older_one(versioned: Client) -> None:
+    old = versioned.put("key", b"one")
+    marker = versioned.remove("key", "").version
+    only_older = WriteCondition(if_match=old.etag, noncurrent=True)
+    versioned.remove("key", marker)
+    with pytest.raises(S3Error) as caught:
+        versioned.remove("key", old.version, condition=only_older)
+    assert caught.value.code == "PreconditionFailed"
+    new = versioned.put("key", b"two")
+    assert versioned.remove("key", old.version, condition=only_older).found
+    assert [info for info, _ in versioned.versions()] == [new]
+
+
+def test_where_no_versions_are_kept_none_is_an_older_one(client: Client) -> None:
+    client.put("key", b"one")
+    with pytest.raises(S3Error) as caught:
+        client.remove("key", NULL_VERSION, condition=WriteCondition(noncurrent=True))
+    assert caught.value.code == "PreconditionFailed"
+
+
 @pytest.fixture
 def frozen(data: Path) -> Iterator[Client]:
     """A client of a store that sets the immutable flag."""
@@ -540,3 +560,15 @@ def test_the_file_of_a_locked_version_is_immutable_until_it_is_unlocked(frozen: 
     frozen.change("key", lock=Lock())
     frozen.remove("key", two.version)
     assert flags(data) == {b"one": False, b"below": False}
+
+
+def test_who_does_not_set_the_immutable_flag_leaves_it_where_it_is(frozen: Client, data: Path) -> None:
+    one = frozen.put("key", b"one", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    other = open_client(data, sync=False)
+    other.remove("key", "")
+    assert flags(data) == {b"one": True, b"": False}
+    other.put("key", b"two", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    assert flags(data) == {b"one": True, b"": False, b"two": False}
+    fired(other.store.delete_object("bucket", "key", ALWAYS, version=one.version, bypass=True))
+    assert flags(data) == {b"": False, b"two": False}
+    fired(other.store.stop())

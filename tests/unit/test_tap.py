@@ -86,6 +86,7 @@ class TestOptions:
         assert [description for description, _ in options["endpoints"]] == ["tcp:9000"]
         assert (options["file-mode"], options["dir-mode"]) == (0o600, 0o700)
         assert (options["threads"], options["drain-timeout"]) == (16, 30.0)
+        assert options["lifecycle-day"].is_real
         assert (options["sync"], options["no-sigv2"], options["region"], options["domain"]) == ("on", 0, None, [])
 
     def test_data_is_made_absolute_before_twistd_changes_directory(self, data, monkeypatch):
@@ -99,6 +100,7 @@ class TestOptions:
             "--website-domain", "Web.Home.lan.",
             "--no-sigv2", "--sync", "off", "--file-mode", "0640", "--dir-mode", "750", "--access-log",
             tmp_path / "log", "--access-log-format", "json", "--threads", "4", "--drain-timeout", "2.5",
+            "--lifecycle-day", "10",
         )  # fmt: skip
         assert [description for description, _ in options["endpoints"]] == ["tcp:9001:interface=127.0.0.1", "unix:s"]
         assert options["users"].lookup("ALICE").name == "alice"
@@ -107,6 +109,7 @@ class TestOptions:
         assert options["website-domain"] == ["web.home.lan"]
         assert options["access-log"] == str(tmp_path / "log")
         assert (options["threads"], options["drain-timeout"], options["no-sigv2"]) == (4, 2.5, 1)
+        assert options["lifecycle-day"].seconds == 10
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -124,6 +127,9 @@ class TestOptions:
             (["--workers", "-1"], "--workers: a number from 0"),
             (["--workers", "two"], "--workers: a number from 0"),
             (["--drain-timeout", "-1"], "--drain-timeout: a number of seconds"),
+            (["--lifecycle-day", "0"], "--lifecycle-day: a number of seconds from 1 to 86400 is needed"),
+            (["--lifecycle-day", "86401"], "--lifecycle-day: a number of seconds from 1 to 86400 is needed"),
+            (["--lifecycle-day", "short"], "--lifecycle-day: a number of seconds"),
             (["--drain-timeout", "inf"], "--drain-timeout: a number of seconds"),
             (["--region", "EU Central"], "--region: "),
             (["--region", ""], "--region: "),

@@ -46,6 +46,7 @@ NS = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
 class Daemon:
     """A site over the directory `data`.
 
+    :param guard: for `S3Guard`.
     :ivar server: the `Server`, with its clock.
     """
 
@@ -60,6 +61,7 @@ class Daemon:
         ownership=ENFORCED,
         hop=defer.execute,
         access_log=None,
+        **guard,
     ):
         self.data = data
         self.server = Server(Resource(), access_log=access_log)
@@ -75,6 +77,7 @@ class Daemon:
             website_domains=website_domains,
             clock=self.server.clock,
             ownership=ownership,
+            **guard,
         )
         self.store.start()
 

@@ -246,7 +246,7 @@ def test_what_is_not_there_may_be_removed(client, bucket, query):
     assert client("HEAD", bucket).status == 200
 
 
-@pytest.mark.parametrize("query", ["lifecycle", "encryption"])
+@pytest.mark.parametrize("query", ["encryption"])
 def test_a_configuration_is_refused_and_not_ignored(client, bucket, query):
     response = client("PUT", bucket, {query: ""}, body=b"<x/>")
     assert (response.status, response.error_code) == (501, "NotImplemented")

@@ -1,7 +1,7 @@
 """The program `zs3`, for those who run a daemon.  The daemon itself is `twistd zs3`.
 
-argparse and not Twisted's `usage`: commands have commands here, and a command
-that edits a file need not load a reactor.  Nothing secret is ever an argument.
+argparse and not Twisted's `usage`: commands have commands here.  No command loads
+a reactor.  Nothing secret is ever an argument.
 
 Exit status: 0, it was done; 1, it was not, and standard error says why; 2, the
 command line is wrong.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from zs3 import __version__
-from zs3.cli import policy, user
+from zs3.cli import lifecycle, policy, user
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -25,6 +25,9 @@ def make_parser() -> argparse.ArgumentParser:
     groups = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     user.add_commands(groups.add_parser("user", help="who may sign requests, and with which keys"))
     policy.add_commands(groups.add_parser("policy", help="what policies say"))
+    lifecycle.add_command(
+        groups.add_parser("lifecycle", help="what the lifecycle rules of buckets ask for, shown or done now")
+    )
     return parser
 
 

@@ -56,7 +56,7 @@ def can_set(fd: int) -> bool:
 class Thaw:
     """Files that something is done with.
 
-    :param enabled: whether locked versions have the flag when nothing is.
+    :param enabled: whether locked versions are given the flag; else those keep it that others gave it to.
     """
 
     def __init__(self, *, enabled: bool) -> None:
@@ -69,8 +69,9 @@ class Thaw:
         :param lock: of the version in it; None if that is not known.
         """
         if lock != NOT_LOCKED:
+            had = is_immutable(fd)
             set_immutable(fd, False)
-            if lock is not None and self._enabled:
+            if lock is not None and (had or self._enabled):
                 self._files.append((os.dup(fd), lock))
 
     def forget(self) -> None:

@@ -250,12 +250,14 @@ class WriteCondition:
     :ivar if_none_match: ``*``: nothing may exist; or an ETag that what exists must not have.  Else PreconditionFailed.
     :ivar size: the size of what exists must be this (DeleteObject).
     :ivar mtime_s: the last-modified time of what exists must be this, in whole seconds (DeleteObject).
+    :ivar noncurrent: the version that is removed must not be the current one.  Else PreconditionFailed.
     """
 
     if_match: str | None = None
     if_none_match: str | None = None
     size: int | None = None
     mtime_s: int | None = None
+    noncurrent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,3 +29,9 @@ def check(condition: WriteCondition, current: ObjectInfo | None) -> None:
         raise S3Error("PreconditionFailed", Condition="x-amz-if-match-size")
     if condition.mtime_s not in (None, current.mtime_ns // 1_000_000_000):
         raise S3Error("PreconditionFailed", Condition="x-amz-if-match-last-modified-time")
+
+
+def check_noncurrent(condition: WriteCondition) -> None:
+    """Whether the current version may be removed.  PreconditionFailed."""
+    if condition.noncurrent:
+        raise S3Error("PreconditionFailed", Condition="noncurrent")

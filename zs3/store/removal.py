@@ -17,7 +17,7 @@ from zs3.store.interface import NULL_VERSION, Deletion, WriteCondition
 from zs3.store.layout import KeyPath
 from zs3.store.locks import WouldBlock
 from zs3.store.places import Place, place_of
-from zs3.store.preconditions import ALWAYS, check
+from zs3.store.preconditions import ALWAYS, check, check_noncurrent
 from zs3.store.staged import StagedFile
 from zs3.store.versionids import DELETED, Entry
 from zs3.store.versions import Removal, Versions
@@ -92,6 +92,7 @@ def remove_version(
         if version != NULL_VERSION:
             check(condition, None)
             return Deletion(False, version)
+        check_noncurrent(condition)
         return Deletion(commit.remove(bucket, key, condition, durability), version)
     if successor is not None and staged is not None:
         _undelete(bucket, key, version, successor, staged, durability, directory_mode)

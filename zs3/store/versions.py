@@ -42,7 +42,7 @@ from zs3.store.interface import (
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
 from zs3.store.places import Found, Place
-from zs3.store.preconditions import check
+from zs3.store.preconditions import check, check_noncurrent
 from zs3.store.staged import StagedFile
 from zs3.store.versionids import DELETED, Entry, new_id, sequence
 
@@ -314,6 +314,7 @@ class Versions:
         with self._looked(place) as found:
             if found is None or self._current is None or self._current.version != version:
                 return None
+            check_noncurrent(condition)
             check(condition, self._current)
             self._check_unlocked(found, bypass=bypass)
             marker = self._marker()

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from zs3.auth.payload import Payload, make_payload
 from zs3.auth.wire import Claim, Signer, Wire
 from zs3.errors import S3Error
+from zs3.lifecycle.evaluation import Day
 from zs3.web.authorize import Gate, gate_of
 from zs3.web.context import Asked, RequestContext
 from zs3.web.documents import DEFAULT_REGION, Owner, owner_of
@@ -72,17 +73,28 @@ def header_pair(name: str, value: str) -> tuple[bytes, bytes]:
 _FRAMES = 64 * 1024
 
 
+REAL_DAY = Day()
+
+
+def _pass() -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the whole daemon has in common.
 
     :ivar region: the only region there is, or None.
     :ivar ownership: the object ownership of the buckets that have no ownership controls.
+    :ivar lifecycle_day: how long the days of lifecycle rules are.
+    :ivar rules_seen: is called wherever a bucket is seen to have such rules.
     """
 
     region: str | None
     clock: IReactorTime
     ownership: str
+    lifecycle_day: Day = REAL_DAY
+    rules_seen: Callable[[], object] = _pass
 
     @property
     def region_name(self) -> str:

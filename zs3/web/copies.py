@@ -20,6 +20,7 @@ from zs3.web.conditions import check_copy_source, write_condition
 from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import STORAGE_CLASS
 from zs3.web.headers import WEBSITE_REDIRECT
+from zs3.web.lifecycle import expiration_headers
 from zs3.web.ranges import parse_copy_range, parse_part_number
 from zs3.web.slowly import answer_slowly
 from zs3.web.uploads import check_begun_by_account
@@ -173,7 +174,8 @@ async def copy_object(call: Call) -> None:
     copying.addErrback(original.tell)
 
     def told(info: ObjectInfo) -> dict[str, str]:
-        return version_header(call.gate.configuration, info.version) | original.headers()
+        version = version_header(call.gate.configuration, info.version)
+        return version | original.headers() | expiration_headers(call, info)
 
     await answer_slowly(call, copying, documents.copy_result, told)
 

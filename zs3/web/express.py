@@ -29,6 +29,7 @@ from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
 from zs3.web.headers import TAG_COUNT, representation
 from zs3.web.http1 import Head, header_text
+from zs3.web.lifecycle import EXPIRATION, expiration
 from zs3.web.locking import lock_headers
 from zs3.web.objects import Answer
 from zs3.web.producers import SMALL, answer_object
@@ -158,6 +159,9 @@ class Express:
             }
             if status != 304:
                 more |= lock_headers(gate, info.attributes)
+                expires = expiration(state.configuration, self._settings, info)
+                if expires is not None:
+                    more[EXPIRATION] = expires.encode("ascii")
             if more:
                 headers, lines = {**headers, **more}, b""
             if span.size and status != 304 and operation.method != "HEAD":

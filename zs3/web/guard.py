@@ -7,7 +7,7 @@ What a user may do is decided behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
 from twisted.cred.checkers import AllowAnonymousAccess
@@ -30,8 +30,9 @@ from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim
 from zs3.auth.wire import Claim, Wire
 from zs3.errors import S3Error
+from zs3.lifecycle.evaluation import Day
 from zs3.web import crossorigin
-from zs3.web.call import Settings
+from zs3.web.call import REAL_DAY, Settings
 from zs3.web.channel import Channel
 from zs3.web.control import is_control
 from zs3.web.express import Express
@@ -78,6 +79,8 @@ class S3Guard:
     :param domains: host names below which buckets are host names too.
     :param website_domains: host names below which buckets are websites.
     :param ownership: one of `zs3.auth.access.OWNERSHIPS`: that of the buckets that have no ownership controls.
+    :param lifecycle_day: how long the days of lifecycle rules are.
+    :param rules_seen: is called wherever a bucket is seen to have such rules.
     """
 
     isLeaf = False
@@ -92,13 +95,15 @@ class S3Guard:
         website_domains: Sequence[str] = (),
         clock: IReactorTime,
         ownership: str = ENFORCED,
+        lifecycle_day: Day = REAL_DAY,
+        rules_seen: Callable[[], object] = lambda: None,
     ) -> None:
         self._portal = portal
         self._store = cast(Any, portal.realm).store
         self._sigv2 = sigv2
         self._websites = frozenset(domain.lower().rstrip(".") for domain in website_domains)
         self._domains = [*(domain.lower().rstrip(".") for domain in domains), *self._websites]
-        self._settings = Settings(region, clock, ownership)
+        self._settings = Settings(region, clock, ownership, lifecycle_day, rules_seen)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
         self._attempts = Attempts(clock.seconds)
         self._express: Express | None = None

@@ -15,6 +15,7 @@ from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
 from zs3.web.created import access_of_delete_marker, attributes_of_new_object
 from zs3.web.documents import quoted
+from zs3.web.lifecycle import expiration_headers
 from zs3.web.locking import bypasses_governance, check_digest, lock_headers
 from zs3.web.producers import answer_object
 from zs3.web.query import Query
@@ -95,12 +96,13 @@ async def put_object(call: Call) -> None:
         call.bucket, call.key, payload, attributes=attributes, condition=condition, length=length
     )
     info: ObjectInfo = await receive(call, writer, length)
-    send_empty(call.request, 200, uploaded_headers(info))
+    send_empty(call.request, 200, uploaded_headers(call, info))
 
 
-def uploaded_headers(info: ObjectInfo) -> dict[str, str]:
+def uploaded_headers(call: Call, info: ObjectInfo) -> dict[str, str]:
     """What is said of an object that a request brought."""
-    return {"ETag": quoted(info.etag), **checksum_headers(info.checksum), **kept_header(info.version)}
+    checksum, version = checksum_headers(info.checksum), kept_header(info.version)
+    return {"ETag": quoted(info.etag), **checksum, **version, **expiration_headers(call, info)}
 
 
 async def delete_object(call: Call) -> None:
@@ -205,7 +207,11 @@ async def _answer(call: Call, info: ObjectInfo) -> Answer:
     answer = Answer(call.header, call.request.query, info, await _requested_part(call, info))
     if not call.gate.may_see_tags(info.attributes):
         answer.headers.pop(headers.TAG_COUNT, None)
-    for name, value in version_header(call.gate.configuration, info.version).items():
+    extra = version_header(call.gate.configuration, info.version)
+    if answer.status != 304 and not call.version:
+        # A version that was asked for may not be the current one, and that alone expires.
+        extra |= expiration_headers(call, info)
+    for name, value in extra.items():
         answer.headers[name] = value.encode("ascii")
     if answer.status != 304:
         answer.headers |= lock_headers(call.gate, info.attributes)

@@ -18,6 +18,7 @@ from zs3.web import (
     copies,
     crossorigin,
     deletes,
+    lifecycle,
     listings,
     locking,
     objects,
@@ -122,6 +123,18 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GetBucketWebsite", "GET", BUCKET, READ, "s3:GetBucketWebsite", sites.get_bucket_website, "website"),
     Operation(
         "DeleteBucketWebsite", "DELETE", BUCKET, WRITE, "s3:DeleteBucketWebsite", sites.delete_bucket_website, "website"
+    ),
+    Operation(
+        "PutBucketLifecycleConfiguration", "PUT", BUCKET, WRITE, "s3:PutLifecycleConfiguration",
+        lifecycle.put_bucket_lifecycle_configuration, "lifecycle",
+    ),
+    Operation(
+        "GetBucketLifecycleConfiguration", "GET", BUCKET, READ, "s3:GetLifecycleConfiguration",
+        lifecycle.get_bucket_lifecycle_configuration, "lifecycle",
+    ),
+    Operation(
+        "DeleteBucketLifecycle", "DELETE", BUCKET, WRITE, "s3:PutLifecycleConfiguration",
+        lifecycle.delete_bucket_lifecycle, "lifecycle",
     ),
     Operation(
         "ListObjects", "GET", BUCKET, READ, "s3:ListBucket", listings.list_objects,

@@ -136,7 +136,7 @@ def _answer(call: Call, fields: Mapping[str, str], info: ObjectInfo) -> None:
     etag = quoted(info.etag)
     path = call.request.raw_path.decode("ascii").rstrip("/")
     location = call.url(f"{path}/{quote(call.key)}")
-    answer = {**uploaded_headers(info), "Location": location}
+    answer = {**uploaded_headers(call, info), "Location": location}
     redirect = _redirect(call, fields, etag)
     status = fields.get("success_action_status")
     if redirect is not None:

@@ -59,13 +59,6 @@ BUCKET = {
         "DeleteBucketEncryption",
         "PutEncryptionConfiguration",
     ),
-    "lifecycle": Untouched(
-        "GetBucketLifecycleConfiguration",
-        "GetLifecycleConfiguration",
-        "NoSuchLifecycleConfiguration",
-        "DeleteBucketLifecycle",
-        "PutLifecycleConfiguration",
-    ),
     "logging": Untouched("GetBucketLogging", "GetBucketLogging", _empty("BucketLoggingStatus")),
     "notification": Untouched(
         "GetBucketNotificationConfiguration", "GetBucketNotification", _empty("NotificationConfiguration")

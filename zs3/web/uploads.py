@@ -17,6 +17,7 @@ from zs3.web.call import Call
 from zs3.web.conditions import write_condition
 from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
+from zs3.web.lifecycle import abort_headers, expiration_headers
 from zs3.web.listings import list_request
 from zs3.web.locking import check_digest, default_lock
 from zs3.web.objects import body_length, receive
@@ -56,7 +57,7 @@ async def create_multipart_upload(call: Call) -> None:
         initiator="" if account == call.access.owner else account,
     )
     extra = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind} if algorithm else {}
-    send_xml(call.request, documents.initiated(upload), headers=extra)
+    send_xml(call.request, documents.initiated(upload), headers={**extra, **abort_headers(call, upload)})
 
 
 def _checksum_choice(call: Call) -> tuple[str, str]:
@@ -139,7 +140,10 @@ async def complete_multipart_upload(call: Call) -> None:
     def build(info: ObjectInfo) -> Element:
         return documents.completed(call.bucket, info, location=location)
 
-    await answer_slowly(call, completing, build, lambda info: kept_header(info.version))
+    def told(info: ObjectInfo) -> dict[str, str]:
+        return kept_header(info.version) | expiration_headers(call, info)
+
+    await answer_slowly(call, completing, build, told)
 
 
 async def _check_stated_type(call: Call) -> None:
@@ -246,7 +250,7 @@ async def list_parts(call: Call) -> None:
     await _check_initiator(call, LIST_PARTS)
     page = await call.store.list_parts(call.bucket, call.key, _upload_id(call), after=marker, limit=limit)
     document = documents.parts(page, access=call.access, marker=marker, limit=limit, encoding_type=encoding)
-    send_xml(call.request, document)
+    send_xml(call.request, document, headers=abort_headers(call, page.upload))
 
 
 async def list_multipart_uploads(call: Call) -> None:
