@@ -200,6 +200,9 @@ def browser(home: Path, url: str) -> Iterator[None]:
     """A browser that has a page open."""
     assert BROWSER is not None
     options = ["--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={home / 'profile'}"]
+    # It is to ask nobody but the page.
+    options += ["--no-first-run", "--disable-quic"]
+    options += [f"--disable-{what}" for what in ("background-networking", "component-update", "sync")]
     if os.geteuid() == 0:
         options.append("--no-sandbox")  # it will not run as root with one
     with (home / "browser.log").open("wb") as log:
