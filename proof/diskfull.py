@@ -21,7 +21,7 @@ from typing import Any
 from tests.contract.support import CREATE, Client, fired
 from tests.powercut_store import open_client, view
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes
+from zs3.store.values import Attributes
 
 _LARGEST = 1 << 30
 _BLOCK = 4096

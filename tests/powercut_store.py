@@ -20,7 +20,7 @@ from zs3.errors import S3Error
 from zs3.store import completion, kernel, records
 from zs3.store.calls import AtOnce
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, Attributes, Deletion, ObjectInfo
+from zs3.store.values import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, Attributes, Deletion, ObjectInfo
 
 LONG = Attributes({}, {"long": "v" * 3000})
 SHORT = Attributes({"content-type": "text/plain"}, {"k": "v"})

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from zs3.checksums import Checksum
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import (
+from zs3.store.values import (
     Attributes,
     AttributesChange,
     CompletedPart,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.support import Client, fired, open_client
 from zs3.errors import S3Error
-from zs3.store.interface import DamagedError
+from zs3.store.values import DamagedError
 
 
 def configured(client: Client, account: str = "alice") -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from tests.contract.support import Body, Client, fired
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ListQuery, ObjectInfo
+from zs3.store.values import Attributes, ListQuery, ObjectInfo
 
 TAGS = {"b": "1", "a": "grün", "": ""}
 #: Records of all lengths, and back.

@@ -7,7 +7,7 @@ import pytest
 from tests.contract.support import ALWAYS, CREATE, Body, Client, fired
 from zs3.checksums import COMPOSITE, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, WriteCondition
+from zs3.store.values import Attributes, WriteCondition
 
 KEYS = [
     "plain",

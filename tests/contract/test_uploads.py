@@ -10,7 +10,7 @@ import pytest
 from tests.contract.support import CREATE, Body, Client, fired
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import COMPLIANCE, GOVERNANCE, MIN_PART_SIZE, Attributes, CompletedPart, Lock
+from zs3.store.values import COMPLIANCE, GOVERNANCE, MIN_PART_SIZE, Attributes, CompletedPart, Lock
 
 BIG = b"x" * MIN_PART_SIZE
 

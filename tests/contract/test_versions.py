@@ -13,7 +13,7 @@ import pytest
 from tests.contract.support import ALWAYS, CREATE, Body, Client, fired, open_client
 from zs3.errors import S3Error
 from zs3.store import immutable
-from zs3.store.interface import (
+from zs3.store.values import (
     COMPLIANCE,
     ENABLED,
     GOVERNANCE,

@@ -6,7 +6,7 @@ import pytest
 
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import CompletedPart
+from zs3.store.values import CompletedPart
 from zs3.web.bodies import DeleteEntry, parse_complete, parse_delete, parse_new_bucket
 
 CRC = base64.b64encode(b"\1\2\3\4").decode()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zs3.errors import S3Error
-from zs3.store.interface import ObjectInfo, WriteCondition
+from zs3.store.values import ObjectInfo, WriteCondition
 from zs3.web import conditions
 from zs3.web.conditions import ETag, parse_etags
 

@@ -9,7 +9,7 @@ from zs3.auth.access import BucketAccess
 from zs3.auth.acl import FULL_CONTROL, Acl, Grant, private
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, Deletion, ListPage, ObjectInfo, VersionsPage
+from zs3.store.values import Attributes, Deletion, ListPage, ObjectInfo, VersionsPage
 from zs3.web import documents, xml
 from zs3.web.dates import iso_date
 from zs3.web.documents import ListRequest

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ObjectInfo
+from zs3.store.values import Attributes, ObjectInfo
 from zs3.web import headers
 
 

@@ -13,7 +13,7 @@ from zs3.lifecycle.evaluation import Day, What
 from zs3.lifecycle.passes import Action, Pass, Stopped
 from zs3.lifecycle.rules import LIFECYCLE, Filter, Lifecycle, Rule, kept
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import COMPLIANCE, ENABLED, SUSPENDED, VERSIONING, Attributes, Lock
+from zs3.store.values import COMPLIANCE, ENABLED, SUSPENDED, VERSIONING, Attributes, Lock
 
 DAY = Day(1000)
 EXPIRE = Rule("r", days=1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zs3.lifecycle.evaluation import Day, Due, Place, Placing, Verdict, Version, What, abortion, expiry, judge
 from zs3.lifecycle.rules import LIFECYCLE, Filter, Lifecycle, Rule, kept, lifecycle_of, prefixes
-from zs3.store.interface import COMPLIANCE, GOVERNANCE, Lock
+from zs3.store.values import COMPLIANCE, GOVERNANCE, Lock
 
 S = 1_000_000_000
 DAY = 86_400 * S

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zs3.errors import S3Error
-from zs3.store.interface import COMPLIANCE, GOVERNANCE, NOT_LOCKED, OBJECT_LOCK, Lock
+from zs3.store.values import COMPLIANCE, GOVERNANCE, NOT_LOCKED, OBJECT_LOCK, Lock
 from zs3.web import retention
 from zs3.web.retention import BucketLock, DefaultRetention, GarbledError
 

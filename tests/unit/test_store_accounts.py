@@ -12,7 +12,7 @@ import pytest
 from tests.contract.support import Client, fired, open_client
 from tests.unit.test_store_states import await_next_tick
 from zs3.store import accounts, hot
-from zs3.store.interface import Configuration
+from zs3.store.values import Configuration
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.unit.test_store_files import refuse_attributes
 from zs3.errors import S3Error
 from zs3.store import records
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import Attributes, ListQuery, ObjectInfo
+from zs3.store.values import Attributes, ListQuery, ObjectInfo
 
 SHORT, LONG = {"k": "v"}, {"k": "v" * 3000}
 LARGE = Attributes({}, {"long": "m" * 3000})

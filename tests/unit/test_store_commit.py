@@ -24,7 +24,7 @@ from tests.crashes import crash_at
 from zs3.errors import S3Error
 from zs3.store import commit, directory, locks, paths
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import MIN_PART_SIZE, Attributes, Deletion, ObjectInfo, WriteCondition
+from zs3.store.values import MIN_PART_SIZE, Attributes, Deletion, ObjectInfo, WriteCondition
 
 BIG = b"x" * MIN_PART_SIZE
 

@@ -14,8 +14,8 @@ from tests.unit.test_store_faults import BIG, LARGE, before_once, failing
 from tests.unit.test_store_files import refuse_attributes
 from zs3.errors import S3Error
 from zs3.store import commit
-from zs3.store.interface import CompletedPart, PartInfo, UploadInfo
 from zs3.store.records import Records
+from zs3.store.values import CompletedPart, PartInfo, UploadInfo
 
 
 @pytest.fixture

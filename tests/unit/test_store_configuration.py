@@ -11,7 +11,7 @@ import pytest
 from tests.contract.support import Client, fired, open_client, told_now
 from zs3.errors import S3Error
 from zs3.store import configuration, kernel
-from zs3.store.interface import DamagedError
+from zs3.store.values import DamagedError
 
 
 @pytest.fixture

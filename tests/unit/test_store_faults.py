@@ -21,9 +21,9 @@ from zs3.errors import S3Error
 from zs3.store import commit, directory, durability, kernel, locks, paths, records, uploads
 from zs3.store.calls import AtOnce
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import MIN_PART_SIZE, Attributes, CompletedPart
 from zs3.store.names import Names
 from zs3.store.staged import StagedFile
+from zs3.store.values import MIN_PART_SIZE, Attributes, CompletedPart
 
 BIG = b"x" * MIN_PART_SIZE
 

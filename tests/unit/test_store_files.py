@@ -17,7 +17,7 @@ from tests.unit.test_checksums import value_of
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
 from zs3.store import records
-from zs3.store.interface import Attributes
+from zs3.store.values import Attributes
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from tests.contract.support import Client, fired, open_client
 from zs3.errors import S3Error
 from zs3.store import hot, kernel, layout
 from zs3.store.hot import HotFiles
-from zs3.store.interface import Attributes
 from zs3.store.readers import FileReader
+from zs3.store.values import Attributes
 
 LONG = "l" * 300
 

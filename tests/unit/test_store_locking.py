@@ -18,8 +18,8 @@ from tests.contract.support import Body, Client, fired
 from zs3.errors import S3Error
 from zs3.store import locks
 from zs3.store.deferred import FilesystemStore
-from zs3.store.interface import Attributes, CompletedPart, ObjectInfo, WriteCondition
 from zs3.store.records import ATTRIBUTE
+from zs3.store.values import Attributes, CompletedPart, ObjectInfo, WriteCondition
 
 Write = Callable[[Client, WriteCondition], Deferred[Any]]
 

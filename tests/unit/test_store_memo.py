@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.contract.support import Client, fired, open_client
 from zs3.store import directory, listing, memo, records, walk
-from zs3.store.interface import Attributes
 from zs3.store.memo import PER_VALUE, Memo, is_settled
+from zs3.store.values import Attributes
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
 from zs3.store import metadata
-from zs3.store.interface import Attributes, PartChecksums
 from zs3.store.metadata import Record
+from zs3.store.values import Attributes, PartChecksums
 
 names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12)
 headers = st.dictionaries(

@@ -13,7 +13,7 @@ import pytest
 from tests.contract.support import Client, fired, open_client, told_now
 from zs3.store import buckets, hot, states
 from zs3.store.configuration import DamagedError
-from zs3.store.interface import NOT_CONFIGURED, Configuration
+from zs3.store.values import NOT_CONFIGURED, Configuration
 
 
 @pytest.fixture

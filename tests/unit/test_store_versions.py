@@ -13,7 +13,7 @@ from tests.contract.support import Client, fired, open_client
 from tests.crashes import crash_at
 from zs3.errors import S3Error
 from zs3.store import kernel, layout, versionids
-from zs3.store.interface import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, ObjectInfo
+from zs3.store.values import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, ObjectInfo
 from zs3.store.versionids import Entry
 
 #: What a reader does between which another may come.

@@ -3,7 +3,7 @@
 import pytest
 
 from zs3.errors import S3Error
-from zs3.store.interface import DeleteMarkerError, Deletion, ObjectInfo
+from zs3.store.values import DeleteMarkerError, Deletion, ObjectInfo
 from zs3.web.versions import (
     about_marker,
     check_version,

@@ -23,9 +23,10 @@ from zope.interface import implementer
 from tests.wire.harness import Handler
 from zs3.errors import S3Error
 from zs3.store.hot import HotFiles
-from zs3.store.interface import IObjectReader, ObjectInfo
+from zs3.store.interface import IObjectReader
 from zs3.store.lookup import OpenObject
 from zs3.store.readers import FileReader
+from zs3.store.values import ObjectInfo
 from zs3.web.limits import Limits
 from zs3.web.producers import answer_object, send_object
 from zs3.web.request import Request

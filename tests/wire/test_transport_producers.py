@@ -10,7 +10,8 @@ from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 
 from tests.wire.harness import Connection, Handler, Server
-from zs3.store.interface import IObjectReader, ObjectInfo
+from zs3.store.interface import IObjectReader
+from zs3.store.values import ObjectInfo
 from zs3.web.producers import PIECE, send_object
 from zs3.web.request import Request
 

@@ -1,7 +1,7 @@
 """The body of a request on its way to becoming an object: decoded, hashed, and held against all that was claimed.
 
 `make_payload` judges the headers before the first byte; a `Payload` then takes
-the bytes and is what `zs3.store.interface.Ingest` asks for.  Pure: it may run
+the bytes and is what `zs3.store.values.Ingest` asks for.  Pure: it may run
 in any thread, one call at a time.
 
 Source: Amazon S3 API Reference, "Signature Calculations for the Authorization

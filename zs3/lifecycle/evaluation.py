@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zs3.lifecycle.rules import Rule
-from zs3.store.interface import EMPTY, NOT_LOCKED, Lock
+from zs3.store.values import EMPTY, NOT_LOCKED, Lock
 
 _S = 1_000_000_000
 #: Seconds.
@@ -46,7 +46,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is known of a version, or of a delete marker; see `zs3.store.interface.ObjectInfo`."""
+    """What is known of a version, or of a delete marker; see `zs3.store.values.ObjectInfo`."""
 
     key: str
     mtime_ns: int

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from zs3.errors import S3Error
 from zs3.lifecycle.evaluation import Day, Place, Placing, Version, What, abortion, judge
 from zs3.lifecycle.rules import LIFECYCLE, Rule, lifecycle_of, prefixes
-from zs3.store.interface import (
+from zs3.store.values import (
     ENABLED,
     VERSIONING,
     BucketInfo,
@@ -94,7 +94,7 @@ class Counts:
 
 
 def show(info: ObjectInfo, latest: bool) -> bytes:
-    """What a listing tells of a version here; see `zs3.store.interface.ShowVersion`."""
+    """What a listing tells of a version here; see `zs3.store.values.ShowVersion`."""
     lock = info.attributes.lock
     tags = dict(info.attributes.tags)
     place = (info.key, info.mtime_ns, info.size, info.etag, tags, info.version, info.is_delete_marker, latest)

@@ -15,8 +15,8 @@ from contextlib import suppress
 from types import MappingProxyType
 
 from zs3.store import configuration, kernel, layout, paths
-from zs3.store.interface import NOT_CONFIGURED, Configuration, ConfigurationChange, DamagedError
 from zs3.store.internals import Internals
+from zs3.store.values import NOT_CONFIGURED, Configuration, ConfigurationChange, DamagedError
 
 DIRECTORY = b"%b/accounts" % layout.INTERNAL
 #: What says nothing of the file: it may be read when asked for again.

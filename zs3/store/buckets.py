@@ -24,9 +24,9 @@ from zs3.errors import S3Error
 from zs3.store import configuration, directory, kernel, layout, locks, paths, records, signposts
 from zs3.store.calls import AT_ONCE, WAITING, Calls, Status, is_local
 from zs3.store.durability import Durability
-from zs3.store.interface import NOT_CONFIGURED, BucketInfo, Configuration, DamagedError, PinnedName
 from zs3.store.internals import Internals, Staging, remove_tree
 from zs3.store.records import Records
+from zs3.store.values import NOT_CONFIGURED, BucketInfo, Configuration, DamagedError, PinnedName
 
 ATTRIBUTE = "user.zs3.id"
 #: What a directory must be called to be a bucket: S3's older rules, because people's folders have capitals.

@@ -18,12 +18,12 @@ from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History
 from zs3.store.immutable import thawing
-from zs3.store.interface import NOT_LOCKED, NULL_VERSION, OBJECT_LOCK, AttributesChange, DeleteMarkerError, ObjectInfo
 from zs3.store.locks import WouldBlock
 from zs3.store.metadata import Record
 from zs3.store.places import Found, place_of
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
+from zs3.store.values import NOT_LOCKED, NULL_VERSION, OBJECT_LOCK, AttributesChange, DeleteMarkerError, ObjectInfo
 
 _ACCESS_LIST = "system.posix_acl_access"
 

@@ -24,13 +24,13 @@ from zs3.store import layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.immutable import thawing
-from zs3.store.interface import ObjectInfo, WriteCondition
 from zs3.store.layout import KeyPath
 from zs3.store.locks import WouldBlock
 from zs3.store.places import Place, make_directory, place_of
 from zs3.store.preconditions import ALWAYS, check
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
+from zs3.store.values import ObjectInfo, WriteCondition
 from zs3.store.versions import Versions
 
 _TRIES = 64

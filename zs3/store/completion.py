@@ -14,7 +14,9 @@ from dataclasses import replace
 from zs3 import checksums
 from zs3.checksums import DEFAULT, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import (
+from zs3.store.metadata import Record
+from zs3.store.uploads import Intent, Upload, invalid_part
+from zs3.store.values import (
     MAX_PARTS,
     MIN_PART_SIZE,
     NOT_LOCKED,
@@ -25,8 +27,6 @@ from zs3.store.interface import (
     PartInfo,
     UploadInfo,
 )
-from zs3.store.metadata import Record
-from zs3.store.uploads import Intent, Upload, invalid_part
 
 
 def plan(

@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zs3.errors import S3Error
-from zs3.store.interface import NOT_CONFIGURED, VERSIONING, Configuration, ConfigurationChange, DamagedError
 from zs3.store.internals import Internals
 from zs3.store.memo import PER_VALUE, Memo
+from zs3.store.values import NOT_CONFIGURED, VERSIONING, Configuration, ConfigurationChange, DamagedError
 
 if TYPE_CHECKING:
     from zs3.store.buckets import Bucket

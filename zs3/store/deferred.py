@@ -26,7 +26,12 @@ from zs3.errors import S3Error
 from zs3.store import posix, targets
 from zs3.store.buckets import Bucket
 from zs3.store.hot import HotFiles
-from zs3.store.interface import (
+from zs3.store.interface import IObjectReader, IStore, IWriter
+from zs3.store.locks import WouldBlock
+from zs3.store.lookup import OpenObject
+from zs3.store.readers import FileReader, Hop, Reader, shielded
+from zs3.store.staged import StagedFile
+from zs3.store.values import (
     NOT_CONFIGURED,
     NOT_LOCKED,
     VERSIONING,
@@ -40,9 +45,6 @@ from zs3.store.interface import (
     Deletion,
     Digests,
     Ingest,
-    IObjectReader,
-    IStore,
-    IWriter,
     ListPage,
     ListQuery,
     Lock,
@@ -58,10 +60,6 @@ from zs3.store.interface import (
     VersionsQuery,
     WriteCondition,
 )
-from zs3.store.locks import WouldBlock
-from zs3.store.lookup import OpenObject
-from zs3.store.readers import FileReader, Hop, Reader, shielded
-from zs3.store.staged import StagedFile
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -27,11 +27,11 @@ from zs3.store import layout, paths, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.dircache import is_local
 from zs3.store.durability import Durability
-from zs3.store.interface import NULL_VERSION, Attributes, ObjectInfo
 from zs3.store.memo import PER_VALUE, Memo, is_settled, state
 from zs3.store.places import Found
 from zs3.store.records import Records
 from zs3.store.signposts import INSIDE, NAME
+from zs3.store.values import NULL_VERSION, Attributes, ObjectInfo
 from zs3.store.versionids import DELETED, Entry, is_dated, is_id, is_null, null_order, parse_order
 
 _LINKS = "Versions cannot be kept here: the file system of this bucket has no hard links."

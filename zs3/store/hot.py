@@ -20,10 +20,10 @@ from zs3.errors import S3Error
 from zs3.store import accounts, buckets, configuration, kernel, layout, metadata, paths, records, states
 from zs3.store.accounts import KnownAccounts
 from zs3.store.buckets import Buckets
-from zs3.store.interface import NOT_CONFIGURED, BucketState, Configuration, ObjectInfo, PinnedName
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
 from zs3.store.states import States
+from zs3.store.values import NOT_CONFIGURED, BucketState, Configuration, ObjectInfo, PinnedName
 
 #: File systems that answer RESOLVE_CACHED and RWF_NOWAIT truly, or are in memory altogether.
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.TMPFS)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zs3.store.interface import NOT_LOCKED, Lock
+from zs3.store.values import NOT_LOCKED, Lock
 
 # ioctl_iflags(2)
 _GET_FLAGS = 0x80086601

@@ -15,10 +15,10 @@ from itertools import islice
 from zs3.store import layout, lookup, paths
 from zs3.store.buckets import Bucket
 from zs3.store.dircache import is_local
-from zs3.store.interface import ListPage, ListQuery, ObjectInfo, Show
 from zs3.store.memo import PER_VALUE, State, is_settled, state
 from zs3.store.metadata import plain_info
 from zs3.store.records import Records, has_stable_inodes
+from zs3.store.values import ListPage, ListQuery, ObjectInfo, Show
 from zs3.store.walk import Level, Source, Walk, past
 
 _READ = paths.READ | os.O_CLOEXEC

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from zs3.store import layout, paths
 from zs3.store.buckets import Bucket
-from zs3.store.interface import ObjectInfo
 from zs3.store.records import Records
+from zs3.store.values import ObjectInfo
 
 #: Bytes that are read at a time to have them in the page cache.
 _STEP = 128 * 1024

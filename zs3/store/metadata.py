@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from zs3.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Checksum
-from zs3.store.interface import (
+from zs3.store.values import (
     COMPLIANCE,
     EMPTY,
     GOVERNANCE,

@@ -42,7 +42,11 @@ from zs3.store.buckets import Bucket, Buckets
 from zs3.store.dircache import DirectoryCache
 from zs3.store.directory import HISTORIES, OBJECTS, Exclusive, Tree
 from zs3.store.durability import Durability
-from zs3.store.interface import (
+from zs3.store.lookup import OpenObject
+from zs3.store.memo import Memo
+from zs3.store.metadata import Record, parse_etag
+from zs3.store.staged import StagedFile
+from zs3.store.values import (
     NOT_LOCKED,
     VERSIONING,
     Attributes,
@@ -70,10 +74,6 @@ from zs3.store.interface import (
     VersionsQuery,
     WriteCondition,
 )
-from zs3.store.lookup import OpenObject
-from zs3.store.memo import Memo
-from zs3.store.metadata import Record, parse_etag
-from zs3.store.staged import StagedFile
 from zs3.store.walk import Source
 
 _P = ParamSpec("_P")

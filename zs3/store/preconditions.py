@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zs3.errors import S3Error
-from zs3.store.interface import ObjectInfo, WriteCondition
+from zs3.store.values import ObjectInfo, WriteCondition
 
 #: Nothing is asked of what is there.
 ALWAYS = WriteCondition()

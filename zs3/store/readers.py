@@ -10,8 +10,9 @@ from zope.interface import implementer
 
 from zs3.store import posix
 from zs3.store.hot import HotFiles
-from zs3.store.interface import IFileReader, IObjectReader, ObjectInfo
+from zs3.store.interface import IFileReader, IObjectReader
 from zs3.store.lookup import OpenObject
+from zs3.store.values import ObjectInfo
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

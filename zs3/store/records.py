@@ -22,9 +22,9 @@ from functools import cached_property
 
 from zs3.store import kernel, metadata
 from zs3.store.calls import WAITING, Calls, Status
-from zs3.store.interface import NOT_LOCKED, Lock, ObjectInfo, PartChecksums
 from zs3.store.internals import Internals
 from zs3.store.metadata import Record
+from zs3.store.values import NOT_LOCKED, Lock, ObjectInfo, PartChecksums
 
 ATTRIBUTE = "user.zs3"
 _LONGEST = 2048

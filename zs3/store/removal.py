@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from zs3.store import commit, history, layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
-from zs3.store.interface import NULL_VERSION, Deletion, WriteCondition
 from zs3.store.layout import KeyPath
 from zs3.store.locks import WouldBlock
 from zs3.store.places import Place, place_of
 from zs3.store.preconditions import ALWAYS, check, check_noncurrent
 from zs3.store.staged import StagedFile
+from zs3.store.values import NULL_VERSION, Deletion, WriteCondition
 from zs3.store.versionids import DELETED, Entry
 from zs3.store.versions import Removal, Versions
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from zs3.store.interface import BucketState
+from zs3.store.values import BucketState
 
 #: Of so many buckets, whose configurations have together so many bytes as files; parsed, they take a few times that.
 _MOST = 64

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from zs3.store import commit, layout, lookup, preconditions, uploads, versions
 from zs3.store.buckets import Bucket
-from zs3.store.interface import Attributes, Digests, ObjectInfo, PartInfo, WriteCondition
 from zs3.store.metadata import Record
 from zs3.store.staged import StagedFile
+from zs3.store.values import Attributes, Digests, ObjectInfo, PartInfo, WriteCondition
 
 if TYPE_CHECKING:
     from zs3.store.posix import PosixStore

@@ -22,20 +22,11 @@ from typing import Any
 from zs3.errors import S3Error
 from zs3.store import locks, metadata, paths
 from zs3.store.buckets import Bucket, Buckets
-from zs3.store.interface import (
-    EMPTY,
-    Attributes,
-    Lock,
-    ObjectInfo,
-    PartInfo,
-    PartsPage,
-    UploadInfo,
-    UploadsPage,
-)
 from zs3.store.internals import Internals, Staging, remove_tree
 from zs3.store.metadata import Record
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
+from zs3.store.values import EMPTY, Attributes, Lock, ObjectInfo, PartInfo, PartsPage, UploadInfo, UploadsPage
 
 #: Time of initiation and a random number, so that ids sort as S3 orders uploads of one key.
 _ID = re.compile(r"[0-9a-f]{48}", re.ASCII)

@@ -13,7 +13,7 @@ import re
 import secrets
 from typing import NamedTuple
 
-from zs3.store.interface import NULL_VERSION
+from zs3.store.values import NULL_VERSION
 
 #: The delete marker of an object that is deleted now.
 DELETED = b"deleted"

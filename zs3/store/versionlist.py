@@ -20,8 +20,8 @@ from zs3.store import history, layout, listing, lookup, paths
 from zs3.store.buckets import Bucket
 from zs3.store.dircache import is_local
 from zs3.store.history import History, closed
-from zs3.store.interface import NULL_VERSION, ListQuery, ObjectInfo, Show, ShowVersion, VersionsPage, VersionsQuery
 from zs3.store.memo import PER_VALUE, Memo, is_settled, state
+from zs3.store.values import NULL_VERSION, ListQuery, ObjectInfo, Show, ShowVersion, VersionsPage, VersionsQuery
 from zs3.store.versionids import DELETED, Entry, is_id, parse_order
 from zs3.store.walk import Level, Source, Walk, past
 

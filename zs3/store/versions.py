@@ -28,7 +28,12 @@ from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History, Version
 from zs3.store.immutable import Thaw, thawing
-from zs3.store.interface import (
+from zs3.store.lookup import OpenObject
+from zs3.store.metadata import Record
+from zs3.store.places import Found, Place
+from zs3.store.preconditions import check, check_noncurrent
+from zs3.store.staged import StagedFile
+from zs3.store.values import (
     ENABLED,
     NULL_VERSION,
     OBJECT_LOCK,
@@ -39,11 +44,6 @@ from zs3.store.interface import (
     ObjectInfo,
     WriteCondition,
 )
-from zs3.store.lookup import OpenObject
-from zs3.store.metadata import Record
-from zs3.store.places import Found, Place
-from zs3.store.preconditions import check, check_noncurrent
-from zs3.store.staged import StagedFile
 from zs3.store.versionids import DELETED, Entry, new_id, sequence
 
 _NULL_ENTRIES = (Entry(NULL_VERSION, False), Entry(NULL_VERSION, True))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from zs3.auth.access import GET_OBJECT
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import MAX_PARTS, ObjectInfo
+from zs3.store.values import MAX_PARTS, ObjectInfo
 from zs3.web import headers, xml
 from zs3.web.call import Call
 from zs3.web.conditions import is_not_modified

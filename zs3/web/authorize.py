@@ -27,14 +27,14 @@ from zs3.auth.acl import private
 from zs3.auth.policy_conditions import NOTHING, Context, Overlay
 from zs3.auth.policy_names import EXISTING_TAG, REQUEST_TAG, REQUEST_TAG_KEYS, VERSION_ID, is_of_object
 from zs3.errors import S3Error
-from zs3.store.interface import (
+from zs3.store.interface import IObjectReader
+from zs3.store.values import (
     NOT_CONFIGURED,
     Attributes,
     BucketState,
     Configuration,
     DamagedError,
     DeleteMarkerError,
-    IObjectReader,
     ObjectInfo,
 )
 

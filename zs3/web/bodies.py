@@ -15,7 +15,7 @@ from zs3 import checksums
 from zs3.auth.access import BLOCKS, OWNERSHIPS
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import EMPTY, MAX_PARTS, CompletedPart
+from zs3.store.values import EMPTY, MAX_PARTS, CompletedPart
 from zs3.web import tags, xml
 from zs3.web.xml import Node
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zs3.auth.access import LIST_BUCKET, bucket_access, user_may
 from zs3.errors import S3Error
-from zs3.store.interface import OBJECT_LOCK, BucketInfo
+from zs3.store.values import OBJECT_LOCK, BucketInfo
 from zs3.web import documents, names
 from zs3.web.bodies import parse_new_bucket
 from zs3.web.call import Call

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.store.interface import ObjectInfo, WriteCondition
+from zs3.store.values import ObjectInfo, WriteCondition
 from zs3.web.dates import NS, parse_http_date, parse_iso_date
 
 #: A request header as text, or None if there is none.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from zs3.auth import access, accounts
 from zs3.auth.access import BLOCKS, PUBLIC_ACCESS_BLOCK
 from zs3.errors import S3Error
-from zs3.store.interface import DamagedError
+from zs3.store.values import DamagedError
 from zs3.web import xml
 from zs3.web.authorize import Denied
 from zs3.web.bodies import CONFIGURATION_SIZE, parse_public_access_block

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zs3 import checksums
 from zs3.auth.access import GET_OBJECT, GET_TAGGING
 from zs3.errors import S3Error
-from zs3.store.interface import NULL_VERSION, VERSIONING, Attributes, DeleteMarkerError, ObjectInfo, PartInfo
+from zs3.store.values import NULL_VERSION, VERSIONING, Attributes, DeleteMarkerError, ObjectInfo, PartInfo
 from zs3.web import documents, headers, names
 from zs3.web.authorize import Denied, Gate
 from zs3.web.call import Call

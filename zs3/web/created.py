@@ -14,7 +14,7 @@ from zs3.auth import access
 from zs3.auth.access import ACCESS, BLOCK_ACLS, OWNERSHIP, OWNERSHIPS, PREFERRED, PUT_ACL, BucketAccess, object_record
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
-from zs3.store.interface import NOT_LOCKED, Attributes
+from zs3.store.values import NOT_LOCKED, Attributes
 from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled, wants_bucket_owner
 from zs3.web.authorize import Denied, account_block
 from zs3.web.call import Call

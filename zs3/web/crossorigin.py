@@ -17,7 +17,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
 from zs3.errors import S3Error
-from zs3.store.interface import NOT_CONFIGURED, Configuration
+from zs3.store.values import NOT_CONFIGURED, Configuration
 from zs3.web import cors, names
 from zs3.web.bodies import CONFIGURATION_SIZE
 from zs3.web.call import Call

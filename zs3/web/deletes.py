@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from zs3.auth.access import DELETE_OBJECT, on_version
 from zs3.auth.policy_names import VERSION_ID
 from zs3.errors import S3Error
-from zs3.store.interface import Deletion, WriteCondition
+from zs3.store.values import Deletion, WriteCondition
 from zs3.web import documents, names
 from zs3.web.bodies import DELETE_SIZE, DeleteEntry, parse_delete
 from zs3.web.call import Call

@@ -15,7 +15,7 @@ from zs3.auth import accounts
 from zs3.auth.access import BucketAccess, object_acl
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import (
+from zs3.store.values import (
     BucketInfo,
     Deletion,
     ListPage,

@@ -19,7 +19,8 @@ from zs3.auth.credentials import UsersChecker
 from zs3.auth.usual import signer_of
 from zs3.auth.wire import UNSIGNED_PAYLOAD
 from zs3.errors import S3Error
-from zs3.store.interface import BucketState, Configuration, IFileReader, ObjectInfo
+from zs3.store.interface import IFileReader
+from zs3.store.values import BucketState, Configuration, ObjectInfo
 from zs3.web import operations
 from zs3.web.accesslog import RequestLog
 from zs3.web.authorize import Gate, account_block_now

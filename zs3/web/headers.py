@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zs3 import checksums
 from zs3.errors import S3Error
-from zs3.store.interface import EMPTY, Attributes, ObjectInfo
+from zs3.store.values import EMPTY, Attributes, ObjectInfo
 from zs3.web.dates import http_date
 from zs3.web.documents import STANDARD, STORAGE_CLASS, quoted
 from zs3.web.http1 import header_text

@@ -10,7 +10,7 @@ from zs3.errors import S3Error
 from zs3.lifecycle import evaluation
 from zs3.lifecycle.evaluation import Due
 from zs3.lifecycle.rules import LIFECYCLE, Lifecycle, kept, lifecycle_of
-from zs3.store.interface import Configuration, ObjectInfo, UploadInfo
+from zs3.store.values import Configuration, ObjectInfo, UploadInfo
 from zs3.web import lifecyclexml
 from zs3.web.call import Call, Settings
 from zs3.web.headers import check_bucket_owner, has_digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zs3.errors import S3Error
-from zs3.store.interface import ListQuery, VersionsPage, VersionsQuery
+from zs3.store.values import ListQuery, VersionsPage, VersionsQuery
 from zs3.web import documents
 from zs3.web.call import Call
 from zs3.web.documents import ListRequest

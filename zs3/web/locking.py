@@ -22,15 +22,7 @@ from zs3.auth.access import (
 )
 from zs3.auth.policy_names import VERSION_ID
 from zs3.errors import S3Error
-from zs3.store.interface import (
-    ENABLED,
-    NOT_LOCKED,
-    OBJECT_LOCK,
-    VERSIONING,
-    Attributes,
-    Lock,
-    ObjectInfo,
-)
+from zs3.store.values import ENABLED, NOT_LOCKED, OBJECT_LOCK, VERSIONING, Attributes, Lock, ObjectInfo
 from zs3.web import retention
 from zs3.web.authorize import Gate
 from zs3.web.bodies import CONFIGURATION_SIZE

@@ -9,7 +9,7 @@ from zs3 import checksums
 from zs3.auth.payload import Payload
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import Deletion, ObjectInfo
+from zs3.store.values import Deletion, ObjectInfo
 from zs3.web import headers
 from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition

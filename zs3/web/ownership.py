@@ -25,7 +25,7 @@ from zs3.auth.access import (
 )
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ObjectInfo
+from zs3.store.values import Attributes, ObjectInfo
 from zs3.web import acls, xml
 from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled
 from zs3.web.authorize import account_block

@@ -18,7 +18,7 @@ from zs3.auth.postpolicy import Policy, parse_policy
 from zs3.auth.wire import UNSIGNED_PAYLOAD, Wire
 from zs3.checksums import DEFAULT
 from zs3.errors import S3Error
-from zs3.store.interface import ObjectInfo, WriteCondition
+from zs3.store.values import ObjectInfo, WriteCondition
 from zs3.web import documents, headers
 from zs3.web.call import Call, header_pair
 from zs3.web.created import attributes_of_new_object

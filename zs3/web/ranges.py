@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zs3.errors import S3Error
-from zs3.store.interface import MAX_PARTS
+from zs3.store.values import MAX_PARTS
 
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)", re.ASCII | re.IGNORECASE).fullmatch
 _COPY_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]+)", re.ASCII).fullmatch

@@ -21,7 +21,7 @@ from zope.interface import Interface, implementer
 from zs3.auth.access import CREATE_BUCKET, Principal
 from zs3.auth.credentials import IUserDirectory, S3LoginFailed, SignedRequest, UnsignedRequest
 from zs3.errors import S3Error
-from zs3.store.interface import DeleteMarkerError
+from zs3.store.values import DeleteMarkerError
 from zs3.web import names, operations
 from zs3.web.authorize import Denied, JudgedStore, own_gate
 from zs3.web.call import Call, Settings, effective_wire

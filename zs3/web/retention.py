@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zs3.errors import S3Error
-from zs3.store.interface import COMPLIANCE, GOVERNANCE, OBJECT_LOCK, Lock
+from zs3.store.values import COMPLIANCE, GOVERNANCE, OBJECT_LOCK, Lock
 from zs3.web import xml
 from zs3.web.dates import NS
 from zs3.web.xml import Node

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from zs3.errors import S3Error
-from zs3.store.interface import Attributes, ObjectInfo
+from zs3.store.values import Attributes, ObjectInfo
 from zs3.web.call import Call
 from zs3.web.headers import check_bucket_owner
 from zs3.web.responses import send_empty, send_xml

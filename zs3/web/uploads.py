@@ -9,7 +9,7 @@ from zs3.auth.access import ABORT_UPLOAD, LIST_PARTS
 from zs3.auth.integrity import read_integrity
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
-from zs3.store.interface import MAX_PARTS, NOT_LOCKED, ObjectInfo, PartInfo, UploadInfo
+from zs3.store.values import MAX_PARTS, NOT_LOCKED, ObjectInfo, PartInfo, UploadInfo
 from zs3.web import documents, headers
 from zs3.web.authorize import Denied
 from zs3.web.bodies import COMPLETE_SIZE, parse_complete

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from zs3.errors import S3Error
-from zs3.store.interface import (
+from zs3.store.values import (
     ENABLED,
     NULL_VERSION,
     OBJECT_LOCK,
