@@ -64,7 +64,11 @@ def change(
             thaw.add(found.fd, lock)
             _keep(found, record, kept, key, lambda: stage(bucket), durability)
             thaw.forget()
-            thaw.add(found.fd, record.attributes.lock)
+            # It may be another file by now.
+            now = paths.open_file(found.directory, (found.name,))
+            if now is not None:
+                with paths.opened(now[0]) as fd:
+                    thaw.add(fd, record.attributes.lock)
         if found.name != layout.encode(key).name and version:
             # An older one.
             durability.flush(found.directory)

@@ -83,6 +83,8 @@ _READ = 1 << 20
 _COPY_TRIES = 3
 _REPORTED_MAX = 1000
 
+_VERSIONS_LEFT = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+
 _ERRORS = {
     errno.ENOSPC: ("StorageFull", None),
     errno.EDQUOT: ("StorageFull", None),
@@ -198,7 +200,7 @@ class PosixStore:
             if not listing.is_empty(bucket, self._source()):
                 raise S3Error("BucketNotEmpty", BucketName=name)
             if not versionlist.is_empty(bucket, self._source(HISTORIES)):
-                raise S3Error("BucketNotEmpty", "The bucket has older versions of objects.", BucketName=name)
+                raise S3Error("BucketNotEmpty", _VERSIONS_LEFT, BucketName=name)
             pending = uploads.of_bucket(self.buckets.internals, bucket)
             self.buckets.remove(bucket)
             for upload in pending:
@@ -322,7 +324,8 @@ class PosixStore:
                 ):
                     checksum = _checksum(staged, checksum_algorithm)
                 digest, suffix = parse_etag(source.etag)
-                kept = source.attributes if attributes is None else attributes(source)
+                # A copy is not locked because its source is.
+                kept = replace(source.attributes, lock=NOT_LOCKED) if attributes is None else attributes(source)
                 record = Record(staged.size, 0, digest, suffix, kept, checksum, version=versions.id_for_new(opened))
                 staged.seal(record, opened.records(), key)
                 return staged
