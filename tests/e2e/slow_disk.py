@@ -16,17 +16,17 @@ from zs3.store import lookup
 from zs3.store.hot import HotFiles
 
 gate = sys.argv.pop(1)
-_open_object, _open_now = lookup.open_object, HotFiles.open
+_find, _open_now = lookup.find, HotFiles.open
 waiting = os.open(gate + ".waiting", os.O_WRONLY)
 
 
-def open_object(bucket: Any, key: str) -> Any:
+def find(bucket: Any, key: str) -> Any:
     """In a thread of the pool."""
     if key.startswith("slow"):
         os.write(waiting, b".")
         # Until there is a writer.
         os.close(os.open(gate, os.O_RDONLY))
-    return _open_object(bucket, key)
+    return _find(bucket, key)
 
 
 def open_now(files: HotFiles, bucket: str, key: str) -> Any:
@@ -34,6 +34,6 @@ def open_now(files: HotFiles, bucket: str, key: str) -> Any:
     return None if key.startswith("slow") else _open_now(files, bucket, key)
 
 
-lookup.open_object = open_object
+lookup.find = find
 HotFiles.open = open_now  # type: ignore[method-assign]
 run()

@@ -9,6 +9,7 @@ import queue
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,15 +206,15 @@ def browser(home: Path, url: str) -> Iterator[None]:
     options += [f"--disable-{what}" for what in ("background-networking", "component-update", "sync")]
     if os.geteuid() == 0:
         options.append("--no-sandbox")  # it will not run as root with one
-    with (home / "browser.log").open("wb") as log:
-        process = subprocess.Popen(
-            [BROWSER, *options, url], cwd=home, env=isolated_environment(home), stdout=log, stderr=log
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
+    # It makes a socket there, whose path must not be long.
+    with tempfile.TemporaryDirectory() as short, (home / "browser.log").open("wb") as log:
+        environment = isolated_environment(home, TMPDIR=short)
+        process = subprocess.Popen([BROWSER, *options, url], cwd=home, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
 
 
 def look(home: Path, pages: Pages, *visits: dict[str, Any]) -> list[dict[str, Any]]:

@@ -60,7 +60,9 @@ def test_a_version_is_told_where_versions_are_or_were_kept():
     assert version_header({}, "null") == {}
     for state in ("Enabled", "Suspended"):
         assert version_header({"versioning": state}, "null") == {"x-amz-version-id": "null"}
-    assert version_header({}, VERSION) == {"x-amz-version-id": VERSION}
+        assert version_header({"versioning": state}, VERSION) == {"x-amz-version-id": VERSION}
+    # Files of others have one everywhere.
+    assert version_header({}, VERSION) == {}
     # AWS tells an upload no more than that.
     assert kept_header(VERSION) == {"x-amz-version-id": VERSION}
     assert kept_header("null") == {}
