@@ -56,7 +56,7 @@ class _Bench:
         """:param deep: versions of one key.
         :param wide: versions in a bucket.
         """
-        self._data, self._deep, self._wide = Path(data), deep, wide
+        self._data = Path(data)
         self.daemon = Daemon(data)
         for bucket in (_FLAT, _YOUNG, _DEEP, _WIDE):
             self.daemon.write(f"/{bucket}")
@@ -71,19 +71,26 @@ class _Bench:
         middle = self._make_versions(_DEEP, "key", deep, deep // 2)
         for number in range(wide // _PER_KEY):
             self._make_versions(_WIDE, _key(number), _PER_KEY, 0)
-        half = [("key-marker", _key(wide // _PER_KEY // 2))]
+        keys = wide // _PER_KEY
+        half = [("key-marker", _key(keys // 2))]
         self.cases = (
             self._put("where versions were never kept", _FLAT),
             self._put("of a new version", _YOUNG),
             self._put(f"of one more than {deep:,} versions", _DEEP),
             self._put(f"of a version, among {wide:,} of others", _WIDE),
-            self._page("of objects, never versioned", _FLAT, [("list-type", "2"), ("prefix", "list/")], "Contents"),
-            self._page("of versions, never versioned", _FLAT, [("prefix", "versions/")]),
-            self._page("of versions, one of each key", _YOUNG, [("prefix", "list/")]),
-            self._page(f"of {deep:,} versions of a key, the first", _DEEP, []),
-            self._page("of these, in the middle", _DEEP, [("key-marker", "key"), ("version-id-marker", middle)]),
-            self._page(f"of {wide:,} versions, the first", _WIDE, []),
-            self._page("of these, in the middle", _WIDE, half),
+            self._page(
+                "of objects, never versioned", _PAGE, _FLAT, [("list-type", "2"), ("prefix", "list/")], "Contents"
+            ),
+            self._page("of versions, never versioned", _PAGE, _FLAT, [("prefix", "versions/")]),
+            self._page("of versions, one of each key", _PAGE, _YOUNG, [("prefix", "list/")]),
+            # The PUT came before it.
+            self._page(f"of {deep:,} versions of a key, after a change", deep + 1, _DEEP, []),
+            self._page("of these, the first again", deep + 1, _DEEP, []),
+            self._page(
+                "of these, in the middle", deep // 2, _DEEP, [("key-marker", "key"), ("version-id-marker", middle)]
+            ),
+            self._page(f"of {wide:,} versions, the first", wide, _WIDE, []),
+            self._page("of these, in the middle", (keys - keys // 2 - 1) * _PER_KEY, _WIDE, half),
         )
 
     def _make_versions(self, bucket: str, key: str, count: int, wanted: int) -> str:
@@ -107,11 +114,14 @@ class _Bench:
         call = Call("PUT", f"/{bucket}/key", (), len(body), sha256(body))
         return _Case(f"PUT {title}", lambda: self.daemon.signed(call) + body)
 
-    def _page(self, title: str, bucket: str, query: list[tuple[str, str]], element: str = "Version") -> _Case:
+    def _page(
+        self, title: str, there: int, bucket: str, query: list[tuple[str, str]], element: str = "Version"
+    ) -> _Case:
+        """:param there: how many entries there are, of which a page has as many as it may."""
         asked = query if element == "Contents" else [("versions", ""), *query]
         request = self.daemon.signed(Call("GET", f"/{bucket}", asked))
         found = len(re.findall(f"<{element}>".encode(), self.daemon.send(request)))
-        if found != min(_PAGE, self._deep, self._wide):
+        if found != min(_PAGE, there):
             raise WrongAnswer(f"a page {title} has {found} entries")
         return _Case(f"page {title}", lambda: request)
 

@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from bench import cli, copies, policies, table, wrk
+from bench import cli, copies, policies, table, versions, wrk
 from bench.cases import List, Scale, all_cases, listed
 from bench.loop import Loop
 from bench.results import About, Report, Row
@@ -185,3 +185,14 @@ def test_what_policies_cost_is_measured_of_right_answers(tmp_path, monkeypatch):
     assert len(figures) == len(policies._CASES)
     assert all(0 < least <= median for _, least, median, _ in figures)
     assert figures[0][3] == 0
+
+
+def test_what_versions_cost_is_measured_of_right_answers(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(versions, "_SETTLED_S", 0)
+    arguments = ["--deep", "30", "--wide", "60", "--rounds", "2", "--directory", str(tmp_path)]
+    assert versions.main(arguments) == 0
+    title, *rows = capsys.readouterr().out.splitlines()
+    assert title.startswith("CPU milliseconds")
+    assert len(rows) == 12
+    assert all(float(row.split()[-1]) >= float(row.split()[-2]) > 0 for row in rows)
+    assert list(tmp_path.iterdir()) == []
