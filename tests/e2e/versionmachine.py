@@ -12,7 +12,7 @@ import select
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ MIB = 1 << 20
 _FIRST_PART = bytes(5 * MIB)
 UNKNOWN = "17979cfe3d85cd15" + "0" * 16
 
-keys = st.sampled_from(KEYS)
+#: Of the keys of this sequence, which are few or all.
+keys = st.runner().flatmap(lambda machine: st.sampled_from(machine.keys))
 sides = st.integers(0, 1)
 #: Picks one of some, whose number is not known yet.
 picks = st.integers(0, 1 << 16)
@@ -102,6 +103,7 @@ class VersionsMachine(RuleBasedStateMachine):
         super().__init__()
         self.bucket = self.two.new_bucket()
         self.state = ""
+        self.keys: Sequence[str] = KEYS
         self.histories: dict[str, History] = {key: History() for key in KEYS}
         self.made = 0
         self.ok(self.ask(0, "PUT"))
@@ -233,8 +235,13 @@ class VersionsMachine(RuleBasedStateMachine):
 
     # Versioning
 
-    @initialize(old=st.lists(keys, max_size=2, unique=True), kept=seldom)
-    def begin(self, old: list[str], kept: bool) -> None:
+    @initialize(
+        chosen=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True) | st.just(KEYS),
+        old=st.lists(st.sampled_from(KEYS), max_size=2, unique=True),
+        kept=seldom,
+    )
+    def begin(self, chosen: Sequence[str], old: list[str], kept: bool) -> None:
+        self.keys = chosen
         for key in old:
             self.put(key, 0, 0, "")
         if not kept:
