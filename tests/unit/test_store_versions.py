@@ -199,6 +199,28 @@ def test_a_crash_at_any_step_leaves_one_current_version_and_loses_none(
             client.delete("key")
         return _shape(client)
 
+    _crash_everywhere(client, data, prepare, change)
+
+
+def test_a_crash_while_an_object_comes_back_leaves_its_delete_marker_current_or_none(
+    client: Client, data: Path
+) -> None:
+    def prepare() -> list[tuple[bytes, bool]]:
+        for info, _ in client.versions():
+            client.remove("key", info.version)
+        client.put("key", b"1")
+        two = client.put("key", b"22").version
+        client.delete("key")
+        # So that the marker covers another than the one that comes back.
+        client.remove("key", two)
+        return _shape(client)
+
+    _crash_everywhere(client, data, prepare, _remove)
+
+
+def _crash_everywhere(
+    client: Client, data: Path, prepare: Callable[[], list[tuple[bytes, bool]]], change: Callable[[Client], None]
+) -> None:
     before = prepare()
     change(client)
     after = _shape(client)
@@ -216,3 +238,20 @@ def test_a_crash_at_any_step_leaves_one_current_version_and_loses_none(
         if done:
             break
     assert (seen[0], seen[-1], seen) == (False, True, sorted(seen))
+
+
+def test_an_object_comes_back_after_a_crash_of_what_was_to_replace_its_delete_marker(
+    client: Client, data: Path
+) -> None:
+    for step in range(1, 200):
+        for info, _ in client.versions():
+            client.remove("key", info.version)
+        client.put("key", b"1")
+        marker = client.remove("key", "").version
+        done = crash_at(data, _replace, step)
+        if _shape(client)[0] != (b"x", True):
+            break
+        client.remove("key", marker)
+        assert _shape(client) == [(b"1", True)], step
+    assert not done
+    assert step > 5

@@ -27,6 +27,7 @@ from zs3.store import layout, paths, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.dircache import is_local
 from zs3.store.durability import Durability
+from zs3.store.immutable import Thaw
 from zs3.store.memo import PER_VALUE, Memo, is_settled, state
 from zs3.store.places import Found
 from zs3.store.records import Records
@@ -229,9 +230,10 @@ class History:
 
     # Changes
 
-    def keep(self, found: Found, version: str) -> None:
+    def keep(self, found: Found, version: str, thaw: Thaw) -> None:
         """Give an object's file a name here.
 
+        :param thaw: takes what must give way.
         :raises FileNotFoundError: it has no name any more.
         """
         name = Entry(version, False).name
@@ -239,11 +241,14 @@ class History:
         try:
             link(found.fd, fd, name)
         except FileExistsError:
-            there = paths.look(fd, name)
-            if version != NULL_VERSION or (there is not None and os.path.samestat(there, found.status)):
-                # Done before, by one who did not get further; or put back by hand, with its record: the same bytes.
-                return
-            # The null version is a new one.
+            there = paths.open_file(fd, (name,))
+            if there is not None:
+                with paths.opened(there[0]) as other:
+                    if os.path.samestat(there[1], found.status):
+                        # Done before, by one who did not get further.
+                        return
+                    thaw.add(other, None)
+            # It was put back by hand, with its record, which may have been changed since; or is another null version.
             self.remove(name)
             link(found.fd, fd, name)
 

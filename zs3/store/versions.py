@@ -229,7 +229,7 @@ class Versions:
             return
         if self._enabled or self._current.version != NULL_VERSION:
             self.thaw.add(found.fd, self._current.attributes.lock)
-            self.older.keep(found, self._current.version)
+            self.older.keep(found, self._current.version, self.thaw)
         else:
             self._check_unlocked(found, bypass=False)
             self._rubbish = self._records.sidecars(found.fd, found.status, self._key)
@@ -347,23 +347,53 @@ class Versions:
         with paths.opened(found.fd):
             check(condition, found.info)
             done = Deletion(True, version, found.info.is_delete_marker)
+            hides = self._hides(found)
             rubbish: list[bytes] = []
             if not found.info.is_delete_marker:
                 self._check_unlocked(found, bypass=bypass)
                 rubbish = self._records.sidecars(found.fd, found.status, self._key)
-        if found.name == DELETED and self._current is None:
+        if hides:
             successor = self.older.youngest()
             if successor is not None and not successor.is_delete_marker:
+                self._cover(successor.version)
                 return done, successor
             if successor is not None:
                 self.older.rename(successor.name, DELETED)
                 self.older.settle(self._durability)
                 return done, None
-        self.older.remove(found.name)
+        self.older.remove(DELETED if hides else found.name)
         self.older.settle(self._durability)
         records.remove_sidecars(rubbish)
         self.older.prune()
         return done, None
+
+    def _hides(self, found: Version) -> bool:
+        """Whether there is no object because of this delete marker, which is `DELETED` then, see `marker_of`."""
+        if self._current is not None or not found.info.is_delete_marker:
+            return False
+        if found.name == DELETED:
+            return True
+        if self.older.deleted() is not None or self.older.youngest() != Entry(found.info.version, True):
+            return False
+        self.older.rename(found.name, DELETED)
+        self.older.settle(self._durability)
+        return True
+
+    def _cover(self, version: str) -> None:
+        """Let the delete marker `DELETED` cover the version that is to be current: it does not count once that is.
+
+        What it covered may have been removed since.
+        """
+        marker = self.older.read(DELETED)
+        if marker is None:
+            return
+        with paths.opened(marker.fd):
+            record = self._records.read(marker.fd, marker.status, self._key)
+            if record is not None and record.covers != version:
+                record = replace(record, covers=version)
+                if not self._records.attach(marker.fd, record):
+                    self._records.keep_by_key(marker.fd, record, self._key)
+                self._durability.flush(marker.fd)
 
     def is_deleted_by(self, place: Place, marker: str, newest: Entry) -> bool:
         """Whether the object is not there because of this delete marker, and this is the youngest version before."""
