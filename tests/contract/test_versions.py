@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -305,6 +306,25 @@ def test_pages_of_versions_leave_nothing_out(versioned: Client) -> None:
         assert found == whole
 
 
+def test_who_removes_what_each_page_tells_removes_all(versioned: Client) -> None:
+    versioned.put("key", b"one")
+    suspend(versioned)
+    versioned.put("key", b"null")
+    versioned.configure(**{VERSIONING: ENABLED})
+    versioned.put("key", b"three")
+    for limit in (1, 2):
+        marker, version, more = "", "", True
+        while more:
+            some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
+            for info, _ in some:
+                versioned.remove("key", info.version)
+            more, marker, version = page.truncated, page.next_key, page.next_version
+        assert told(versioned) == []
+        versioned.put("key", b"one")
+        versioned.delete("key")
+        versioned.put("key", b"two")
+
+
 def test_common_prefixes_are_told_once(versioned: Client) -> None:
     for key in ("a/b", "a/c", "b", "c/d"):
         versioned.put(key, b"1")
@@ -363,6 +383,34 @@ def test_a_version_that_is_put_back_by_hand_is_current(versioned: Client, data: 
     assert told(versioned) == [("key", three.version, False, True), ("key", one.version, False, False)]
     with pytest.raises(S3Error, match="NoSuchVersion"):
         versioned.get("key", version=two.version)
+
+
+def test_a_version_that_is_put_back_by_hand_is_kept_as_it_was_changed_since(versioned: Client, data: Path) -> None:
+    one = versioned.put("key", b"one")
+    versioned.put("key", b"two")
+    [older] = data.glob(".zs3/buckets/*/versions/key,v/*")
+    shutil.copy2(older, data / "copy")
+    (data / "copy").rename(data / "bucket" / "key")
+    changed = versioned.change("key", tags={"a": "b"})
+    assert changed.version == one.version
+    three = versioned.put("key", b"three")
+    assert [info for info, _ in versioned.versions()] == [three, changed]
+
+
+def test_a_delete_marker_that_hides_an_object_because_others_removed_what_came_after_it_can_be_removed(
+    versioned: Client, data: Path
+) -> None:
+    one = versioned.put("key", b"one")
+    marker = versioned.remove("key", "").version
+    versioned.put("key", b"two")
+    (data / "bucket" / "key").unlink()
+    with pytest.raises(DeleteMarkerError) as error:
+        versioned.get("key")
+    assert error.value.marker.version == marker
+    assert told(versioned) == [("key", marker, True, True), ("key", one.version, False, False)]
+    versioned.remove("key", marker)
+    assert versioned.get("key") == b"one"
+    assert told(versioned) == [("key", one.version, False, True)]
 
 
 def test_a_file_put_where_an_object_was_deleted_is_current(versioned: Client, data: Path) -> None:
@@ -572,3 +620,16 @@ def test_who_does_not_set_the_immutable_flag_leaves_it_where_it_is(frozen: Clien
     fired(other.store.delete_object("bucket", "key", ALWAYS, version=one.version, bypass=True))
     assert flags(data) == {b"": False, b"two": False}
     fired(other.store.stop())
+
+
+def test_a_locked_version_that_was_put_back_by_hand_gives_way_to_what_it_became(frozen: Client, data: Path) -> None:
+    one = frozen.put("key", b"one", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    frozen.put("key", b"two")
+    [older] = data.glob(".zs3/buckets/*/versions/key,v/*")
+    shutil.copy2(older, data / "copy")
+    (data / "copy").rename(data / "bucket" / "key")
+    changed = frozen.change("key", lock=Lock(GOVERNANCE, FAR, legal_hold=True))
+    three = frozen.put("key", b"three")
+    assert [info for info, _ in frozen.versions()] == [three, changed]
+    assert changed.version == one.version
+    assert flags(data) == {b"one": True, b"three": False}

@@ -22,7 +22,7 @@ from zs3.store.dircache import is_local
 from zs3.store.history import History, closed
 from zs3.store.memo import PER_VALUE, Memo, is_settled, state
 from zs3.store.values import NULL_VERSION, ListQuery, ObjectInfo, Show, ShowVersion, VersionsPage, VersionsQuery
-from zs3.store.versionids import DELETED, Entry, is_id, parse_order
+from zs3.store.versionids import DELETED, Entry, is_id, null_order, parse_order
 from zs3.store.walk import Level, Source, Walk, past
 
 
@@ -132,6 +132,7 @@ class _Shown(NamedTuple):
 
     version: str
     shown: bytes
+    mtime_ns: int
 
 
 class _Seen(NamedTuple):
@@ -228,16 +229,22 @@ class _Page:
         after = query.version_marker if key == query.key_marker else ""
         with closing(History(self._bucket, self._root, key)) as older:
             current, marker, orders = self._look(key, older, keys)
-            latest = current is None
+            latest, shown = current is None, current
             if after and after in (current and current.version, marker and marker.version):
                 # The youngest of the others follows, but behind the object a delete marker.
                 if marker is not None and marker.version == after:
                     marker = None
-                after, latest = "", False
+                latest, shown = False, None
             elif after:
-                marker, latest = None, False
-                orders = orders[: _place(orders, after)]
-            elif current is not None and not self._add(key, current):
+                at, there = _place(orders, after)
+                latest = latest and not there and at == len(orders)
+                orders = orders[:at]
+                # What was behind one that is gone may be the object by now, or what hides it.
+                if current is None or there or not _is_behind(current.version, False, current.mtime_ns, after):
+                    shown = None
+                if marker is None or there or not _is_behind(marker.version, True, marker.mtime_ns, after):
+                    marker, latest = None, latest and marker is None
+            if shown is not None and not self._add(key, shown):
                 return True
             entries: Iterator[tuple[bytes, Entry | None]] = ((b"", parse_order(each)) for each in reversed(orders))
             if marker is not None:
@@ -307,7 +314,7 @@ class _Page:
             if len(way) == 1 and (found := self._known_or_read(fd, way[0], key, None)) is not None:
                 return found
         info = lookup.find_info(self._bucket, key)
-        return None if info is None else _Shown(info.version, self._show(info, True))
+        return None if info is None else _Shown(info.version, self._show(info, True), info.mtime_ns)
 
     def _known_or_read(self, directory: int, name: bytes, key: str, entry: Entry | None) -> _Shown | None:
         """The version in a file; None if there is none, or it must be looked for.
@@ -330,8 +337,8 @@ class _Page:
             if not inside:
                 # It may just have been replaced.
                 return None
-            shown = _Shown(entry.version if entry else info.version, b"")
-            shown = shown._replace(shown=self._show(replace(info, version=shown.version), entry is None))
+            info = info if entry is None else replace(info, version=entry.version)
+            shown = _Shown(info.version, self._show(info, entry is None), info.mtime_ns)
             if is_settled(found[1], self._began) and is_local(fd):
                 cost = PER_VALUE + len(key) + len(name) + len(shown.shown)
                 self._memo.keep([(("version", state(found[1])), (key, name, self._show, shown, cost))])
@@ -349,19 +356,35 @@ class _Page:
         for _ in range(2):
             version = closed(older.read(name, entry))
             if version is not None:
-                return _Shown(entry.version, self._show(version.info, latest and entry.is_delete_marker))
+                text = self._show(version.info, latest and entry.is_delete_marker)
+                return _Shown(entry.version, text, version.info.mtime_ns)
             # It has another name by now, if it has any.
             name = entry.name if name == DELETED else DELETED if entry.is_delete_marker else name
             current = None if entry.is_delete_marker else lookup.find_info(self._bucket, older.key)
             if current is not None and current.version == entry.version:
-                return _Shown(entry.version, self._show(current, False))
+                return _Shown(entry.version, self._show(current, False), current.mtime_ns)
         return None
 
 
-def _place(orders: list[bytes], after: str) -> int:
-    """Where in the order of versions one is, or would be if it is gone."""
+def _place(orders: list[bytes], after: str) -> tuple[int, bool]:
+    """Where in the order of versions one is, or would be if it is gone; and whether it is there.
+
+    Of the null version that is gone nothing is known: who removes what each page tells must not miss what follows.
+    """
     if after == NULL_VERSION:
-        return next((at for at, each in enumerate(orders) if (parse_order(each) or _NONE).version == after), 0)
+        at = next((at for at, each in enumerate(orders) if (parse_order(each) or _NONE).version == after), -1)
+        return (at, True) if at >= 0 else (len(orders), False)
     if not is_id(after):
-        return 0
-    return bisect_left(orders, Entry(after, False).name)
+        return 0, True
+    name = Entry(after, False).name
+    at = bisect_left(orders, name)
+    return at, at < len(orders) and orders[at].startswith(name)
+
+
+def _is_behind(version: str, is_delete_marker: bool, mtime_ns: int, after: str) -> bool:
+    """Whether a version comes behind one that is gone."""
+    if after == NULL_VERSION:
+        return True
+    name = Entry(version, is_delete_marker).name
+    order = null_order(name, max(mtime_ns, 0)) if version == NULL_VERSION else name
+    return order < Entry(after, False).name
