@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
@@ -35,12 +36,12 @@ def _sequences(most: int) -> int:
                     print_blob=True,
                 ),
             )
-            wrong = 0
         except Exception as error:
-            print(error, *getattr(error, "__notes__", ()), sep="\n")
-            wrong = 1
+            print(*two.violations[:1] or traceback.format_exception(error), *getattr(error, "__notes__", ()), sep="\n")
+            two.violations.append("")
         finally:
             two.stop()
+        wrong = len(two.violations)
         print(f"sequences: {dict(two.done)}, {wrong} violations, {time.monotonic() - start:.0f} s", flush=True)
         return wrong
 

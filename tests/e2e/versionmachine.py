@@ -10,7 +10,9 @@ import hashlib
 import os
 import select
 import shutil
+import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
@@ -21,6 +23,7 @@ from xml.sax.saxutils import escape
 
 from hypothesis import assume
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests import versionmodel
@@ -50,12 +53,14 @@ class Two:
     """Two daemons on one directory, and a client of each.
 
     :ivar done: how often what was done.
+    :ivar violations: what went wrong, and all that was asked before.
     """
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.data = home / "data"
         self.data.mkdir()
         self.done: Counter[str] = Counter()
+        self.violations: list[str] = []
         self._daemons = []
         self.clients: list[Client] = []
         for name in ("one", "other"):
@@ -106,12 +111,18 @@ class VersionsMachine(RuleBasedStateMachine):
         self.keys: Sequence[str] = KEYS
         self.histories: dict[str, History] = {key: History() for key in KEYS}
         self.made = 0
+        self.trace: list[str] = []
         self.ok(self.ask(0, "PUT"))
 
     # Asking
 
     def ask(self, side: int, method: str, key: str = "", **more: Any) -> Response:
-        return self.two.clients[side](method, f"/{self.bucket}/{key}" if key else f"/{self.bucket}", **more)
+        answer = self.two.clients[side](method, f"/{self.bucket}/{key}" if key else f"/{self.bucket}", **more)
+        if method != "GET":
+            shown = {name: value[:80] if isinstance(value, bytes) else value for name, value in more.items()}
+            version = answer.headers["x-amz-version-id"]
+            self.trace.append(f"{side} {method} {key} {shown}: {answer.status} {version}")
+        return answer
 
     def ok(self, answer: Response) -> Response:
         assert answer.status < 300, (answer.status, answer.body)
@@ -190,6 +201,12 @@ class VersionsMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everything, by both daemons."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            # Of a step: if it was about what the daemons do, it may not come again.
+            if isinstance(error, Exception) and not isinstance(error, HypothesisException):
+                self.two.violations.append("\n".join([*self.trace, "".join(traceback.format_exception(error))]))
+            return
         for side in (0, 1):
             for key in KEYS:
                 self.check(key, side)
@@ -376,6 +393,19 @@ class VersionsMachine(RuleBasedStateMachine):
                 assert (marker is None) == (not self.state)
                 self.set(key, history.delete(Version(marker or NULL, turn, marker=True), self.state), side)
 
+    @rule(prefix=keys, limit=st.integers(1, 3), side=sides, now=st.booleans())
+    def remove_all(self, prefix: str, limit: int, side: int, now: bool) -> None:
+        """Page by page, as clients empty a bucket: what each page tells, before the next is asked for."""
+        at: dict[str, str] = {}
+        while now:
+            rows, _, now, key, version = self.rows(side, prefix=prefix, **at, **{"max-keys": str(limit)})
+            at = {"key-marker": key, "version-id-marker": version}
+            for row in rows:
+                self.ok(self.ask(1 - side, "DELETE", row.key, query={"versionId": row.id}))
+            if not now:
+                for each in filter(lambda each: each.startswith(prefix), KEYS):
+                    self.set(each, History(), side)
+
     # Reading
 
     @rule(key=keys, pick=picks, method=st.sampled_from(("GET", "HEAD")), side=sides)
@@ -462,6 +492,7 @@ class VersionsMachine(RuleBasedStateMachine):
     @rule(side=sides, now=seldom)
     def restart(self, side: int, now: bool) -> None:
         if now:
+            self.trace.append(f"{side} restarted")
             self.two.restart(side)
 
     @rule(
@@ -522,6 +553,7 @@ class VersionsMachine(RuleBasedStateMachine):
         connection = client.send(method, f"/{self.bucket}/{key}", query, body=body)
         select.select([connection.sock], [], [], delay)
         self.two.kill(side)
+        self.trace.append(f"{side} {method} {key} {query}: killed after {delay} s")
         try:
             self.ok(client.read())
         except (HTTPException, OSError):
@@ -568,6 +600,7 @@ class VersionsMachine(RuleBasedStateMachine):
         version, etag = answer.headers["x-amz-version-id"], answer.headers["ETag"].strip('"')
         assert version not in {each.id for each in self.histories[key].told()}
         new = Version(version, turn, data, etag, plain=True)
+        self.trace.append(f"replaced by others: {key} {version}")
         self.set(key, self.histories[key].replaced_by_others(new), side)
 
     @precondition(lambda self: self.state)
@@ -576,6 +609,7 @@ class VersionsMachine(RuleBasedStateMachine):
         for path in self.paths(key):
             if path.is_file():
                 path.unlink()
+                self.trace.append(f"removed by others: {path}")
                 self.two.done["changes by others"] += 1
         self.set(key, self.histories[key].removed_by_others(), side)
 
@@ -591,6 +625,7 @@ class VersionsMachine(RuleBasedStateMachine):
         file = self.two.data.parent / "new"
         shutil.copy2(kept, file)
         self.put_by_others(key, file)
+        self.trace.append(f"put back by others: {key} {version.id}")
         self.set(key, self.histories[key].replaced_by_others(version), side)
 
 
