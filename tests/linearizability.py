@@ -7,7 +7,7 @@ of a bucket has which keeps them.  A version is known by what was written, each 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -147,3 +147,18 @@ def is_linearizable(history: Sequence[Operation]) -> bool:
         if len(seen) > _MOST:
             raise TooMany
     return False
+
+
+def explain(history: Sequence[Operation]) -> str:
+    """Of a history that cannot have happened, the operation with which it could not any more, and what came before."""
+    by_end = sorted(history, key=lambda each: each.end)
+    for number, last in enumerate(by_end):
+        later = (replace(each, end=NEVER, result="") for each in by_end[number + 1 :] if each.start < last.end)
+        writes = [each for each in later if each.kind not in ("get", "get version", "list")]
+        if not is_linearizable([*by_end[: number + 1], *writes]):
+            return "\n".join(map(str, sorted([*by_end[max(0, number - 20) : number + 1], *writes], key=_start)))
+    return ""
+
+
+def _start(operation: Operation) -> float:
+    return operation.start

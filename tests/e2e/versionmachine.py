@@ -27,7 +27,7 @@ from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests import versionmodel
-from tests.e2e.daemon import Daemon
+from tests.e2e.daemon import Daemon, Endpoint
 from tests.e2e.plainhttp import Response
 from tests.e2e.signed import Client, code, elements, texts
 from tests.versionmodel import ENABLED, NULL, SUSPENDED, History, Row, Version
@@ -63,6 +63,7 @@ class Two:
         self.violations: list[str] = []
         self._daemons = []
         self.clients: list[Client] = []
+        self._dead: set[int] = set()
         for name in ("one", "other"):
             (home / name).mkdir()
             self._daemons.append(Daemon(home / name, self.data, "--sync", "off", *arguments))
@@ -80,6 +81,7 @@ class Two:
         self.done["restarts"] += 1
 
     def kill(self, side: int) -> None:
+        self._dead.add(side)
         self._daemons[side].kill()
         self.done["kills"] += 1
 
@@ -87,6 +89,7 @@ class Two:
         self.clients[side].close()
         self._daemons[side].start()
         self.clients[side] = Client(self._daemons[side].plain)
+        self._dead.discard(side)
 
     def stop(self) -> None:
         for client in self.clients:
@@ -94,9 +97,25 @@ class Two:
         for daemon in self._daemons:
             daemon.stop()
 
+    def endpoints(self) -> list[Endpoint]:
+        """Those of the daemons that live."""
+        return [client.endpoint for side, client in enumerate(self.clients) if side not in self._dead]
+
     def new_bucket(self) -> str:
         self.done["sequences"] += 1
         return f"bucket-{self.done['sequences']}"
+
+    def new_versioned_bucket(self) -> str:
+        """One that is there, and keeps versions."""
+        bucket = self.new_bucket()
+        for query, body in (({}, b""), ({"versioning": ""}, versioning(ENABLED))):
+            answer = self.clients[0]("PUT", f"/{bucket}", query=query, body=body)
+            assert answer.status == 200, answer.body
+        return bucket
+
+
+def versioning(state: str) -> bytes:
+    return f"<VersioningConfiguration><Status>{state}</Status></VersioningConfiguration>".encode()
 
 
 class VersionsMachine(RuleBasedStateMachine):
@@ -267,8 +286,7 @@ class VersionsMachine(RuleBasedStateMachine):
     @rule(enabled=st.sampled_from((True, True, False)), side=sides)
     def switch(self, enabled: bool, side: int) -> None:
         state = ENABLED if enabled else SUSPENDED
-        document = f"<VersioningConfiguration><Status>{state}</Status></VersioningConfiguration>"
-        self.ok(self.ask(side, "PUT", query={"versioning": ""}, body=document.encode()))
+        self.ok(self.ask(side, "PUT", query={"versioning": ""}, body=versioning(state)))
         self.state = state
 
     # Writing
