@@ -1,7 +1,8 @@
 """Versions, by many more random sequences than the tests make: ``python -m proof.versions [SEQUENCES [HISTORIES]]``.
 
-SEQUENCES are of requests, restarts, kills and changes by others, held against a model.  HISTORIES are of clients that do
-things to one key at once, while every fourth time a daemon is killed: whether they can have happened one after the other.
+SEQUENCES are of requests, restarts, kills and changes by others, held against a model.  HISTORIES are of clients that
+do things to one key at once, while every fourth time a daemon is killed:
+can they have happened one after the other?
 """
 
 from __future__ import annotations

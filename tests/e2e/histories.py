@@ -70,7 +70,6 @@ class Recording:
             start = time.monotonic()
             answer = client("GET", f"/{self._bucket}", query={"versions": "", "prefix": self._key})
             end = time.monotonic()
-            client.close()
             assert answer.status == 200, answer.body
             seen: list[str | Marker] = []
             for each in elements(answer.body).iterchildren("Version", "DeleteMarker"):
@@ -78,7 +77,11 @@ class Recording:
                 if key != self._key:
                     continue
                 assert (latest == "true") == (not seen), answer.body
-                seen.append(self._versions.get(version) or (Marker(version) if each.tag != "Version" else version))
+                if version not in self._versions and each.tag == "Version":
+                    # Of a write without an answer.
+                    self._learn(version, client("GET", self._path, query={"versionId": version}).body.decode())
+                seen.append(self._versions.get(version, Marker(version)))
+            client.close()
             self._done.append(Operation("list", start, end, "", tuple(reversed(seen))))
         # Of a write without an answer others may have told the id.
         ids = {value: version for version, value in self._versions.items()}
