@@ -13,7 +13,7 @@ from tests.contract.support import Client, fired, open_client
 from tests.crashes import crash_at
 from zs3.errors import S3Error
 from zs3.store import kernel, layout, versionids
-from zs3.store.values import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, ObjectInfo
+from zs3.store.values import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, DeleteMarkerError, ObjectInfo
 from zs3.store.versionids import Entry
 
 #: What a reader does between which another may come.
@@ -124,6 +124,27 @@ def test_a_reader_sees_what_was_before_a_change_or_after_it(
             return
         assert found in (before, read(client, made)), f"at call {step}"
     raise AssertionError("it never ended")
+
+
+def test_a_reader_of_what_is_deleted_is_told_so_or_sees_what_was_written_since(client: Client) -> None:
+    for step in range(1, 1000):
+        for info, _ in client.versions():
+            client.remove("key", info.version)
+        client.delete("key")
+        found, done = interrupted(lambda: _hidden(client), lambda: _twice(client), step)
+        assert found in ("hidden", b"new"), f"at call {step}"
+        if not done:
+            return
+    raise AssertionError("it never ended")
+
+
+def _hidden(client: Client) -> Any:
+    try:
+        return client.get("key")
+    except DeleteMarkerError:
+        return "hidden"
+    except S3Error as error:
+        return error.code
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__.strip("_"))
