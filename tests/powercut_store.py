@@ -144,6 +144,34 @@ def _remove(client: Client, what: Any) -> None:
     client.remove("key", what.version)
 
 
+def _gone_but_for_one(client: Client) -> Deletion:
+    """The delete marker of a version that was removed since, over an older one."""
+    _one(client)
+    two = _two(client)
+    marker = _gone(client)
+    client.remove("key", two.version)
+    return marker
+
+
+def _uncovered(client: Client) -> Deletion:
+    """A delete marker that hides an object again, as others removed what came after it."""
+    marker = _gone(client)
+    _two(client)
+    _path(client, "key").unlink()
+    return marker
+
+
+def _put_back(client: Client) -> None:
+    """An older version is current, as others copied it there, and tagged."""
+    one = _one(client)
+    _two(client)
+    path = _path(client, "key")
+    [older] = path.parent.parent.glob(f".zs3/versions/bucket/key,v/*_{one.version}")
+    path.unlink()
+    shutil.copy2(older, path)
+    client.change("key", tags={"k": "v"})
+
+
 #: Once more makes one more version.
 VERSIONED = tuple(
     Scenario(name, steps, prepare, again=again)
@@ -176,6 +204,9 @@ VERSIONED = tuple(
         ("remove what covers a marker", (_remove,), _versions(_two, lambda client: client.remove("x", "")), True),
         ("undelete", (_remove,), _versions(_gone), True),
         ("undelete to a marker", (_remove,), _versions(lambda client: [_gone(client), _gone(client)][1]), True),
+        ("undelete to an older version", (_remove,), _versions(_gone_but_for_one), True),
+        ("undelete after others", (_remove,), _versions(_uncovered), True),
+        ("a version over one put back", (lambda client, _: _two(client),), _versions(_put_back), False),
         (
             "tag an older version",
             (lambda client, one: client.change("key", version=one.version, tags={"k": "v"}),),
