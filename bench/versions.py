@@ -130,6 +130,8 @@ class _Bench:
         for _ in range(rounds):
             # Else a page would be of what has just changed by a PUT.
             time.sleep(0.05)
+            # After that pause all is slower for a moment.
+            self.daemon.send(self.cases[0].request())
             taken = []
             for case in self.cases:
                 request = case.request()
