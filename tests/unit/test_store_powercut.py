@@ -20,7 +20,7 @@ BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 WITHOUT_FILES = (
     *("delete beside", "abort", "delete bucket", "delete a configured bucket", "configure no more"),
     *("remove the current version", "remove the only version", "remove an older version"),
-    *("remove what covers a marker", "undelete", "undelete to a marker"),
+    *("remove what covers a marker", "undelete", "undelete to a marker", "undelete after others"),
 )
 #: They leave all names as they are.
 WITHOUT_DIRECTORIES = ("change", "change from a sidecar", "change of a plain file", "tag an older version")
