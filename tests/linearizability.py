@@ -6,7 +6,7 @@ of a bucket has which keeps them.  A version is known by what was written, each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,7 +18,7 @@ FAILED, MISSING = "failed", "missing"
 
 
 class Marker(NamedTuple):
-    """A delete marker; with an id of "" one of which no answer told it."""
+    """A delete marker; with an id of "" one that nobody saw."""
 
     id: str
 
@@ -61,50 +61,65 @@ class Operation:
         return self.end == NEVER
 
 
-#: The ids of versions, as far as they are known.
-Ids = Mapping[str | Marker, str]
+class Known(NamedTuple):
+    """What is known from the whole of a history.
+
+    :ivar ids: of what was written.
+    :ivar unclaimed: delete markers that were seen, of which no answer told who made them.
+    """
+
+    ids: Mapping[str | Marker, str] = MappingProxyType({})
+    unclaimed: frozenset[Marker] = frozenset()
 
 
-def step(operation: Operation, versions: Versions, ids: Ids = MappingProxyType({})) -> Iterator[Versions]:
-    """What the versions are once an operation has happened; nothing if it cannot have, with its result."""
+def step(operation: Operation, versions: Versions, known: Known = Known()) -> Iterator[Versions]:  # noqa: B008
+    """What the versions may be once an operation has happened; nothing if it cannot have, with its result."""
     current = versions[-1] if versions else NOTHING
-    wanted: object = ""
+    made: Iterable[str | Marker] = ()
     after = versions
+    wanted: object = ""
     match operation.kind:
         case "put":
-            after = (*versions, operation.value)
+            made = (operation.value,)
         case "create":
-            after, wanted = (versions, FAILED) if isinstance(current, str) else ((*versions, operation.value), "")
+            made, wanted = ((), FAILED) if isinstance(current, str) else ((operation.value,), "")
         case "swap":
             wanted = MISSING if isinstance(current, Marker) else "" if current == operation.expected else FAILED
-            after = versions if wanted else (*versions, operation.value)
+            made = () if wanted else (operation.value,)
         case "delete":
-            marker = Marker("") if operation.is_open else operation.result
-            after, wanted = (*versions, marker), operation.result  # type: ignore[assignment]
+            wanted = operation.result
+            made = {Marker(""), *known.unclaimed} if operation.is_open else (operation.result,)
         case "remove":
-            after = tuple(each for each in versions if not _is_same(each, operation.value, versions))
+            after = tuple(each for each in versions if each != operation.value)
         case "get":
-            wanted = operation.result if _is_same(current, operation.result, versions) else current
+            wanted = current
         case "get version":
-            there = any(_is_same(each, operation.value, versions) for each in versions)
-            wanted = operation.value if there else MISSING
+            wanted = operation.value if operation.value in versions else MISSING
         case "list":
-            assert isinstance(operation.result, tuple)
-            same = len(versions) == len(operation.result)
-            same = same and all(map(_is_same, versions, operation.result, [versions] * len(versions)))
-            wanted = operation.result if same else versions
+            wanted = versions
     if not operation.is_open and wanted != operation.result:
         return
-    if versions and len(after) > len(versions) and "" < ids.get(after[-1], "") < ids.get(versions[-1], ""):
-        return
-    yield after
+    if not made:
+        yield after
+    newest = known.ids.get(versions[-1], "") if versions else ""
+    for each in made:
+        # A later version of a key has a greater id.
+        if each not in versions and not "" < known.ids.get(each, "") < newest:
+            yield (*versions, each)
 
 
-def _is_same(version: str | Marker, seen: object, versions: Versions) -> bool:
-    """Whether it is the version that was seen: a marker of which nothing is known may be any that is not there."""
-    if version == Marker(""):
-        return isinstance(seen, Marker) and seen != NOTHING and seen not in versions
-    return version == seen
+def _known(history: Sequence[Operation]) -> Known:
+    ids: dict[str | Marker, str] = {}
+    seen: set[Marker] = set()
+    for each in history:
+        if each.id:
+            ids[each.result if isinstance(each.result, Marker) else each.value] = each.id
+        for one in (each.value, *(each.result if each.kind == "list" else (each.result,))):
+            if isinstance(one, Marker) and one != NOTHING:
+                seen.add(one)
+    claimed = {each.result for each in history if each.kind == "delete"}
+    unclaimed = frozenset(seen - claimed)
+    return Known({each: each.id for each in unclaimed} | ids, unclaimed)
 
 
 def is_linearizable(history: Sequence[Operation]) -> bool:
@@ -117,10 +132,7 @@ def is_linearizable(history: Sequence[Operation]) -> bool:
     """
     # In this order they are tried: it is nearly the right one, and what has no answer comes last.
     operations = sorted(history, key=lambda each: (each.is_open, each.id or "~", each.start))
-    ids: dict[str | Marker, str] = {}
-    for each in operations:
-        if each.id:
-            ids[each.result if isinstance(each.result, Marker) else each.value] = each.id
+    known = _known(history)
     left = sum(1 << number for number, each in enumerate(operations) if not each.is_open)
     waiting: list[tuple[int, Versions]] = [((1 << len(operations)) - 1, ())]
     seen = set(waiting)
@@ -133,7 +145,7 @@ def is_linearizable(history: Sequence[Operation]) -> bool:
         for number, each in enumerate(operations):
             if not rest >> number & 1 or each.start > first_end:
                 continue
-            for after in step(each, versions, ids):
+            for after in step(each, versions, known):
                 following.append((rest & ~(1 << number), after))
                 if each.kind != "remove" and not each.is_open and after == versions:
                     # It changes nothing, whenever it comes: then it may as well come now.

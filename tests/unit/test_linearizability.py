@@ -112,6 +112,13 @@ def test_what_was_seen_once_of_an_operation_without_an_answer_stays() -> None:
     assert not is_linearizable(history(*deleted, ("get", "", M), unanswered=1))
 
 
+def test_a_delete_marker_of_which_no_answer_told_is_not_taken_for_another() -> None:
+    other = Marker("n")
+    steps = (("put", "1", ""), ("delete", "", M), ("remove", M, ""), ("delete", "", ""), ("remove", M, ""))
+    assert is_linearizable(history(*steps, ("get version", M, MISSING), ("get", "", other), unanswered=3))
+    assert not is_linearizable(history(*steps, ("get", "", other), ("get", "", "1"), unanswered=3))
+
+
 def overlapping(number: int, most: float) -> tuple[list[Operation], Versions]:
     """Operations of which about so many are under way at once, and the versions that they leave."""
     chance = random.Random(number)
