@@ -66,22 +66,27 @@ def _histories(most: int) -> int:
         two.start()
         start = time.monotonic()
         done: Counter[str] = Counter()
-        for seed in range(most):
-            clients, key = seed % 5 + 4, KEYS[seed % len(KEYS)]
-            recording = Recording(two.endpoints, two.new_versioned_bucket(), key)
-            killed = seed % 8 // 4 if seed % 4 == 3 else None
-            recording.run(clients, 98 // clients, seed, (lambda: None) if killed is None else partial(two.kill, killed))
-            if killed is not None:
-                two.revive(killed)
-            history = recording.history()
-            if not is_linearizable(history):
-                done["violations"] += 1
-                print(f"seed {seed}, {key}, {clients} clients:\n{explain(history)}", flush=True)
-            done["histories"] += 1
-            done["operations"] += len(history)
-            done["without an answer"] += sum(each.is_open for each in history)
-        two.stop()
-    print(f"{dict(done)}, {two.done['kills']} kills, {done['violations']} violations, {time.monotonic() - start:.0f} s")
+        try:
+            for seed in range(most):
+                clients, key = seed % 5 + 4, KEYS[seed % len(KEYS)]
+                recording = Recording(two.endpoints, two.new_versioned_bucket(), key)
+                killed = seed % 8 // 4 if seed % 4 == 3 else None
+                recording.run(
+                    clients, 98 // clients, seed, (lambda: None) if killed is None else partial(two.kill, killed)
+                )
+                if killed is not None:
+                    two.revive(killed)
+                history = recording.history()
+                if not is_linearizable(history):
+                    done["violations"] += 1
+                    print(f"seed {seed}, {key}, {clients} clients:\n{explain(history)}", flush=True)
+                done["histories"] += 1
+                done["operations"] += len(history)
+                done["without an answer"] += sum(each.is_open for each in history)
+        finally:
+            two.stop()
+            took = time.monotonic() - start
+            print(f"{dict(done)}, {two.done['kills']} kills, {done['violations']} violations, {took:.0f} s")
     return done["violations"]
 
 
