@@ -19,6 +19,7 @@ from zs3.store.values import (
     ENABLED,
     GOVERNANCE,
     NULL_VERSION,
+    OBJECT_LOCK,
     SUSPENDED,
     VERSIONING,
     Attributes,
@@ -422,6 +423,26 @@ def test_a_file_put_where_an_object_was_deleted_is_current(versioned: Client, da
     assert told(versioned) == expected
     versioned.remove("key", other.version)
     assert told(versioned) == [("key", marker, True, True), ("key", one.version, False, False)]
+
+
+def test_a_copy_from_before_the_lock_that_is_put_back_does_not_unlock_the_version(client: Client, data: Path) -> None:
+    client.configure(**{VERSIONING: ENABLED, OBJECT_LOCK: {}})
+    one = client.put("key", b"one")
+    saved = client.info("key")
+    path = data / "bucket" / "key"
+    attributes = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    client.change("key", lock=Lock(COMPLIANCE, FAR))
+    client.put("key", b"two")
+    path.unlink()
+    path.write_bytes(b"one")
+    for name, value in attributes.items():
+        os.setxattr(path, name, value)
+    os.utime(path, ns=(saved.mtime_ns, saved.mtime_ns))
+    assert told(client) == [("key", one.version, False, True)]
+    with pytest.raises(S3Error, match="AccessDenied"):
+        client.remove("key", one.version)
+    path.unlink()
+    assert client.info("key", version=one.version).attributes.lock == Lock(COMPLIANCE, FAR)
 
 
 def test_people_find_older_versions_by_the_names_of_bucket_and_key(versioned: Client, data: Path) -> None:

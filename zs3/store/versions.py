@@ -317,6 +317,7 @@ class Versions:
             check_noncurrent(condition)
             check(condition, self._current)
             self._check_unlocked(found, bypass=bypass)
+            self._check_twin(version, bypass=bypass)
             marker = self._marker()
             if marker is not None:
                 # Of a deletion before other programs put the object there.
@@ -414,6 +415,17 @@ class Versions:
                 self.older.remove(current.name)
         self.older.settle(self._durability)
         self.older.prune()
+
+    def _check_twin(self, version: str, *, bypass: bool) -> None:
+        """As `_check_unlocked`, of the older version that has the id of the current one, if there is one.
+
+        It may be another file with another lock, where others have put a copy of it back.
+        """
+        entry = Entry(version, False)
+        twin = self.older.read(entry.name, entry)
+        if twin is not None:
+            with paths.opened(twin.fd):
+                self._check_unlocked(twin, bypass=bypass)
 
     def _check_unlocked(self, file: Found | Version, *, bypass: bool) -> None:
         """:raises S3Error: AccessDenied: the version is locked, or that cannot be known where it may be."""
