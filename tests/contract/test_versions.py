@@ -13,7 +13,8 @@ import pytest
 
 from tests.contract.support import ALWAYS, CREATE, Body, Client, fired, open_client
 from zs3.errors import S3Error
-from zs3.store import immutable
+from zs3.store import immutable, versions
+from zs3.store.locks import WouldBlock
 from zs3.store.values import (
     COMPLIANCE,
     ENABLED,
@@ -629,6 +630,39 @@ def test_the_file_of_a_locked_version_is_immutable_until_it_is_unlocked(frozen: 
     frozen.change("key", lock=Lock())
     frozen.remove("key", two.version)
     assert flags(data) == {b"one": False, b"below": False}
+
+
+def test_nothing_stays_of_a_locked_version_that_was_to_be_current_again_and_is_not_yet(
+    frozen: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen.put("key", b"one", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    marker = frozen.remove("key", "").version
+    answers = iter([False, True])
+    monkeypatch.setattr(versions.Versions, "is_deleted_by", lambda *_: next(answers))
+    with pytest.raises(WouldBlock):
+        # Another came in between.
+        frozen.store._posix.delete_object("bucket", "key", ALWAYS, "", marker, False)
+    assert flags(data) == {b"one": True, b"": False}
+    assert frozen.remove("key", marker).found
+    assert list(answers) == []
+    assert flags(data) == {b"one": True}
+    assert [path for path in data.glob(".zs3/tmp/*/*") if path.name != "owner"] == []
+
+
+def test_the_next_start_clears_away_a_locked_version_that_a_crash_left_on_its_way(frozen: Client, data: Path) -> None:
+    frozen.put("key", b"one", attributes=Attributes(lock=Lock(GOVERNANCE, FAR)))
+    [dead] = data.glob("bucket/key")
+    left = data / ".zs3" / "tmp" / "0123456789abcdef"
+    left.mkdir()
+    (left / "owner").touch()
+    with dead.open("rb") as file:
+        immutable.set_immutable(file.fileno(), False)
+        os.link(dead, left / "0")
+        immutable.set_immutable(file.fileno(), True)
+    other = open_client(data, sync=False)
+    assert not left.exists()
+    assert flags(data) == {b"one": True}
+    fired(other.store.stop())
 
 
 def test_who_does_not_set_the_immutable_flag_leaves_it_where_it_is(frozen: Client, data: Path) -> None:

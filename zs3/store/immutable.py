@@ -53,6 +53,27 @@ def can_set(fd: int) -> bool:
     return set_immutable(fd, True) and set_immutable(fd, False)
 
 
+def unlink(path: bytes, directory: int | None = None) -> None:
+    """Remove a name of a file, though it be immutable; if it has other names, it stays so.
+
+    :param directory: the fd of the one that `path` begins at.
+    """
+    try:
+        os.unlink(path, dir_fd=directory)
+    except PermissionError:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            if not is_immutable(fd) or not set_immutable(fd, False):
+                raise
+            try:
+                os.unlink(path, dir_fd=directory)
+            finally:
+                if os.fstat(fd).st_nlink:
+                    set_immutable(fd, True)
+        finally:
+            os.close(fd)
+
+
 class Thaw:
     """Files that something is done with.
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from zs3.store import kernel, layout, locks, paths
+from zs3.store import immutable, kernel, layout, locks, paths
 from zs3.store.calls import WAITING, Calls
 from zs3.store.durability import Durability
 
@@ -252,4 +252,13 @@ def _sweep(directory: bytes) -> None:
 
 def remove_tree(path: bytes) -> None:
     """Remove a directory of ours with all that is in it; what cannot be removed stays for the next start."""
+    shutil.rmtree(path, ignore_errors=True)
+    if not os.path.lexists(path):
+        return
+    # It may hold a name of a locked version that was on its way to be current again.
+    with suppress(OSError):
+        for _, _, names, directory in os.fwalk(path):
+            for name in names:
+                with suppress(OSError):
+                    immutable.unlink(name, directory)
     shutil.rmtree(path, ignore_errors=True)

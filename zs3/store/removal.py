@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from zs3.store import commit, history, layout, paths, records, versions
+from zs3.store import commit, history, immutable, layout, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.layout import KeyPath
@@ -155,7 +155,7 @@ def _forget(staged: StagedFile) -> None:
     """Close it, and remove the name that it was to be moved from, if that is still there."""
     staged.close()
     with suppress(FileNotFoundError):
-        os.unlink(staged.path)
+        immutable.unlink(staged.path)
 
 
 def _undelete(
