@@ -29,6 +29,7 @@ from zs3.store.values import (
     Lock,
     WriteCondition,
 )
+from zs3.store.versionids import Entry
 
 #: The ways in which a key can lie on the disk.
 KEYS = ["key", "a/b/c", "a//b", "dir/", ".zs3odd", "x" * 255, "é" * 300, "a,v", "a,v/b", ".."]
@@ -444,6 +445,23 @@ def test_a_copy_from_before_the_lock_that_is_put_back_does_not_unlock_the_versio
         client.remove("key", one.version)
     path.unlink()
     assert client.info("key", version=one.version).attributes.lock == Lock(COMPLIANCE, FAR)
+
+
+@pytest.mark.parametrize("name", ["null", Entry("f" * 32, False).name.decode(), Entry("f" * 32, True).name.decode()])
+def test_what_is_no_file_is_no_version_whatever_it_is_called(versioned: Client, data: Path, name: str) -> None:
+    one = versioned.put("key", b"one")
+    two = versioned.put("key", b"two")
+    [older] = data.glob(".zs3/buckets/*/versions/key,v") or data.glob("bucket/.zs3/versions/key,v")
+    (older / name).mkdir()
+    assert told(versioned) == [("key", two.version, False, True), ("key", one.version, False, False)]
+    marker = versioned.remove("key", "").version
+    versioned.remove("key", two.version)
+    versioned.remove("key", marker)
+    assert told(versioned) == [("key", one.version, False, True)]
+    versioned.remove("key", one.version)
+    assert told(versioned) == []
+    with pytest.raises(S3Error, match="BucketNotEmpty"):
+        fired(versioned.store.delete_bucket("bucket"))
 
 
 def test_people_find_older_versions_by_the_names_of_bucket_and_key(versioned: Client, data: Path) -> None:

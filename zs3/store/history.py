@@ -187,7 +187,9 @@ class History:
 
     def youngest(self) -> Entry | None:
         """The youngest version, but for `DELETED`."""
-        return next(filter(None, map(parse_order, reversed(self.orders()))), None)
+        entries = filter(None, map(parse_order, reversed(self.orders())))
+        # What others made that is no file is none.
+        return next((entry for entry in entries if paths.is_file(paths.look(self._fd, entry.name))), None)
 
     def read(self, name: bytes, entry: Entry | None = None) -> Version | None:
         """Open a version; None if there is none.

@@ -69,7 +69,7 @@ def is_empty(bucket: Bucket, source: Source) -> bool:
 
 def _has_versions(bucket: Bucket, root: int, key: str) -> bool:
     with closing(History(bucket, root, key)) as older:
-        return older.youngest() is not None or older.deleted() is not None
+        return any(map(parse_order, older.orders())) or older.deleted() is not None
 
 
 class _Keys:
@@ -220,10 +220,11 @@ class _Page:
         self._room -= 1
         return False
 
-    def _add_versions(self, key: str, keys: _Keys | None) -> bool:
+    def _add_versions(self, key: str, keys: _Keys | None, tries: int = _TRIES) -> bool:
         """Add the versions of a key; whether there are more than the page may hold.
 
         :param keys: where it was found in the bucket, if it was.
+        :param tries: how often to begin again, where what was to be the latest is gone.
         """
         query = self._query
         after = query.version_marker if key == query.key_marker else ""
@@ -254,10 +255,12 @@ class _Page:
                     continue
                 shown = self._read(older, name or entry.name, entry, latest)
                 if shown is None:
-                    if latest:
+                    if latest and tries:
                         # Then another is the latest.
-                        return self._add_versions(key, None)
-                elif not self._add(key, shown):
+                        return self._add_versions(key, None, tries - 1)
+                    # Others made what is no version, or there is no end of changes.
+                    continue
+                if not self._add(key, shown):
                     return True
                 latest = False
         return False
