@@ -443,8 +443,11 @@ def test_a_copy_from_before_the_lock_that_is_put_back_does_not_unlock_the_versio
     assert told(client) == [("key", one.version, False, True)]
     with pytest.raises(S3Error, match="AccessDenied"):
         client.remove("key", one.version)
-    path.unlink()
+    # Nor does it take the place of that one when it is replaced.
+    client.put("key", b"three")
     assert client.info("key", version=one.version).attributes.lock == Lock(COMPLIANCE, FAR)
+    with pytest.raises(S3Error, match="AccessDenied"):
+        client.remove("key", one.version)
 
 
 @pytest.mark.parametrize("name", ["null", Entry("f" * 32, False).name.decode(), Entry("f" * 32, True).name.decode()])

@@ -56,7 +56,7 @@ def change(
         record = replace(kept.read_or_describe(found.fd, found.status, key), version=number)
         lock = kept.lock(found.fd, found.status, key)
         if lock is None and OBJECT_LOCK in configuration.read(bucket):
-            raise versions.protected()
+            raise history.protected()
         # Also of a file that others changed: a new record must not unlock it.
         record = replace(record, attributes=replace(record.attributes, lock=lock or NOT_LOCKED))
         record = replace(record, attributes=how(record.info(key)))

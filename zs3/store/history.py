@@ -32,7 +32,7 @@ from zs3.store.memo import PER_VALUE, Memo, is_settled, state
 from zs3.store.places import Found
 from zs3.store.records import Records
 from zs3.store.signposts import INSIDE, NAME
-from zs3.store.values import NULL_VERSION, Attributes, ObjectInfo
+from zs3.store.values import NOT_LOCKED, NULL_VERSION, UNKNOWN_LOCK, Attributes, ObjectInfo
 from zs3.store.versionids import DELETED, Entry, is_dated, is_id, is_null, null_order, parse_order
 
 _LINKS = "Versions cannot be kept here: the file system of this bucket has no hard links."
@@ -232,27 +232,37 @@ class History:
 
     # Changes
 
-    def keep(self, found: Found, version: str, thaw: Thaw) -> None:
+    def keep(self, found: Found, version: str, thaw: Thaw, *, locking: bool) -> None:
         """Give an object's file a name here.
 
         :param thaw: takes what must give way.
+        :param locking: whether what cannot be read may be locked.
         :raises FileNotFoundError: it has no name any more.
+        :raises S3Error: AccessDenied: another null version has the name, and is locked.
         """
         name = Entry(version, False).name
         fd = self.open(make=True)
         try:
             link(found.fd, fd, name)
+            return
         except FileExistsError:
             there = paths.open_file(fd, (name,))
-            if there is not None:
-                with paths.opened(there[0]) as other:
-                    if os.path.samestat(there[1], found.status):
-                        # Done before, by one who did not get further.
-                        return
-                    thaw.add(other, None)
-            # It was put back by hand, with its record, which may have been changed since; or is another null version.
-            self.remove(name)
-            link(found.fd, fd, name)
+        if there is not None:
+            with paths.opened(there[0]) as other:
+                if os.path.samestat(there[1], found.status):
+                    # Done before, by one who did not get further.
+                    return
+                lock = self._kept.lock(*there, self.key) or (UNKNOWN_LOCK if locking else NOT_LOCKED)
+                mine = self._kept.lock(found.fd, found.status, self.key) or NOT_LOCKED
+                if not mine.holds_as_long_as(lock):
+                    # A copy from before the lock, put back by hand, does not take the place of what is locked.
+                    if version == NULL_VERSION:
+                        raise protected()
+                    return
+                thaw.add(other, None)
+        # It was put back by hand, with its record, which may have been changed since; or is another null version.
+        self.remove(name)
+        link(found.fd, fd, name)
 
     def put(self, path: bytes, name: bytes) -> None:
         """Move a file here, in place of another of that name."""
@@ -285,6 +295,11 @@ class History:
                         return
                     raise
             names = names[:-1]
+
+
+def protected() -> S3Error:
+    """The error for what the lock of a version does not let be done."""
+    return S3Error("AccessDenied", "Access Denied because object protected by object lock.")
 
 
 def closed(version: Version | None) -> Version | None:

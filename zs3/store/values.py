@@ -105,8 +105,17 @@ class Lock:
         """Whether the version must not be deleted now; see `is_retained`."""
         return self.legal_hold or self.is_retained(now_ns, bypass=bypass)
 
+    def holds_as_long_as(self, other: Lock) -> bool:
+        """Whether whatever the other keeps from being deleted, this does."""
+        if other.legal_hold and not self.legal_hold:
+            return False
+        weaker = other.mode == COMPLIANCE and self.mode != COMPLIANCE
+        return not other.until_ns or (self.until_ns >= other.until_ns and not weaker)
+
 
 NOT_LOCKED = Lock()
+#: Where it cannot be known: for good.
+UNKNOWN_LOCK = Lock(COMPLIANCE, 1 << 63, True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from zs3.errors import S3Error
 from zs3.store import configuration, history, layout, lookup, paths, records, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
-from zs3.store.history import History, Version
+from zs3.store.history import History, Version, protected
 from zs3.store.immutable import Thaw, thawing
 from zs3.store.lookup import OpenObject
 from zs3.store.metadata import Record
@@ -229,7 +229,7 @@ class Versions:
             return
         if self._enabled or self._current.version != NULL_VERSION:
             self.thaw.add(found.fd, self._current.attributes.lock)
-            self.older.keep(found, self._current.version, self.thaw)
+            self.older.keep(found, self._current.version, self.thaw, locking=self._locking)
         else:
             self._check_unlocked(found, bypass=False)
             self._rubbish = self._records.sidecars(found.fd, found.status, self._key)
@@ -433,11 +433,6 @@ class Versions:
         if (lock is None and self._locking) or (lock is not None and lock.protects(time.time_ns(), bypass=bypass)):
             raise protected()
         self.thaw.add(file.fd, lock)
-
-
-def protected() -> S3Error:
-    """The error for what the lock of a version does not let be done."""
-    return S3Error("AccessDenied", "Access Denied because object protected by object lock.")
 
 
 class Removal(NamedTuple):
