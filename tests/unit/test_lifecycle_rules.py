@@ -1,6 +1,7 @@
 """Lifecycle rules: which objects they are about, and what they lead to."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -321,3 +322,17 @@ def test_without_a_configuration_there_are_no_rules():
 def test_damaged_rules_are_no_rules_but_an_error(text):
     with pytest.raises(ValueError, match="damaged"):
         lifecycle_of({LIFECYCLE: text})
+
+
+def test_many_large_configurations_take_little_memory():
+    """Whoever may configure a bucket may replace it as often as they like."""
+    tags = tuple((f"name{number}", "value") for number in range(9))
+    rules = tuple(Rule(str(number), filter=Filter("logs/", tags), days=1) for number in range(1000))
+    text = kept(Lifecycle(rules))
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            assert lifecycle_of({LIFECYCLE: text.replace("logs/", f"logs{number}/")}).enabled
+        assert tracemalloc.get_traced_memory()[0] < 24 << 20
+    finally:
+        tracemalloc.stop()

@@ -8,11 +8,12 @@ Sources: Amazon S3 API Reference, LifecycleRule; User Guide, "Lifecycle configur
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from zs3.store.memo import PER_VALUE, Memo
 
 #: The name in the configuration of a bucket.
 LIFECYCLE = "lifecycle"
@@ -110,9 +111,23 @@ def kept(lifecycle: Lifecycle) -> str:
     return json.dumps({"rules": rules, "minimum_size": lifecycle.minimum_size}, separators=(",", ":"))
 
 
-# It is asked for with every request to an object, and the same text each time.
-@functools.lru_cache(maxsize=128)
+#: It is asked for with every request to an object, and the same text each time; parsed it takes several times that.
+_known = Memo(16 << 20)
+_PER_CHARACTER = 8
+
+
 def _parse(text: str) -> Lifecycle:
+    found = _known.get(text)
+    if found is None:
+        found = (_parsed(text), PER_VALUE + _PER_CHARACTER * len(text))
+        _known.keep([(text, found)])
+    else:
+        _known.touch((text,))
+    lifecycle: Lifecycle = found[0]
+    return lifecycle
+
+
+def _parsed(text: str) -> Lifecycle:
     try:
         values = json.loads(text)
         return Lifecycle(tuple(_rule(each) for each in values["rules"]), values["minimum_size"])
