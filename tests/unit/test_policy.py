@@ -484,6 +484,16 @@ def test_what_is_remembered_of_callers_is_bounded():
     assert judge(found, who=ALICE) is True
 
 
+def test_of_a_long_policy_less_is_remembered():
+    """A bucket may be given many policies, and of the last ones of all buckets something is remembered."""
+    found = policy(*(statement(Effect="Deny", Resource=f"arn:aws:s3:::photos/{number}") for number in range(100)))
+    for number in range(1000):
+        assert judge(found, who=identities("family", f"user{number}")) is None
+    assert len(found._by_who) <= 164
+    (first, _), (second, _), *_ = found._by_who.values()
+    assert all(one is other for one, other in zip(first._all, second._all, strict=True))
+
+
 ANY_KEY = st.sampled_from(sorted(key + "x" if key.endswith("/") else key for key in KEYS))
 
 

@@ -128,6 +128,20 @@ class _Relevant(NamedTuple):
     needs_body: bool
 
 
+class _Step(NamedTuple):
+    """What must be known of a statement to hold a request against it; one and the same wherever it is remembered."""
+
+    verdict: Verdict
+    resources: Callable[[str, Context], bool]
+    conditions: tuple[Callable[[Context], bool], ...]
+    leads: tuple[str, ...]
+
+
+def _step(statement: Statement) -> _Step:
+    holds = tuple(condition.holds for condition in statement.conditions)
+    return _Step(Verdict(statement.allows, statement.label), statement.resources, holds, statement.leads)
+
+
 class _Few:
     """Statements of one effect that are about one action and who asks, as `first` wants them.
 
@@ -136,16 +150,10 @@ class _Few:
 
     __slots__ = ("_all", "_leads", "_wide")
 
-    def __init__(self, statements: Iterable[Statement]) -> None:
-        every, wide, narrow = [], [], []
-        for each in statements:
-            holds = tuple(condition.holds for condition in each.conditions)
-            every.append((Verdict(each.allows, each.label), each.resources, holds))
-            if _are_narrow(each.leads):
-                narrow.append(each.leads)
-            else:
-                wide.append(every[-1])
-        self._all, self._wide = tuple(every), tuple(wide)
+    def __init__(self, statements: Iterable[_Step]) -> None:
+        self._all = tuple(statements)
+        self._wide = tuple(each for each in self._all if not _are_narrow(each.leads))
+        narrow = (each.leads for each in self._all if _are_narrow(each.leads))
         self._leads = tuple(dict.fromkeys(chain.from_iterable(narrow)))
 
     def first(self, resource: str, context: Context) -> Verdict | None:
@@ -154,7 +162,7 @@ class _Few:
         if not statements:
             return None
         failed: set[Callable[[Context], bool]] = set()  # one that is in several statements is asked once
-        for verdict, resources, conditions in statements:
+        for verdict, resources, conditions, _ in statements:
             if resources(resource, context) and failed.isdisjoint(conditions):
                 for holds in conditions:
                     if not holds(context):
@@ -170,8 +178,10 @@ def _are_narrow(leads: tuple[str, ...]) -> bool:
     return all(lead.partition("/")[2] for lead in leads)
 
 
-#: Of each policy it is remembered for so many callers and actions which statements are about them.
+#: Of each policy it is remembered for so many callers and actions which statements are about them; of long ones for
+#: fewer, so that it is no more than about so many statements, as a bucket may have had many policies.
 _REMEMBERED = 256
+_REMEMBERED_STATEMENTS = 1 << 14
 
 
 class Policy:
@@ -185,6 +195,8 @@ class Policy:
         self.is_public = any(statement.is_public for statement in self.statements)
         self._by_action: dict[str, _Relevant] = {}
         self._by_who: dict[tuple[str, frozenset[str]], tuple[_Few, _Few]] = {}
+        self._steps = {id(statement): _step(statement) for statement in self.statements}
+        self._most = max(1, min(_REMEMBERED, _REMEMBERED_STATEMENTS // max(1, len(self.statements))))
 
     def _about(self, action: str) -> _Relevant:
         found = self._by_action.get(action)
@@ -205,11 +217,14 @@ class Policy:
         found = self._by_who.get((action, who))
         if found is None:
             about = self._about(action)
-            found = _concerning(about.denying, who), _concerning(about.allowing, who)
-            if len(self._by_who) >= _REMEMBERED:
+            found = self._concerning(about.denying, who), self._concerning(about.allowing, who)
+            if len(self._by_who) >= self._most:
                 self._by_who.clear()
             self._by_who[action, who] = found
         return found
+
+    def _concerning(self, statements: tuple[Statement, ...], who: frozenset[str]) -> _Few:
+        return _Few(self._steps[id(each)] for each in statements if each.principals.isdisjoint(who) is each.others)
 
     def needs_object(self, action: str) -> bool:
         """Whether what it says of an action can depend on the tags that the object has."""
@@ -246,10 +261,6 @@ class Policy:
                 allowing = self._few(action, allowed)[1]
             found = allowing.first(resource, context)
         return found
-
-
-def _concerning(statements: tuple[Statement, ...], who: frozenset[str]) -> _Few:
-    return _Few(each for each in statements if each.principals.isdisjoint(who) is each.others)
 
 
 # Reading ----------------------------------------------------------------------------------------------------------
