@@ -535,6 +535,16 @@ def test_entries_of_one_deletion_are_judged_each_by_its_version(alice, bob, alic
         assert texts(root, "Error/Code") == ["AccessDenied"]
 
 
+def test_whether_a_version_is_as_named_is_told_to_who_may_list_versions(alice, bob, alices):
+    version = put(alice, alices + "/a", b"1")
+    etag = "<ETag>0123456789abcdef0123456789abcdef</ETag>"
+    document = f"<Delete><Object><Key>a</Key><VersionId>{version}</VersionId>{etag}</Object></Delete>".encode()
+    for listing, code in (("s3:ListBucket", "AccessDenied"), ("s3:ListBucketVersions", "PreconditionFailed")):
+        allow(alice, alices, ["s3:DeleteObjectVersion", listing])
+        root = parse(bob.post_xml(alices, {"delete": ""}, document))
+        assert texts(root, "Error/Code") == [code]
+
+
 def test_what_is_not_there_is_told_to_who_may_list_it(alice, bob, alices):
     path = alices + "/a"
     put(alice, path, b"1")

@@ -149,9 +149,9 @@ class Gate:
         """Whether it may be told that an object has tags, if it has any."""
         return not attributes.tags or self.may(GET_TAGGING, attributes)
 
-    def check_knowing(self, key: str) -> None:
-        """As `may_know`, of another object; raises `Denied`."""
-        self.check(self._listing, told={"s3:prefix": key})
+    def check_knowing(self, key: str, version: str = "") -> None:
+        """As `may_know`, of another object, or a version of it; raises `Denied`."""
+        self.check(LIST_VERSIONS if version else self._listing, told={"s3:prefix": key})
 
     def told(self, error: S3Error, action: str) -> S3Error:
         """What may be told instead of an error of an action: that there is no such object, not to everybody."""

@@ -84,7 +84,7 @@ class _Deletes:
         condition = entry_condition(entry.etag, entry.size, entry.modified)
         if condition != WriteCondition():
             # Whether it holds tells what is there.
-            self.call.gate.check_knowing(entry.key)
+            self.call.gate.check_knowing(entry.key, entry.version)
         bypass = bypasses_governance(self.call, entry.key, entry.version)
         deletion: Deletion = await self.call.store.delete_object(
             self.call.bucket, entry.key, condition, access=self.access, version=entry.version, bypass=bypass
