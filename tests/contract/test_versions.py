@@ -467,6 +467,26 @@ def test_what_is_no_file_is_no_version_whatever_it_is_called(versioned: Client, 
         fired(versioned.store.delete_bucket("bucket"))
 
 
+@pytest.mark.parametrize("state", [None, ENABLED])
+def test_a_file_whose_time_is_beyond_what_is_written_down_is_an_object_like_others(
+    client: Client, data: Path, state: str | None
+) -> None:
+    if state:
+        client.configure(**{VERSIONING: state})
+    client.put("other", b"other")
+    path = data / "bucket" / "key"
+    path.write_bytes(b"from elsewhere")
+    os.utime(path, (99_999_999_999, 99_999_999_999))
+    assert client.listed() == ["key", "other"]
+    [before] = [info for info, _ in client.versions() if info.key == "key"]
+    assert client.get("key") == b"from elsewhere"
+    new = client.put("key", b"new")
+    assert client.get("key") == b"new"
+    if state:
+        assert told(client, prefix="key") == [("key", new.version, False, True), ("key", before.version, False, False)]
+        assert client.get("key", version=before.version) == b"from elsewhere"
+
+
 def test_people_find_older_versions_by_the_names_of_bucket_and_key(versioned: Client, data: Path) -> None:
     versioned.put("2024/cat.jpg", b"yesterday's")
     versioned.put("2024/cat.jpg", b"today's")

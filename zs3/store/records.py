@@ -362,4 +362,6 @@ def _read_sidecar(path: bytes) -> Record | None:
 
 
 def _name(key: str, size: int, mtime_ns: int) -> bytes:
+    # No record describes a file whose time is out of this range.
+    mtime_ns = max(-(1 << 63), min(mtime_ns, (1 << 63) - 1))
     return hashlib.blake2b(struct.pack("<qq", size, mtime_ns) + key.encode(), digest_size=16).digest()
