@@ -180,7 +180,7 @@ def plain_info(key: str, status: os.stat_result, *, inode: bool) -> ObjectInfo:
 
     :param inode: whether inode numbers are stable here, so that replacing the file changes the ETag too.
     """
-    # What others set may be out of the range of what zs3 writes down; size and inode number still tell such files apart.
+    # What others set may be out of the range of what zs3 writes down: size and inode number tell such files apart.
     mtime_ns = max(-(1 << 63), min(status.st_mtime_ns, (1 << 63) - 1))
     facts = (status.st_size, mtime_ns, status.st_ino if inode else 0)
     digest = hashlib.blake2b(struct.pack("<qqQ", *facts), digest_size=16).hexdigest()
