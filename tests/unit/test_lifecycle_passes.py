@@ -109,6 +109,17 @@ def test_a_bucket_without_rules_is_not_read(lives, monkeypatch):
     assert lives.pauses == 0
 
 
+def test_others_have_their_turn_within_a_page_that_takes_long(lives, monkeypatch):
+    for number in range(10):
+        lives.client.put(f"key{number}")
+    lives.configure(Rule("late", days=100))
+    assert lives.run().looked_at == 10
+    before = lives.pauses
+    monkeypatch.setattr(passes, "_TURN_S", -1)
+    assert lives.run().looked_at == 10
+    assert lives.pauses - before == before + 10
+
+
 @pytest.mark.usefixtures("small_pages")
 def test_pages_end_anywhere(lives):
     keys = [f"{prefix}{number}" for prefix in ("a/", "b/", "c/") for number in range(5)]

@@ -37,6 +37,9 @@ from zs3.store.values import (
 #: Versions, or uploads, that are read at once: few enough that nobody waits for the reactor.
 PAGE = 200
 
+#: After so many seconds within a page others have their turn.
+_TURN_S = 0.02
+
 #: So many failures of a pass are told in the log.
 _TOLD = 10
 
@@ -208,6 +211,10 @@ class Pass:
                 await self._judge(name, rules, version, place, versioned=versioned)
                 if version.key != placing.key:
                     done = version.key
+                if (took := time.monotonic() - began) > _TURN_S:
+                    # There are many rules, or much to do.
+                    await self._pause(took)
+                    began = time.monotonic()
             after = (page.next_key, page.next_version) if page.truncated else (done or after[0], "")
             finished = finished if page.truncated else prefix + "\0"
             await self._save(name, done)
