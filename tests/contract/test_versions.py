@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -501,6 +502,30 @@ def test_people_find_older_versions_by_the_names_of_bucket_and_key(versioned: Cl
         versioned.remove("2024/cat.jpg", info.version, bucket="renamed")
     fired(versioned.store.delete_bucket("renamed"))
     assert list((data / ".zs3" / "versions").iterdir()) == []
+
+
+def test_versions_are_not_kept_where_those_of_one_second_would_have_one_record(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utime = os.utime
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    def coarse(fd: int, *, ns: tuple[int, int]) -> None:
+        utime(fd, ns=(ns[0] // 10**9 * 10**9, ns[1] // 10**9 * 10**9))
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    monkeypatch.setattr(os, "utime", coarse)
+    with pytest.raises(S3Error, match="NotImplemented"):
+        client.configure(**{VERSIONING: ENABLED})
+    # The one or the other will do.
+    monkeypatch.setattr(os, "utime", utime)
+    client.configure(**{VERSIONING: ENABLED})
+    one = client.put("key", b"one", attributes=Attributes(lock=Lock(COMPLIANCE, FAR)))
+    client.put("key", b"two")
+    with pytest.raises(S3Error, match="AccessDenied"):
+        client.remove("key", one.version)
 
 
 # Locks ----------------------------------------------------------------------------------------------------------------

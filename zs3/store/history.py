@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from zs3.errors import S3Error
-from zs3.store import layout, paths, signposts
+from zs3.store import layout, paths, records, signposts
 from zs3.store.buckets import Bucket
 from zs3.store.dircache import is_local
 from zs3.store.durability import Durability
@@ -36,6 +36,7 @@ from zs3.store.values import NOT_LOCKED, NULL_VERSION, UNKNOWN_LOCK, Attributes,
 from zs3.store.versionids import DELETED, Entry, is_dated, is_id, is_null, null_order, parse_order
 
 _LINKS = "Versions cannot be kept here: the file system of this bucket has no hard links."
+_RECORDS = "Versions cannot be kept here: the file system of this bucket has neither attributes nor exact times."
 #: errno of a file system without hard links
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _TRIES = 16
@@ -46,7 +47,7 @@ _BETWEEN = b"\0"
 def prepare(bucket: Bucket) -> None:
     """Make room for the histories of a bucket's keys, durably.
 
-    :raises S3Error: NotImplemented: its file system has no hard links.
+    :raises S3Error: NotImplemented: its file system has no hard links, or cannot keep the records of versions apart.
     """
     internals, path = bucket.internals, os.path.join(bucket.home, NAME)
     if bucket.is_staged_inside():
@@ -60,6 +61,9 @@ def prepare(bucket: Bucket) -> None:
         # No history is called so.
         name = layout.INTERNAL + b"-" + os.path.basename(temporary)
         try:
+            if not records.can_tell_apart(fd):
+                # Versions made in one tick would have one record, and one lock.
+                raise S3Error("NotImplemented", _RECORDS)
             link(fd, root, name)
             os.unlink(name, dir_fd=root)
         except OSError as error:

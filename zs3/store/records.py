@@ -44,18 +44,32 @@ _STABLE_INODES = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS)
 def warnings(fd: int) -> list[str]:
     """What the administrator should know of the file system of a scratch file, found out by trying."""
     found = []
-    try:
-        os.setxattr(fd, ATTRIBUTE, b"probe")
-        kept = os.getxattr(fd, ATTRIBUTE) == b"probe"
-    except OSError:
-        kept = False
-    if not kept:
+    if not _keeps_attributes(fd):
         found.append("no extended attributes here: records are kept in sidecar files and are lost by mv and cp")
-    odd = 1_000_000_000_123_456_789
-    os.utime(fd, ns=(odd, odd))
-    if os.fstat(fd).st_mtime_ns != odd:
+    if not _keeps_times(fd):
         found.append("modification times are coarse here: objects younger than 2 s are told without their record")
     return found
+
+
+def can_tell_apart(fd: int) -> bool:
+    """Whether on the file system of a scratch file two files of one key have records of their own, whenever they were
+    made.
+    """
+    return _keeps_attributes(fd) or _keeps_times(fd)
+
+
+def _keeps_attributes(fd: int) -> bool:
+    try:
+        os.setxattr(fd, ATTRIBUTE, b"probe")
+        return os.getxattr(fd, ATTRIBUTE) == b"probe"
+    except OSError:
+        return False
+
+
+def _keeps_times(fd: int) -> bool:
+    odd = 1_000_000_000_123_456_789
+    os.utime(fd, ns=(odd, odd))
+    return os.fstat(fd).st_mtime_ns == odd
 
 
 def _stamp(fd: int, differ_from: int | None, calls: Calls) -> os.stat_result | Status:
