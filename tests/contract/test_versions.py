@@ -504,6 +504,27 @@ def test_people_find_older_versions_by_the_names_of_bucket_and_key(versioned: Cl
     assert list((data / ".zs3" / "versions").iterdir()) == []
 
 
+def test_who_removes_all_histories_does_not_end_that_versions_are_kept(client: Client, data: Path) -> None:
+    client.configure(**{VERSIONING: ENABLED, OBJECT_LOCK: {}})
+    client.put("key", b"one")
+    two = client.put("key", b"two", attributes=Attributes(lock=Lock(COMPLIANCE, FAR)))
+    for path in (data / ".zs3" / "buckets").glob("*/versions"):
+        shutil.rmtree(path)
+    assert told(client) == [("key", two.version, False, True)]
+    assert client.get("key", version=two.version) == b"two"
+    with pytest.raises(S3Error, match="AccessDenied"):
+        client.remove("key", two.version)
+    for path in (data / ".zs3" / "buckets").glob("*/versions"):
+        shutil.rmtree(path)
+    with pytest.raises(S3Error, match="NoSuchVersion"):
+        client.get("key", version="0" * 32)
+    with pytest.raises(S3Error, match="NoSuchKey"):
+        client.get("absent")
+    three = client.put("key", b"three")
+    assert told(client) == [("key", three.version, False, True), ("key", two.version, False, False)]
+    assert client.get("key", version=two.version) == b"two"
+
+
 def test_versions_are_not_kept_where_those_of_one_second_would_have_one_record(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

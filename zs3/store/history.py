@@ -86,19 +86,33 @@ def link(fd: int, directory: int, name: bytes) -> None:
 
 
 @contextmanager
-def opened_root(bucket: Bucket) -> Iterator[int]:
-    """The fd of the directory of a bucket's histories, for a block; -1 if there is none."""
-    root = -1
-    if bucket.id and bucket.calls.exists(os.path.join(bucket.home, NAME)):
-        try:
-            root = os.open(os.path.join(bucket.home, NAME), paths.DIRECTORY | os.O_CLOEXEC)
-        except NotADirectoryError:
-            root = paths.open_below(bucket.fd, INSIDE, paths.DIRECTORY)
+def opened_root(bucket: Bucket, *, make: bool = False) -> Iterator[int]:
+    """The fd of the directory of a bucket's histories, for a block; -1 if there is none.
+
+    :param make: make it then: versions are kept, and others have removed it.
+    """
+    root = _open_root(bucket)
+    if root < 0 and make:
+        prepare(bucket)
+        root = _open_root(bucket)
     try:
         yield root
     finally:
         if root >= 0:
             os.close(root)
+
+
+def _open_root(bucket: Bucket) -> int:
+    path = os.path.join(bucket.home, NAME)
+    if not bucket.id or not bucket.calls.exists(path):
+        return -1
+    try:
+        return os.open(path, paths.DIRECTORY | os.O_CLOEXEC)
+    except NotADirectoryError:
+        try:
+            return paths.open_below(bucket.fd, INSIDE, paths.DIRECTORY)
+        except FileNotFoundError:
+            return -1
 
 
 class Version(NamedTuple):
@@ -139,7 +153,7 @@ class History:
 
         :param make: make it then.
         """
-        if self._fd < 0:
+        if self._fd < 0 and self._root >= 0:
             try:
                 self._fd = paths.open_below(self._root, self._names, paths.DIRECTORY)
             except OSError as error:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
-from zs3.store import history, layout, listing, lookup, paths
+from zs3.store import history, layout, listing, lookup, paths, versions
 from zs3.store.buckets import Bucket
 from zs3.store.dircache import is_local
 from zs3.store.history import History, closed
@@ -45,9 +45,13 @@ def list_page(
 
 
 def _page_of_objects(bucket: Bucket, query: VersionsQuery, show: ShowVersion, source: Source) -> VersionsPage:
-    """The same where versions were never kept: each object is its only one."""
+    """The same where there are no histories: each object is its only one, and has no id where versions were never kept.
+
+    There are none either where others have removed them all.
+    """
     asked = ListQuery(query.prefix, query.delimiter, query.key_marker, query.limit)
-    page = listing.list_page(bucket, asked, _only_version(show), source)
+    shown = _latest(show) if versions.is_versioned(bucket) else _only_version(show)
+    page = listing.list_page(bucket, asked, shown, source)
     prefix = bool(page.prefixes) and page.last == page.prefixes[-1]
     following = (page.last, "" if prefix else NULL_VERSION) if page.truncated else ("", "")
     return VersionsPage(page.objects, page.prefixes, page.truncated, *following)
@@ -57,6 +61,12 @@ def _page_of_objects(bucket: Bucket, query: VersionsQuery, show: ShowVersion, so
 def _only_version(show: ShowVersion) -> Show:
     """How an object is shown as the only version; the same for the same, so that it is remembered."""
     return lambda info: show(replace(info, version=NULL_VERSION), True)
+
+
+@functools.lru_cache(maxsize=64)
+def _latest(show: ShowVersion) -> Show:
+    """Likewise where it may have an id."""
+    return lambda info: show(info, True)
 
 
 def is_empty(bucket: Bucket, source: Source) -> bool:

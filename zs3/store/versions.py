@@ -53,8 +53,15 @@ _EMPTY = bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e")
 
 
 def are_kept(bucket: Bucket) -> bool:
-    """Whether versions of the bucket's objects are, or were, kept; at little cost where they never were."""
-    return bool(bucket.id) and bucket.calls.exists(os.path.join(bucket.home, signposts.NAME))
+    """Whether versions of the bucket's objects are, or were, kept; at little cost where nothing is configured of it.
+
+    That the directory of the histories is not there, which others may have removed, does not say that they are not.
+    """
+    if not bucket.id:
+        return False
+    if bucket.calls.exists(os.path.join(bucket.home, signposts.NAME)):
+        return True
+    return configuration.read(bucket).get(VERSIONING) is not None
 
 
 def id_for_new(bucket: Bucket) -> str:
@@ -82,7 +89,7 @@ def kept(bucket: Bucket, key: str, durability: Durability) -> Iterator[Versions 
         yield None
         return
     with (
-        history.opened_root(bucket) as root,
+        history.opened_root(bucket, make=True) as root,
         closing(History(bucket, root, key)) as older,
         thawing(enabled=bucket.immutable) as thaw,
     ):
