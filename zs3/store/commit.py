@@ -115,7 +115,7 @@ def _displace(bucket: Bucket, key: str, mode: int, durability: Durability) -> No
 def _thawed(bucket: Bucket, place: Place, key: str) -> Iterator[None]:
     """Let an object be renamed, in a block, though it be locked."""
     with ExitStack() as stack:
-        if versions.are_kept(bucket) and (found := place.open()) is not None:
+        if versions.is_versioned(bucket) and (found := place.open()) is not None:
             stack.callback(os.close, found.fd)
             thaw = stack.enter_context(thawing(enabled=bucket.immutable))
             thaw.add(found.fd, bucket.records().lock(found.fd, found.status, key))

@@ -239,7 +239,7 @@ class PosixStore:
                     return found
                 error = _missing(opened, key)
                 # Others may have removed a delete marker, or written over it, before it was looked for.
-                if last or isinstance(error, DeleteMarkerError) or not versions.are_kept(opened):
+                if last or isinstance(error, DeleteMarkerError) or not versions.is_versioned(opened):
                     raise error
             raise AssertionError("the last look is one")
 

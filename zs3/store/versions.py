@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from zs3.errors import S3Error
-from zs3.store import configuration, history, layout, lookup, paths, records, signposts
+from zs3.store import configuration, history, layout, lookup, paths, records
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History, Version, protected
@@ -52,40 +52,25 @@ _TRIES = 10
 _EMPTY = bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e")
 
 
-def are_kept(bucket: Bucket) -> bool:
-    """Whether versions of the bucket's objects are, or were, kept; at little cost where nothing is configured of it.
-
-    That the directory of the histories is not there, which others may have removed, does not say that they are not.
-    """
-    if not bucket.id:
-        return False
-    if bucket.calls.exists(os.path.join(bucket.home, signposts.NAME)):
-        return True
-    return configuration.read(bucket).get(VERSIONING) is not None
-
-
 def id_for_new(bucket: Bucket) -> str:
     """The id for a version that is made now."""
-    if are_kept(bucket) and configuration.read(bucket).get(VERSIONING) == ENABLED:
-        return new_id(time.time_ns())
-    return NULL_VERSION
+    return new_id(time.time_ns()) if configuration.read(bucket).get(VERSIONING) == ENABLED else NULL_VERSION
 
 
 def is_versioned(bucket: Bucket) -> bool:
-    """As `are_kept`, for certain."""
-    return are_kept(bucket) and configuration.read(bucket).get(VERSIONING) is not None
+    """Whether versions of the bucket's objects are, or were, kept; at little cost where nothing is configured of it.
+
+    The directory of the histories does not tell: others may have removed it.
+    """
+    return configuration.read(bucket).get(VERSIONING) is not None
 
 
 @contextmanager
 def kept(bucket: Bucket, key: str, durability: Durability) -> Iterator[Versions | None]:
     """The versions of a key, for a block; None where they were never kept."""
-    if not are_kept(bucket):
-        yield None
-        return
     values = configuration.read(bucket)
     state = values.get(VERSIONING)
     if state is None:
-        # It was about to begin.
         yield None
         return
     with (
