@@ -81,7 +81,8 @@ def server(
     connections = raise_file_limit() - _RESERVED_FILES - options["threads"] * 4
     site = Site(guard, clock=reactor, access_log=access_log, max_connections=connections)
     site.noisy = False  # the listening service says it better
-    listening = ListeningService(reactor, options["endpoints"], site, options["drain-timeout"], announce=announce)
+    listeners = [(site, options["endpoints"]["listen"])]
+    listening = ListeningService(reactor, listeners, options["drain-timeout"], announce=announce)
     reload = reloader({"users": users.reload, "access log": access_log.open})
     return _in_sequence(
         pool,
@@ -112,13 +113,14 @@ def supervisor(options: Options, reactor: Any, notifier: Notifier) -> IService:
         finally:
             store.stop()
 
+    endpoints = [each for some in options["endpoints"].values() for each in some]
     settings = {
         "arguments": options.arguments,
         "directory": options.directory,
         "access-log": options["access-log"],
-        "sockets": len(options["endpoints"]),
+        "sockets": len(endpoints),
     }
-    workers = WorkersService(reactor, options["endpoints"], options["workers"], settings, options["drain-timeout"])
+    workers = WorkersService(reactor, endpoints, options["workers"], settings, options["drain-timeout"])
     return _in_sequence(
         CallService(prepare),
         workers,

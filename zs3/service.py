@@ -148,7 +148,7 @@ class CallService(Service):
 class ListeningService(Service):
     """Listens on endpoints, and ends so that no response is cut.
 
-    :param endpoints: (as the user wrote it, endpoint).
+    :param listeners: (what serves there, (as the user wrote it, endpoint) of each place).
     :param drain_timeout: seconds that running requests are given to end.
     :param announce: whether it is logged where it listens.
     """
@@ -156,13 +156,12 @@ class ListeningService(Service):
     def __init__(
         self,
         reactor: Any,
-        endpoints: Sequence[tuple[str, IStreamServerEndpoint]],
-        site: Site,
+        listeners: Sequence[tuple[Site, Sequence[tuple[str, IStreamServerEndpoint]]]],
         drain_timeout: float,
         *,
         announce: bool = True,
     ) -> None:
-        self._reactor, self._endpoints, self._site = reactor, endpoints, site
+        self._reactor, self._listeners = reactor, listeners
         self._drain_timeout, self._announce = drain_timeout, announce
         self._ports: list[IListeningPort] = []
         self._bound = self._hurried = False
@@ -171,7 +170,8 @@ class ListeningService(Service):
     def privilegedStartService(self) -> None:
         """Bind while the process may still bind ports below 1024."""
         self._bound = True
-        listen(self._reactor, self._endpoints, self._site, self._ports.append, announce=self._announce)
+        for site, endpoints in self._listeners:
+            listen(self._reactor, endpoints, site, self._ports.append, announce=self._announce)
 
     def startService(self) -> None:
         super().startService()
@@ -185,7 +185,7 @@ class ListeningService(Service):
     async def _stop(self) -> None:
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        self._draining = self._site.drain()
+        self._draining = self._drain()
         if self._hurried:
             self._draining.cancel()
         try:
@@ -193,11 +193,21 @@ class ListeningService(Service):
         except (defer.TimeoutError, defer.CancelledError):
             log.warn("requests that were still running are cut")
             self._draining = None
-            self._site.abort()
+            for site, _ in self._listeners:
+                site.abort()
             try:
-                await self._site.drain().addTimeout(1, self._reactor)
+                await self._drain().addTimeout(1, self._reactor)
             except defer.TimeoutError:
                 log.error("connections are left that do not end")
+
+    def _drain(self) -> Deferred[None]:
+        draining = [site.drain() for site, _ in self._listeners]
+
+        async def wait() -> None:
+            for each in draining:
+                await each
+
+        return Deferred.fromCoroutine(wait())
 
     def hurry(self) -> None:
         """Wait no longer for running requests."""

@@ -88,11 +88,15 @@ _CONVERSIONS: dict[str, Callable[[str], int | float | Day]] = {
 }
 
 
+#: The options that say where something is served, and where it is if they do not.
+LISTENERS = {"listen": ["tcp:9000"]}
+
+
 class Options(usage.Options, strcred.AuthOptionMixin):
     """The options of `twistd zs3`.
 
-    After `postOptions` all of them are checked, `data` and `access-log` are absolute paths, `endpoints` is a list
-    of (description, endpoint) and `users` what knows the users.
+    After `postOptions` all of them are checked, `data` and `access-log` are absolute paths, `endpoints` has a list
+    of (description, endpoint) for each of `LISTENERS`, and `users` is what knows the users.
 
     :param inherited: the descriptors of the sockets that are bound already, one for each endpoint.
     :ivar arguments: what was parsed.
@@ -145,7 +149,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
     def __init__(self, inherited: Sequence[int] = ()) -> None:
         super().__init__()
-        self["listen"] = []
+        for option in LISTENERS:
+            self[option] = []
         self["domain"] = []
         self["website-domain"] = []
         self._inherited = inherited
@@ -269,20 +274,24 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             )
         return UsersFileChecker(path, private=True)
 
-    def _endpoints(self) -> list[tuple[str, Any]]:
+    def _endpoints(self) -> dict[str, list[tuple[str, Any]]]:
         from twisted.internet import reactor
 
         certificates = [os.path.abspath("server.pem"), os.path.join(self["data"], ".zs3", "tls", "server.pem")]
-        descriptions = self["listen"] or ["tcp:9000"]
-        try:
-            if self._inherited:
-                return [
-                    (description, inherit_endpoint(reactor, description, certificates, fd))
-                    for description, fd in zip(descriptions, self._inherited, strict=True)
-                ]
-            return [(description, make_endpoint(reactor, description, certificates)) for description in descriptions]
-        except ValueError as error:
-            raise usage.UsageError(f"--listen {error}") from None
+        inherited = iter(self._inherited)
+        endpoints: dict[str, list[tuple[str, Any]]] = {}
+        for option, default in LISTENERS.items():
+            endpoints[option] = []
+            for description in self[option] or default:
+                try:
+                    if self._inherited:
+                        endpoint = inherit_endpoint(reactor, description, certificates, next(inherited))
+                    else:
+                        endpoint = make_endpoint(reactor, description, certificates)
+                except ValueError as error:
+                    raise usage.UsageError(f"--{option} {error}") from None
+                endpoints[option].append((description, endpoint))
+        return endpoints
 
 
 def makeService(options: Options) -> IService:

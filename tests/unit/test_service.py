@@ -254,7 +254,7 @@ class TestListening:
     def listening(self, reactor, *descriptions, timeout=30.0):
         endpoints = [(each, serverFromString(reactor, each)) for each in descriptions or ("tcp:9000",)]
         site = FakeSite()
-        return ListeningService(reactor, endpoints, site, timeout), site
+        return ListeningService(reactor, [(site, endpoints)], timeout), site
 
     def test_all_endpoints_are_bound_while_privileged_and_not_again(self, reactor, logged):
         each, site = self.listening(reactor, "tcp:80", "unix:/run/zs3.sock")
@@ -270,7 +270,7 @@ class TestListening:
 
     def test_where_it_listens_may_go_unsaid(self, reactor, logged):
         endpoints = [("tcp:9000", serverFromString(reactor, "tcp:9000"))]
-        ListeningService(reactor, endpoints, FakeSite(), 30, announce=False).startService()
+        ListeningService(reactor, [(FakeSite(), endpoints)], 30, announce=False).startService()
         assert logged("info") == []
 
     def test_without_a_privileged_phase_they_are_bound_at_the_start(self, reactor):
@@ -283,7 +283,7 @@ class TestListening:
         [CannotListenError("", 9000, OSError(98, "Address already in use")), OSError(98, "Address already in use")],
     )
     def test_port_in_use_ends_the_start_with_one_line(self, reactor, error):
-        each = ListeningService(reactor, [("tcp:9000", Busy(error))], FakeSite(), 30)
+        each = ListeningService(reactor, [(FakeSite(), [("tcp:9000", Busy(error))])], 30)
         with pytest.raises(StartError, match=r"^cannot listen on tcp:9000: Address already in use$"):
             each.privilegedStartService()
 
@@ -301,6 +301,26 @@ class TestListening:
         site.drains[0].callback(None)
         assert done(stopping) is None
         assert not site.aborted
+        assert reactor.getDelayedCalls() == []
+
+    def test_all_sites_are_drained_at_once_and_cut_together(self, reactor):
+        sites = FakeSite(), FakeSite()
+        listeners = [
+            (site, [(each, serverFromString(reactor, each))])
+            for site, each in zip(sites, ["tcp:9000", "tcp:9001"], strict=True)
+        ]
+        each = ListeningService(reactor, listeners, 30.0)
+        each.startService()
+        assert [(server[0], server[1]) for server in reactor.tcpServers] == [(9000, sites[0]), (9001, sites[1])]
+        stopping = each.stopService()
+        assert [len(site.drains) for site in sites] == [1, 1]
+        sites[0].drains[0].callback(None)
+        assert not fired(stopping)
+        each.hurry()
+        assert [site.aborted for site in sites] == [True, True]
+        for site in sites:
+            site.drains[1].callback(None)
+        assert done(stopping) is None
         assert reactor.getDelayedCalls() == []
 
     def test_requests_that_run_too_long_are_cut(self, reactor, logged):

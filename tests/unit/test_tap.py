@@ -83,7 +83,7 @@ class TestOptions:
     def test_data_is_all_that_is_needed(self, data):
         options = parse("--data", data)
         assert options["data"] == str(data)
-        assert [description for description, _ in options["endpoints"]] == ["tcp:9000"]
+        assert [description for description, _ in options["endpoints"]["listen"]] == ["tcp:9000"]
         assert (options["file-mode"], options["dir-mode"]) == (0o600, 0o700)
         assert (options["threads"], options["drain-timeout"]) == (16, 30.0)
         assert options["lifecycle-day"].is_real
@@ -102,7 +102,10 @@ class TestOptions:
             tmp_path / "log", "--access-log-format", "json", "--threads", "4", "--drain-timeout", "2.5",
             "--lifecycle-day", "10",
         )  # fmt: skip
-        assert [description for description, _ in options["endpoints"]] == ["tcp:9001:interface=127.0.0.1", "unix:s"]
+        assert [description for description, _ in options["endpoints"]["listen"]] == [
+            "tcp:9001:interface=127.0.0.1",
+            "unix:s",
+        ]
         assert options["users"].lookup("ALICE").name == "alice"
         assert (options["file-mode"], options["dir-mode"]) == (0o640, 0o750)
         assert options["domain"] == ["s3.home.lan", "s3.example.org"]
