@@ -8,20 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shlex
-from collections.abc import Mapping, MutableMapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any, TextIO
 
-from zs3.auth import accounts, users
-from zs3.auth.generated import credentials_path, random_pair
-from zs3.auth.usersfile import change_file, read_entries
-
-#: As IAM: a name that needs no quoting anywhere.
-_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII).fullmatch
-
-Table = MutableMapping[str, Any]
+from zs3.auth import useradmin, users
+from zs3.auth.generated import credentials_path
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -68,70 +60,19 @@ def _path(options: argparse.Namespace) -> str:
     return str(path)
 
 
-def _entry(document: Mapping[str, Any], name: str) -> Table:
-    try:
-        entry: Table = document["users"][name]
-    except KeyError:
-        raise ValueError(f"there is no user {name!r}") from None
-    return entry
-
-
-def _new_pair() -> dict[str, Any]:
-    access_key, secret_key = random_pair()
-    return {"access_key": access_key, "secret_key": secret_key, "created": datetime.now(UTC).replace(microsecond=0)}
-
-
-def _keys_of(entry: Table) -> list[Table]:
-    """The key pairs as a list to be changed; one that is in the entry itself is moved there first."""
-    if "access_key" in entry:
-        pair = {name: entry.pop(name) for name in ("access_key", "secret_key")}
-        # A list made anew, for the old one may be written in a place where nothing can come before it.
-        entry["keys"] = [pair, *(dict(each) for each in entry.pop("keys", []))]
-    keys: list[Table] = entry["keys"]
-    return keys
-
-
-def _find_key(keys: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> int:
-    for index, pair in enumerate(keys):
-        if pair["access_key"] == options.key:
-            return index
-    raise ValueError(f"{options.name!r} has no access key {options.key!r}")
-
-
 def _add(options: argparse.Namespace, output: TextIO) -> None:
-    name, pair = options.name, _new_pair()
-    if not _NAME(name):
-        raise ValueError("a name is 1 to 64 letters, digits or any of _ + = , . @ -")
-    entry: dict[str, Any] = {"role": options.role}
+    settings: dict[str, Any] = {"role": options.role}
     if options.bucket is not None:
-        entry["buckets"] = options.bucket
+        settings["buckets"] = options.bucket
     if options.account is not None:
-        entry["account"] = options.account
-    entry["keys"] = [pair]
-
-    def change(document: Table) -> None:
-        if name in document.setdefault("users", {}):
-            raise ValueError(f"there is a user {name!r} already")
-        document["users"][name] = entry
-
+        settings["account"] = options.account
     # A data directory without the file has no daemon that would read it.
-    change_file(_path(options), change, create=options.data is None)
-    _show_pair(options, output, pair, f"Added {name}.")
+    pair = useradmin.add_user(_path(options), options.name, settings, create=options.data is None)
+    _show_pair(options, output, pair, f"Added {options.name}.")
 
 
 def _rotate(options: argparse.Namespace, output: TextIO) -> None:
-    pair = _new_pair()
-    old: list[str] = []
-
-    def change(document: Table) -> None:
-        entry = _entry(document, options.name)
-        old[:] = [str(each["access_key"]) for each in users.key_pairs(entry)]
-        if "keys" in entry:
-            entry["keys"].append(pair)
-        else:
-            entry["keys"] = [pair]
-
-    change_file(_path(options), change)
+    pair, old = useradmin.add_key(_path(options), options.name)
     _show_pair(options, output, pair, f"{options.name} has a new key pair; what was valid before still is.")
     if not options.json:
         output.write("Once the access log shows no more requests with the old access key:\n")
@@ -149,51 +90,22 @@ def _show_pair(options: argparse.Namespace, output: TextIO, pair: Mapping[str, A
 
 
 def _remove_key(options: argparse.Namespace, output: TextIO) -> None:
-    def change(document: Table) -> None:
-        entry = _entry(document, options.name)
-        pairs = users.key_pairs(entry)
-        index = _find_key(pairs, options)
-        if len(pairs) == 1:
-            raise ValueError(f"it is the only key pair of {options.name!r}: disable it, or remove the user")
-        if pairs[index] is entry:
-            del entry["access_key"], entry["secret_key"]
-        elif len(entry["keys"]) == 1:
-            del entry["keys"]
-        else:
-            del entry["keys"][index - len(pairs)]
-
-    change_file(_path(options), change)
+    useradmin.remove_key(_path(options), options.name, options.key)
     _tell(options, output, "removed")
 
 
 def _disable(options: argparse.Namespace, output: TextIO) -> None:
-    _switch(options, output, False)
+    useradmin.set_enabled(_path(options), options.name, False, options.key)
+    _tell(options, output, "disabled")
 
 
 def _enable(options: argparse.Namespace, output: TextIO) -> None:
-    _switch(options, output, True)
-
-
-def _switch(options: argparse.Namespace, output: TextIO, enabled: bool) -> None:
-    def change(document: Table) -> None:
-        entry = _entry(document, options.name)
-        if options.key is not None:
-            keys = _keys_of(entry)
-            entry = keys[_find_key(keys, options)]
-        entry["enabled"] = enabled
-
-    change_file(_path(options), change)
-    _tell(options, output, "enabled" if enabled else "disabled")
+    useradmin.set_enabled(_path(options), options.name, True, options.key)
+    _tell(options, output, "enabled")
 
 
 def _remove(options: argparse.Namespace, output: TextIO) -> None:
-    def change(document: Table) -> None:
-        _entry(document, options.name)
-        if len(document["users"]) == 1:
-            raise ValueError(f"{options.name!r} is the only user: add another one first")
-        del document["users"][options.name]
-
-    change_file(_path(options), change)
+    useradmin.remove_user(_path(options), options.name)
     _tell(options, output, "removed")
 
 
@@ -206,30 +118,12 @@ def _tell(options: argparse.Namespace, output: TextIO, done: str) -> None:
 
 
 def _list(options: argparse.Namespace, output: TextIO) -> None:
-    found: dict[str, dict[str, Any]] = {}
-    for name, entry in read_entries(_path(options)).items():
-        found[name] = {
-            "name": name,
-            "role": entry.get("role"),
-            "policies": entry.get("policies"),
-            "account": entry.get("account", accounts.DEFAULT),
-            "account_id": accounts.account_id(entry.get("account", accounts.DEFAULT)),
-            "buckets": entry.get("buckets"),
-            "enabled": entry.get("enabled", True),
-            "keys": [
-                {
-                    "access_key": pair["access_key"],
-                    "enabled": pair is entry or pair.get("enabled", True),
-                    "created": pair["created"].isoformat() if "created" in pair else None,
-                }
-                for pair in users.key_pairs(entry)
-            ],
-        }
+    found = useradmin.describe_users(_path(options))
     if options.json:
-        _show_json(output, list(found.values()))
+        _show_json(output, found)
         return
     rows = [("USER", "ROLE", "POLICIES", "ACCOUNT", "ACCOUNT ID", "BUCKETS", "ACCESS KEY", "CREATED", "STATE")]
-    for each in found.values():
+    for each in found:
         buckets = "all" if each["buckets"] is None else ",".join(each["buckets"]) or "none"
         for key in each["keys"]:
             state = "user disabled" if not each["enabled"] else "enabled" if key["enabled"] else "disabled"
