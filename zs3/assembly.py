@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, Service
@@ -17,6 +18,7 @@ from twisted.logger import Logger
 
 from zs3.auth.credentials import UsersFileChecker
 from zs3.auth.generated import credentials_path, ensure_users_file
+from zs3.console.assembly import make_console
 from zs3.lifecycle.ledger import Ledger
 from zs3.lifecycle.service import LifecycleService
 from zs3.sdnotify import Notifier
@@ -28,6 +30,7 @@ from zs3.service import (
     PoolService,
     SequentialService,
     SignalService,
+    StartError,
     reloader,
     require,
 )
@@ -67,21 +70,38 @@ def server(
     lifecycle = LifecycleService(reactor, store, Ledger(options["data"]), pool.hop, options["lifecycle-day"])
     users = options["users"]
     access_log = AccessLog(options["access-log"], options["access-log-format"])
-    guard = S3Guard(
-        Portal(Realm(store, users), [users, AllowAnonymousAccess()]),
+    checkers = [users, AllowAnonymousAccess()]
+    guard = partial(
+        S3Guard,
         region=options["region"],
         sigv2=not options["no-sigv2"],
-        domains=options["domain"],
-        website_domains=options["website-domain"],
         clock=reactor,
         ownership=options["object-ownership"],
         lifecycle_day=options["lifecycle-day"],
         rules_seen=lifecycle.rules_seen,
     )
+    s3 = guard(
+        Portal(Realm(store, users), checkers), domains=options["domain"], website_domains=options["website-domain"]
+    )
     connections = raise_file_limit() - _RESERVED_FILES - options["threads"] * 4
-    site = Site(guard, clock=reactor, access_log=access_log, max_connections=connections)
-    site.noisy = False  # the listening service says it better
-    listeners = [(site, options["endpoints"]["listen"])]
+    make_site = partial(Site, clock=reactor, access_log=access_log, max_connections=connections)
+    listeners = [(make_site(s3), options["endpoints"]["listen"])]
+    if options["endpoints"]["console"]:
+        try:
+            console = make_console(
+                guard,
+                checkers,
+                store,
+                pool.hop,
+                data=options["data"],
+                s3_url=options["s3-url"],
+                places=lambda: listening.places(listeners[0][0]),
+            )
+        except ValueError as error:
+            raise StartError(f"--console: {error}") from None
+        listeners.append((make_site(console), options["endpoints"]["console"]))
+    for site, _ in listeners:
+        site.noisy = False  # the listening service says it better
     listening = ListeningService(reactor, listeners, options["drain-timeout"], announce=announce)
     reload = reloader({"users": users.reload, "access log": access_log.open})
     return _in_sequence(

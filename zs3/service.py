@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -163,7 +164,7 @@ class ListeningService(Service):
     ) -> None:
         self._reactor, self._listeners = reactor, listeners
         self._drain_timeout, self._announce = drain_timeout, announce
-        self._ports: list[IListeningPort] = []
+        self._ports: list[tuple[Site, IListeningPort, str]] = []
         self._bound = self._hurried = False
         self._draining: Deferred[None] | None = None
 
@@ -171,7 +172,14 @@ class ListeningService(Service):
         """Bind while the process may still bind ports below 1024."""
         self._bound = True
         for site, endpoints in self._listeners:
-            listen(self._reactor, endpoints, site, self._ports.append, announce=self._announce)
+            listen(self._reactor, endpoints, site, partial(self._is_bound, site), announce=self._announce)
+
+    def _is_bound(self, site: Site, port: IListeningPort, description: str) -> None:
+        self._ports.append((site, port, description))
+
+    def places(self, site: Site) -> list[tuple[str, IAddress]]:
+        """Where `site` is served: (as the user wrote it, the address)."""
+        return [(description, port.getHost()) for each, port, description in self._ports if each is site]
 
     def startService(self) -> None:
         super().startService()
@@ -184,7 +192,7 @@ class ListeningService(Service):
 
     async def _stop(self) -> None:
         ports, self._ports = self._ports, []
-        await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        await gatherResults([maybeDeferred(port.stopListening) for _, port, _ in ports])
         self._draining = self._drain()
         if self._hurried:
             self._draining.cancel()
@@ -297,18 +305,18 @@ def listen(
     reactor: Any,
     endpoints: Sequence[tuple[str, IStreamServerEndpoint]],
     factory: IProtocolFactory,
-    listening: Callable[[IListeningPort], object],
+    listening: Callable[[IListeningPort, str], object],
     *,
     announce: bool = True,
 ) -> None:
     """Listen on endpoints, of which each is told with what the user wrote; a daemon does not live without them.
 
-    :param listening: is called with each port that listens; where that is is logged if `announce`.
+    :param listening: is called with each port that listens, and as what; where that is is logged if `announce`.
     :raises StartError: if that fails.
     """
 
     def bound(port: IListeningPort, description: str) -> None:
-        listening(port)
+        listening(port, description)
         if announce:
             log.info("listening on {address} ({description})", address=show(port.getHost()), description=description)
 

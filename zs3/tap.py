@@ -22,6 +22,7 @@ from zs3.auth.access import ENFORCED, OWNERSHIPS
 from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, UsersFileChecker
 from zs3.auth.generated import credentials_path
 from zs3.auth.users import make_users
+from zs3.console.origins import is_origin
 from zs3.inherited import inherit_endpoint
 from zs3.lifecycle.evaluation import REAL_DAY, Day
 from zs3.listen import make_endpoint
@@ -89,7 +90,7 @@ _CONVERSIONS: dict[str, Callable[[str], int | float | Day]] = {
 
 
 #: The options that say where something is served, and where it is if they do not.
-LISTENERS = {"listen": ["tcp:9000"]}
+LISTENERS: dict[str, list[str]] = {"listen": ["tcp:9000"], "console": []}
 
 
 class Options(usage.Options, strcred.AuthOptionMixin):
@@ -121,6 +122,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ["sync", None, "on", "on: an answered write survives a power failure. off: faster, and it may not."],
         ["file-mode", None, "600", "The permissions of the files made for objects, octal."],
         ["dir-mode", None, "700", "The permissions of the directories made for buckets and prefixes, octal."],
+        ["s3-url", None, None, ("Where clients reach S3, for the links that the console makes, e.g. "
+                                "https://s3.home.lan. By default the console's host, and the port of --listen.")],
         ["access-log", None, None, ("Where a line for every request goes: - (standard output), a file, or off. "
                                     "By default -, or off when running as a daemon in the background.")],
         ["access-log-format", None, "text", "text or json."],
@@ -180,6 +183,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         """Where to listen, e.g. ssl:9443 or tcp:9000:interface=127.0.0.1; may be repeated. [default: tcp:9000]"""
         self["listen"].append(description)
 
+    def opt_console(self, description: str) -> None:
+        """Where to serve the console, a web page for people, e.g. tcp:9001; may be repeated. By default nowhere."""
+        self["console"].append(description)
+
     def opt_domain(self, name: str) -> None:
         """A host name below which buckets are host names too (BUCKET.NAME); may be given several times."""
         self["domain"].append(name.lower().rstrip("."))
@@ -221,6 +228,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                 raise usage.UsageError(f"--website-domain: {name} is a --domain too")
         if self["region"] is not None and not re.fullmatch("[a-z0-9-]{1,63}", self["region"]):
             raise usage.UsageError("--region: lower-case letters, digits and - make a region, e.g. eu-central-1")
+        if self["s3-url"] is not None and not is_origin(self["s3-url"]):
+            raise usage.UsageError("--s3-url: http:// or https://, a host and perhaps a port are needed, and no path")
         if self["dir-mode"] & 0o700 != 0o700 or self["file-mode"] & 0o600 != 0o600:
             raise usage.UsageError("--file-mode must let the owner read and write, --dir-mode enter as well")
 

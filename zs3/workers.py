@@ -137,7 +137,7 @@ class WorkersService(Service):
         self._bound = True
         listen(self._reactor, self._endpoints, _Workers(), self._is_bound)
 
-    def _is_bound(self, port: IListeningPort) -> None:
+    def _is_bound(self, port: IListeningPort, _description: str) -> None:
         port.stopReading()  # type: ignore[attr-defined]  # the workers accept
         self._ports.append(port)
 

@@ -290,7 +290,7 @@ class TestListening:
     def test_stop_closes_the_ports_then_waits_for_the_connections(self, reactor):
         each, site = self.listening(reactor)
         each.startService()
-        (port,) = each._ports
+        ((_, port, _),) = each._ports
         events = []
         port.stopListening = lambda: events.append("closed")
         drain = site.drain
@@ -347,7 +347,7 @@ class TestListening:
     def test_hurry_may_come_while_the_ports_are_closed(self, reactor):
         each, site = self.listening(reactor)
         each.startService()
-        (port,) = each._ports
+        ((_, port, _),) = each._ports
         closing = defer.Deferred()
         port.stopListening = lambda: closing
         stopping = each.stopService()

@@ -13,7 +13,7 @@ from typing import Any
 
 from zs3.auth import accounts, users
 from zs3.auth.generated import random_pair
-from zs3.auth.usersfile import change_file, read_entries
+from zs3.auth.usersfile import change_file, read_document, read_entries
 
 #: As IAM: a name that needs no quoting anywhere.
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII).fullmatch
@@ -54,6 +54,11 @@ def describe_users(path: str) -> list[dict[str, Any]]:
         }
         for name, entry in read_entries(path).items()
     ]
+
+
+def policy_names(path: str) -> list[str]:
+    """The names of the policies that the file has for users.  Raises what `describe_users` raises."""
+    return sorted(read_document(path).get("policies", {}))
 
 
 def account_of(entry: Mapping[str, Any]) -> str:

@@ -84,10 +84,15 @@ def read_entries(path: str) -> dict[str, dict[str, Any]]:
     :raises ValueError: as `users.load`.
     :raises OSError: if it cannot be read.
     """
+    entries: dict[str, dict[str, Any]] = read_document(path)["users"]
+    return entries
+
+
+def read_document(path: str) -> dict[str, Any]:
+    """All of a users file.  As `read_entries`."""
     data = _data(path)
     users.parse_file(path, data)
-    entries: dict[str, dict[str, Any]] = tomllib.loads(data.decode("utf-8"))["users"]
-    return entries
+    return tomllib.loads(data.decode("utf-8"))
 
 
 def read_users(path: str) -> list[users.User]:

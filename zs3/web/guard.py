@@ -81,6 +81,8 @@ class S3Guard:
     :param ownership: one of `zs3.auth.access.OWNERSHIPS`: that of the buckets that have no ownership controls.
     :param lifecycle_day: how long the days of lifecycle rules are.
     :param rules_seen: is called wherever a bucket is seen to have such rules.
+    :param cross_origin: whether pages of other origins are served as the rules of buckets (CORS) say; else nobody is
+        told of any.
     """
 
     isLeaf = False
@@ -97,10 +99,12 @@ class S3Guard:
         ownership: str = ENFORCED,
         lifecycle_day: Day = REAL_DAY,
         rules_seen: Callable[[], object] = lambda: None,
+        cross_origin: bool = True,
     ) -> None:
         self._portal = portal
         self._store = cast(Any, portal.realm).store
         self._sigv2 = sigv2
+        self._cross_origin = cross_origin
         self._websites = frozenset(domain.lower().rstrip(".") for domain in website_domains)
         self._domains = [*(domain.lower().rstrip(".") for domain in domains), *self._websites]
         self._settings = Settings(region, clock, ownership, lifecycle_day, rules_seen)
@@ -150,7 +154,7 @@ class S3Guard:
         if website:
             return self._website(request, host_bucket)
         # Before the signature: a preflight has none, and of any other a page shall read why it was refused.
-        if crossorigin.is_cross_origin(request):
+        if self._cross_origin and crossorigin.is_cross_origin(request):
             found = crossorigin.serve(request, self._store, host_bucket, lambda: self._avatar(request, host_bucket))
             return _now_or_later(found)
         return self._avatar(request, host_bucket)

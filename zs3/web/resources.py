@@ -75,8 +75,11 @@ class Realm:
             user = self.users.lookup(bytes(avatarId).decode("utf-8"))
             if user is None:
                 raise S3LoginFailed(S3Error("InvalidAccessKeyId"))
-        root = Site if mind.website else Root
-        return IResource, root(self, Principal(user), mind), lambda: None
+        return IResource, self.root(Principal(user), mind), lambda: None
+
+    def root(self, principal: Principal, session: Session) -> IResource:
+        """The root of the tree for one request."""
+        return Site(self, principal, session) if session.website else Root(self, principal, session)
 
 
 class _S3Resource(Resource):

@@ -41,9 +41,11 @@ def send_html(request: Request, page: bytes, status: int, headers: Mapping[str, 
     _send(request, page, status, {"Content-Type": "text/html; charset=utf-8", **headers})
 
 
-def send_json(request: Request, document: bytes) -> None:
+def send_json(
+    request: Request, document: bytes, status: int = 200, headers: Mapping[str, str | bytes] | None = None
+) -> None:
     """As `send_xml`, with a document in JSON."""
-    _send(request, document, 200, {"Content-Type": "application/json"})
+    _send(request, document, status, {"Content-Type": "application/json", **(headers or {})})
 
 
 def send_empty(request: Request, status: int, headers: Mapping[str, str | bytes] | None = None) -> None:
