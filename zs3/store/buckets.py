@@ -141,7 +141,7 @@ class Buckets:
         :param claim: for writing: give it an id if it has none.
         :raises S3Error: NoSuchBucket.
         """
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise S3Error("NoSuchBucket", BucketName=name)
         calls = AT_ONCE if name in self._local else WAITING
         try:
@@ -334,8 +334,8 @@ class Buckets:
         self.shared.start()
         with paths.opened(os.open(self._data, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
             self._local_device = os.fstat(fd).st_dev if is_local(fd) else -1
-        for name, path in self._directories(report):
-            if not _NAME.fullmatch(name):
+        for name, path in self.directories(report):
+            if not is_name(name):
                 report(f"the directory {name!r} is no bucket: a bucket's name has letters, digits and . _ - only")
                 continue
             try:
@@ -347,8 +347,11 @@ class Buckets:
             except OSError as error:
                 report(f"the bucket {name!r} cannot be prepared for writing: {error.strerror}")
 
-    def _directories(self, report: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:
-        """The directories in the data directory, but for hidden ones: their names and paths."""
+    def directories(self, report: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:
+        """The directories in the data directory, but for hidden ones: their names and paths.
+
+        :param report: told of what cannot be looked at.
+        """
         with os.scandir(self._data) as entries:
             for entry in entries:
                 if entry.name.startswith(b"."):
@@ -371,8 +374,8 @@ class Buckets:
     def list(self, report: Callable[[str], None]) -> list[BucketInfo]:
         """All buckets by name."""
         found = []
-        for name, _ in self._directories(report):
-            if _NAME.fullmatch(name):
+        for name, _ in self.directories(report):
+            if is_name(name):
                 try:
                     found.append(self.info(name))
                 except (S3Error, OSError, DamagedError) as error:
@@ -398,7 +401,7 @@ class Buckets:
         :param prepare: called with the bucket before anybody sees it.
         :raises S3Error: BucketAlreadyOwnedByYou, InvalidBucketName.
         """
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise S3Error("InvalidBucketName", BucketName=name)
         with self.naming():
             path = self.path(name)
@@ -476,6 +479,11 @@ class Buckets:
         signposts.remove(bucket.home)
         self.shared.discard(bucket.home)
         self.forget(bucket.id)
+
+
+def is_name(name: str) -> bool:
+    """Whether a directory that is called so is a bucket."""
+    return _NAME.fullmatch(name) is not None
 
 
 def _taken(name: str, path: bytes) -> S3Error:

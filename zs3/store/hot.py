@@ -42,6 +42,11 @@ _open_bucket = kernel.CachedOpen(os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 _open_directory = kernel.CachedOpen(os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
+def can_serve(fd: int) -> bool:
+    """Whether the file system of an open directory is one that this can be done on."""
+    return kernel.filesystem_type(fd) in _LOCAL
+
+
 class HotFiles:
     """The objects of a data directory, as far as the kernel has them at hand.
 
@@ -67,13 +72,12 @@ class HotFiles:
         self.stop()
         self._looked = self._now()
         fd = os.open(self._data, paths.DIRECTORY | os.O_CLOEXEC)
-        kind = kernel.filesystem_type(fd)
-        if kind not in _LOCAL:
+        if not can_serve(fd):
             os.close(fd)
             return
         status = os.fstat(fd)
         self._fd, self._device, self._identity = fd, status.st_dev, (status.st_dev, status.st_ino)
-        self._in_memory = kind == kernel.TMPFS
+        self._in_memory = kernel.filesystem_type(fd) == kernel.TMPFS
         self._states = States(fd)
         self._accounts = KnownAccounts(fd)
 

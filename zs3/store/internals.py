@@ -174,7 +174,7 @@ class Staging:
         with self._starting():
             for name in os.listdir(self._temporary):
                 if name != b"lock":
-                    _sweep(os.path.join(self._temporary, name))
+                    sweep(os.path.join(self._temporary, name))
             own = os.path.join(self._temporary, secrets.token_hex(8).encode())
             os.mkdir(own, 0o700)
             owner = os.open(os.path.join(own, b"owner"), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -232,7 +232,7 @@ class Staging:
         remove_tree(target)
 
 
-def _sweep(directory: bytes) -> None:
+def sweep(directory: bytes) -> None:
     """Remove a process's temporary directory unless the process lives: it holds a lock as long as it does."""
     try:
         owner = os.open(os.path.join(directory, b"owner"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

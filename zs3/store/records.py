@@ -44,9 +44,9 @@ _STABLE_INODES = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS)
 def warnings(fd: int) -> list[str]:
     """What the administrator should know of the file system of a scratch file, found out by trying."""
     found = []
-    if not _keeps_attributes(fd):
+    if not keeps_attributes(fd):
         found.append("no extended attributes here: records are kept in sidecar files and are lost by mv and cp")
-    if not _keeps_times(fd):
+    if not keeps_times(fd):
         found.append("modification times are coarse here: objects younger than 2 s are told without their record")
     return found
 
@@ -55,10 +55,11 @@ def can_tell_apart(fd: int) -> bool:
     """Whether on the file system of a scratch file two files of one key have records of their own, whenever they were
     made.
     """
-    return _keeps_attributes(fd) or _keeps_times(fd)
+    return keeps_attributes(fd) or keeps_times(fd)
 
 
-def _keeps_attributes(fd: int) -> bool:
+def keeps_attributes(fd: int) -> bool:
+    """Whether a scratch file, or directory, keeps an attribute that is set."""
     try:
         os.setxattr(fd, ATTRIBUTE, b"probe")
         return os.getxattr(fd, ATTRIBUTE) == b"probe"
@@ -66,7 +67,8 @@ def _keeps_attributes(fd: int) -> bool:
         return False
 
 
-def _keeps_times(fd: int) -> bool:
+def keeps_times(fd: int) -> bool:
+    """Whether a scratch file keeps a modification time to the nanosecond."""
     odd = 1_000_000_000_123_456_789
     os.utime(fd, ns=(odd, odd))
     return os.fstat(fd).st_mtime_ns == odd
