@@ -1,0 +1,176 @@
+"""Whether a certificate and its key are what a daemon needs, and until when.
+
+Blocking, and without Twisted.  A file is as `ssl:` takes it: PEM, with the
+certificate first, then those between it and the root, and the key perhaps in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from zs3.doctor.findings import Finding, note, ok, problem, warning
+
+_SOON, _NOW = timedelta(days=30), timedelta(days=7)
+_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----.*?-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----", re.DOTALL)
+_MAKE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -keyout key.pem "
+    "-out cert.pem -subj /CN=NAME -addext subjectAltName=DNS:NAME"
+)
+
+
+def examine(path: str, key_path: str | None, now: datetime | None = None) -> Iterator[Finding]:
+    """A certificate, or each `.pem` file of a directory as `tls:` takes one.
+
+    :param path: of the PEM file or directory.
+    :param key_path: of the private key, if it is in a file of its own.
+    """
+    now = now or datetime.now(UTC)
+    if not os.path.isdir(path):
+        yield from _examine(path, key_path or path, now)
+        return
+    files = sorted(
+        os.path.join(where, name) for where, _, names in os.walk(path) for name in names if name.endswith(".pem")
+    )
+    if not files:
+        yield problem(
+            "certificate.file", f"{path}: there is no .pem file in it", "put key and certificates there, NAME.pem"
+        )
+    for each in files:
+        yield from _examine(each, each, now)
+
+
+def _examine(path: str, key_path: str, now: datetime) -> Iterator[Finding]:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        chain = x509.load_pem_x509_certificates(data)
+    except OSError as error:
+        advice = "give --certificate FILE, as the daemon has it; a new one: " + _MAKE
+        yield problem("certificate.file", f"{path}: {error.strerror}", advice, file=path)
+        return
+    except ValueError:
+        advice = "put the certificate there as PEM (-----BEGIN CERTIFICATE-----); a new one: " + _MAKE
+        yield problem("certificate.file", f"{path}: there is no certificate in it", advice, file=path)
+        return
+    certificate = chain[0]
+    yield from _names(path, certificate)
+    yield _validity(path, certificate, now)
+    yield from _chain(path, chain, now)
+    yield from _key(key_path, certificate)
+
+
+def _names(path: str, certificate: x509.Certificate) -> Iterator[Finding]:
+    check = "certificate.names"
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        fact = f"{path}: there is no subjectAltName in it: clients refuse it"
+        yield problem(check, fact, f"make a new one: {_MAKE}", file=path, names=[])
+        return
+    names = [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
+    yield ok(check, f"{path} is for {', '.join(names)}", file=path, names=names)
+
+
+def _validity(path: str, certificate: x509.Certificate, now: datetime) -> Finding:
+    check, begins, ends = "certificate.validity", certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    days = (ends - now).days
+    values = {"file": path, "begins": begins.isoformat(), "ends": ends.isoformat(), "days": days}
+    renew = "renew it"
+    if now < begins:
+        advice = "set the clock (timedatectl), or wait"
+        return problem(check, f"{path} is not valid before {begins:%Y-%m-%d %H:%M} UTC", advice, **values)
+    if ends < now:
+        return problem(check, f"{path} is not valid any more since {ends:%Y-%m-%d %H:%M} UTC", renew, **values)
+    fact = f"{path} is valid for {days} more days, until {ends:%Y-%m-%d}"
+    if ends - now < _NOW:
+        return warning(check, fact, renew, **values)
+    if ends - now < _SOON:
+        return note(check, fact, renew, **values)
+    return ok(check, fact, **values)
+
+
+def _chain(path: str, chain: list[x509.Certificate], now: datetime) -> Iterator[Finding]:
+    check, count = "certificate.chain", len(chain)
+    for below, above in itertools.pairwise(chain):
+        try:
+            below.verify_directly_issued_by(above)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            fact = f"{path}: {_called(below)} is not signed by {_called(above)}, which follows it"
+            yield problem(check, fact, "put them in order: the certificate, then what signed it, and so on", file=path)
+            return
+        if above.not_valid_after_utc < now:
+            yield problem(check, f"{path}: {_called(above)} in it is not valid any more", "renew the chain", file=path)
+            return
+    last = chain[-1]
+    if count == 1 and last.issuer == last.subject:
+        fact = f"{path} signed itself: clients have to be told of it (AWS_CA_BUNDLE, --ca-cert, --cacert)"
+        yield ok(check, fact, file=path, certificates=1, self_signed=True)
+    elif count == 1:
+        advice = "append the intermediate certificates to the file, as in fullchain.pem of certbot"
+        fact = f"{path} has but the certificate itself, which {last.issuer.rfc4514_string()} signed"
+        yield note(
+            check, fact, f"if clients do not know that one: {advice}", file=path, certificates=1, self_signed=False
+        )
+    else:
+        yield ok(check, f"{path} has a chain of {count} certificates", file=path, certificates=count, self_signed=False)
+
+
+def _called(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "a certificate without a name"
+
+
+def _key(path: str, certificate: x509.Certificate) -> Iterator[Finding]:
+    check = "certificate.key"
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+            mode = os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        yield problem(
+            check, f"{path}: {error.strerror}", "run this as the user of the daemon, or give --key FILE", file=path
+        )
+        return
+    found = _KEY.search(data)
+    if found is None:
+        yield problem(
+            check, f"{path}: there is no private key in it", "give --key FILE, or put the key into it", file=path
+        )
+        return
+    try:
+        key = load_pem_private_key(found[0], None)
+    except TypeError:
+        advice = f"openssl pkey -in {shlex.quote(path)} -out key.pem, as nobody is there to type it at a start"
+        yield problem(check, f"{path}: the private key has a password", advice, file=path)
+        return
+    except (ValueError, UnsupportedAlgorithm):
+        yield problem(check, f"{path}: the private key cannot be read", f"make a new one: {_MAKE}", file=path)
+        return
+    encoding, public = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(encoding, public) != certificate.public_key().public_bytes(encoding, public):
+        fact = f"{path}: the private key is not that of the certificate"
+        yield problem(check, fact, "give the key that the certificate was made with (--key FILE)", file=path)
+        return
+    if stat.S_IMODE(mode) & 0o077:
+        advice = f"chmod 600 {shlex.quote(path)}"
+        yield warning(
+            check,
+            f"{path}: others than its owner may read the private key",
+            advice,
+            file=path,
+            mode=f"{mode & 0o7777:04o}",
+        )
+    elif isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
+        yield problem(check, f"{path}: a key of {key.key_size} bits is refused", f"make a new one: {_MAKE}", file=path)
+    else:
+        yield ok(check, f"{path} has its private key, for its owner alone", file=path, mode=f"{mode & 0o7777:04o}")
