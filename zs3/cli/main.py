@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from zs3 import __version__
-from zs3.cli import doctor, lifecycle, policy, user
+from zs3.cli import clientconfig, doctor, lifecycle, policy, user
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     lifecycle.add_command(
         groups.add_parser("lifecycle", help="what the lifecycle rules of buckets ask for, shown or done now")
     )
+    clientconfig.add_commands(groups.add_parser("client-config", help="a ready configuration of an S3 client"))
     doctor.add_command(groups.add_parser("doctor", help="what to change on this machine and in a data directory"))
     return parser
 
