@@ -24,7 +24,7 @@ from zs3.doctor import (
     scratch,
     software,
 )
-from zs3.doctor.findings import Finding, note, ok, problem
+from zs3.doctor.findings import Finding, note, ok, problem, warning
 from zs3.store import paths
 
 _PROBES = (*filesystem.PROBES, *names.PROBES, *latency.PROBES, ("clock.filesystem", clock.of_filesystem))
@@ -59,7 +59,7 @@ def _probe(data: bytes) -> Iterator[Finding]:
                 try:
                     finding = probe(place)
                 except OSError as error:
-                    finding = problem(check, f"this failed: {_reason(error)}", "see the log of the kernel (dmesg)")
+                    finding = _failed(check, error)
                 yield finding
     except OSError as error:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
@@ -71,6 +71,14 @@ def _probe(data: bytes) -> Iterator[Finding]:
             yield problem(
                 "filesystem.probes", f"nothing can be written here: {_reason(error)}", "make room, or check the disk"
             )
+
+
+def _failed(check: str, error: OSError) -> Finding:
+    """What there is to say of a probe that could not be made."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fact = f"this could not be tried: {_reason(error)}"
+        return warning(check, fact, "make room, or raise the quota, and run this again")
+    return problem(check, f"this failed: {_reason(error)}", "see the log of the kernel (dmesg)")
 
 
 def _look(data: bytes) -> Iterator[Finding]:
