@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +17,7 @@ import tomlkit
 
 from tests.e2e.conftest import Run
 from tests.e2e.daemon import Daemon, Endpoint, isolated_environment, program, running
+from zs3.auth.generated import create_file, credentials_path, ensure_users_file
 
 #: Every kind of character that some format or shell takes for something else.
 ODD = """o"d'd `%20 %s$HOME ;#=:[x]\\n{}~!&|<>*?(y)@^+,./-_""".replace(" ", "")
@@ -91,6 +94,29 @@ def shell(tmp_path: Path) -> Callable[[str, str], str]:
         return ended.stdout.decode()
 
     return shell
+
+
+def test_the_commands_of_the_manual_make_configurations(shell: Callable[[str, str], str], tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[2] / "docs/clients.rst").read_text("utf-8")
+    block = manual.partition(".. code-block:: shell\n\n")[2].partition("\n\n``")[0].partition("\n\nThe key pair")[0]
+    script = textwrap.dedent(block).replace("/etc/zs3/users.toml", str(tmp_path / "users.toml"))
+    assert script.count("zs3 client-config ") == 5
+    (tmp_path / "s3/.zs3").mkdir(parents=True)
+    ensure_users_file(credentials_path(str(tmp_path / "s3")))
+    pair = re.findall(r'_key = "([^"]+)"', Path(credentials_path(str(tmp_path / "s3"))).read_text())
+    create_file(
+        str(tmp_path / "users.toml"),
+        b'[users.camera]\naccess_key = "CAMERA"\nsecret_key = "lens-cap"\nrole = "writer"\n',
+    )
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / "config/rclone").mkdir(parents=True)
+    (tmp_path / ".config").symlink_to(tmp_path / "config")
+    told = shell(script, 'printf \'%s %s\' "$AWS_ACCESS_KEY_ID" "$RESTIC_REPOSITORY"')
+    assert "export AWS_ACCESS_KEY_ID=CAMERA\n" in told
+    assert told.endswith(f"{pair[0]} s3:http://127.0.0.1:9000/backup")
+    for name in (".aws/config", ".config/rclone/rclone.conf", ".s3cfg", "restic.env"):
+        text = (tmp_path / name).read_text()
+        assert all(key in text for key in pair), name
 
 
 def stored(served: Served, bucket: str, key: str) -> str:

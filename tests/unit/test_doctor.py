@@ -4,9 +4,11 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,8 @@ from tests.doctors import failing
 from tests.e2e.daemon import program
 from zs3.cli.main import main
 from zs3.doctor import examination, scratch
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -155,3 +159,11 @@ def test_a_signal_ends_it_with_nothing_left_behind(data, number):
 def test_no_reactor_is_loaded_for_it():
     code = "import sys; import zs3.cli.doctor; sys.exit('twisted.internet.reactor' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_manual_has_every_check_and_no_other():
+    manual = (ROOT / "docs/doctor.rst").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "zs3/doctor").glob("*.py"))
+    topics = "software|permissions|mount|buckets|filesystem|clock|limits|certificate"
+    checks = set(re.findall(rf'"((?:{topics})\.[a-z-]+)"', code))
+    assert checks == set(re.findall(rf"^``((?:{topics})\.[a-z-]+)``", manual, re.MULTILINE))

@@ -201,6 +201,24 @@ def test_another_project_cannot_be_renamed_into(data, monkeypatch):
         os.close(bucket)
 
 
+@pytest.mark.parametrize(("text", "verdict"), [
+    ('{"version":"1","format":"fs","id":"x","fs":{"version":"2"}}', NOTE),
+    ('{"version":"1","format":"xl-single","id":"x","xl":{}}', PROBLEM),
+    ('{"version":"1","format":"xl","id":"x","xl":{}}', PROBLEM),
+])  # fmt: skip
+def test_what_minio_left_is_told(data, text, verdict):
+    (data / ".minio.sys").mkdir()
+    (data / ".minio.sys/format.json").write_text(text)
+    assert told(looked_at(data)["buckets.minio"]) is verdict
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "1"])
+def test_what_only_looks_like_minio_is_passed_over(data, text):
+    (data / ".minio.sys").mkdir()
+    (data / ".minio.sys/format.json").write_text(text)
+    assert list(looked_at(data)) == ["buckets.count"]
+
+
 # The clock, limits, the kernel
 
 

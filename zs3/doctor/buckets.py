@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import stat
 import struct
@@ -58,6 +59,7 @@ def examine(data: bytes, mounts: list[Mount]) -> Iterator[Finding]:
             "buckets.trouble", trouble, "look whether it is mounted, and whether the daemon's user may enter it"
         )
     yield from _dangling(data)
+    yield from _minio(data)
     yield from _deep_mounts(data, mounts)
     yield ok("buckets.count", f"{count} bucket{'' if count == 1 else 's'}", buckets=count, other_directories=others)
 
@@ -126,6 +128,29 @@ def _dangling(data: bytes) -> Iterator[Finding]:
                 target = os.fsdecode(os.readlink(entry.path))
                 fact = f"the symbolic link {name} leads nowhere ({target}): there is no such bucket"
                 yield warning("buckets.link", fact, "mount what it leads to, or remove the link", bucket=name)
+
+
+def _minio(data: bytes) -> Iterator[Finding]:
+    """What MinIO left here, and how (its `format.json`)."""
+    try:
+        with open(os.path.join(data, b".minio.sys", b"format.json"), "rb") as file:
+            kind = json.loads(file.read(1 << 16))["format"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if kind == "fs":
+        yield note(
+            "buckets.minio",
+            "MinIO served this in its file system mode: the objects are served, and what MinIO knew of them is not",
+            "to keep content types and user metadata, see Moving in, in the manual",
+            format="fs",
+        )
+    else:
+        yield problem(
+            "buckets.minio",
+            "MinIO keeps its objects here in a format of its own: what is served are its internal files",
+            "start MinIO on it and copy over S3, see Moving in, in the manual",
+            format=str(kind),
+        )
 
 
 def _deep_mounts(data: bytes, mounts: list[Mount]) -> Iterator[Finding]:

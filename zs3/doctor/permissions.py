@@ -65,7 +65,9 @@ def _process(data: str) -> Finding:
         return ok(check, f"this runs as {name}, whose the directory is", **values)
     other = user_name(expected)
     fact = f"this runs as {name}, and the directory is {other}'s: what {other} may do is not seen so"
-    again = f"if the daemon runs as {other}: sudo -u {shlex.quote(other)} zs3 doctor --data {shlex.quote(data)}"
+    # sudo takes a number so.
+    account = shlex.quote(f"#{other}" if other.isdecimal() else other)
+    again = f"if the daemon runs as {other}: sudo -u {account} zs3 doctor --data {shlex.quote(data)}"
     return note(check, fact, again, **values)
 
 
