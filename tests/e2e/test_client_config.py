@@ -104,10 +104,8 @@ def test_the_commands_of_the_manual_make_configurations(shell: Callable[[str, st
     (tmp_path / "s3/.zs3").mkdir(parents=True)
     ensure_users_file(credentials_path(str(tmp_path / "s3")))
     pair = re.findall(r'_key = "([^"]+)"', Path(credentials_path(str(tmp_path / "s3"))).read_text())
-    create_file(
-        str(tmp_path / "users.toml"),
-        b'[users.camera]\naccess_key = "CAMERA"\nsecret_key = "lens-cap"\nrole = "writer"\n',
-    )
+    users = b'[users.camera]\naccess_key = "CAMERA"\nsecret_key = "lens-cap"\nrole = "writer"\n'
+    create_file(str(tmp_path / "users.toml"), users)
     (tmp_path / ".aws").mkdir()
     (tmp_path / "config/rclone").mkdir(parents=True)
     (tmp_path / ".config").symlink_to(tmp_path / "config")

@@ -116,6 +116,26 @@ def test_ext4_with_small_inodes_and_blocks(mounted: Examine) -> None:
     assert 0 < found["filesystem.attributes"]["values"]["largest"] < 1024
 
 
+def test_xfs_and_its_projects(mounted: Examine) -> None:
+    make = "truncate -s 400M image; mkfs.xfs -q -f -m reflink=1,bigtime=0 image; mount -o loop image data"
+    project = "mkdir data/photos data/music; xfs_io -c 'chproj 42' -c 'chattr +P' data/photos"
+    found = mounted(f"{make}; {project}", left="music\nphotos\n")
+    assert found["mount.type"]["values"]["type"] == "xfs"
+    assert found["filesystem.reflink"]["verdict"] == "ok"
+    assert found["filesystem.times"]["verdict"] == "warning"
+    assert found["filesystem.times"]["values"]["beyond_2038"] is False
+    # A rename into it fails with EXDEV, though it is on the same mount.
+    assert found["buckets.elsewhere"]["values"]["bucket"] == "photos"
+    assert found["buckets.elsewhere"]["values"]["staged"] == "bucket"
+
+
+def test_btrfs(mounted: Examine) -> None:
+    found = mounted("truncate -s 400M image; mkfs.btrfs -q -f image >/dev/null 2>&1; mount -o loop image data")
+    assert found["filesystem.reflink"]["verdict"] == "ok"
+    assert found["filesystem.quick-reads"]["verdict"] == "note"
+    assert found["mount.inodes"]["values"]["total"] is None
+
+
 def test_a_read_only_mount(mounted: Examine) -> None:
     found = mounted(ext4("-b 4096", "ro"))
     assert found["mount.options"]["verdict"] == "warning"

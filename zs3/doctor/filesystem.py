@@ -298,8 +298,8 @@ def quick_reads_in(directory: int, name: bytes = b".", file: int | None = None) 
         )
     return note(
         check,
-        "on this kind of file system every read takes a thread, as it may wait for a network or another process",
-        "nothing needs to change; small objects are read faster from ext4, xfs or tmpfs",
+        "every read takes a thread: only of ext4, xfs and tmpfs it is known which ones would have to wait",
+        "nothing needs to change; small objects are read faster from those",
         **values,
     )
 
