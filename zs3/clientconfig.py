@@ -187,12 +187,12 @@ def s3cmd(connection: Connection) -> str:
 
 #: Each client by its name on the command line: what renders its configuration, and for people, what that is for.
 CLIENTS: Mapping[str, tuple[Callable[[Connection], str], str]] = {
-    "aws": (aws, "aws-cli and the AWS SDKs: append it to ~/.aws/config"),
-    "boto3": (boto3, "boto3: a piece of Python"),
-    "env": (environment, "aws-cli and the AWS SDKs, by the environment: source it in a shell"),
-    "rclone": (rclone, "rclone: append it to ~/.config/rclone/rclone.conf"),
-    "restic": (restic, "restic, by the environment: source it in a shell"),
-    "s3cmd": (s3cmd, "s3cmd: make it ~/.s3cfg"),
+    "aws": (aws, "aws-cli and the AWS SDKs (--append ~/.aws/config)"),
+    "boto3": (boto3, "boto3, a piece of Python"),
+    "env": (environment, "aws-cli and the AWS SDKs, by the environment of a shell that sources it"),
+    "rclone": (rclone, "rclone (--append ~/.config/rclone/rclone.conf)"),
+    "restic": (restic, "restic, by the environment of a shell that sources it"),
+    "s3cmd": (s3cmd, "s3cmd (--output ~/.s3cfg)"),
 }
 
 

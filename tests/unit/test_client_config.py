@@ -268,3 +268,32 @@ def test_rclone_reads_back_what_may_have_to_be_quoted(tmp_path, secret):
     command = [program("rclone"), "--config", str(tmp_path / "rclone.conf"), "config", "dump"]
     shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert json.loads(shown)["zs3"]["secret_access_key"] == secret
+
+
+def test_a_section_is_appended_once_to_a_file_of_its_own_mode(config, refused, tmp_path):
+    path = tmp_path / "config"
+    assert config("aws", "--user", "alice", "--append", str(path)) == ""
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text(path.read_text().rstrip())
+    config("aws", "--user", "bob", "--name", "bob", "--append", str(path))
+    parser = configparser.RawConfigParser()
+    parser.read_string(path.read_text())
+    assert {each: parser[each]["aws_access_key_id"] for each in parser.sections()} == {
+        "profile zs3": "ALICE",
+        "profile bob": "BOB2",
+    }
+    before = path.read_bytes()
+    status, message = refused("aws", "--user", "bob", "--append", str(path))
+    assert status == 1
+    assert "[profile zs3] already" in message
+    assert path.read_bytes() == before
+
+
+def test_a_secret_is_not_appended_to_what_others_can_read(refused, tmp_path):
+    path = tmp_path / "config"
+    path.write_text("[other]\n")
+    path.chmod(0o644)
+    status, message = refused("rclone", "--user", "alice", "--append", str(path))
+    assert status == 1
+    assert "chmod 600" in message
+    assert path.read_text() == "[other]\n"

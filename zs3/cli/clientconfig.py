@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,7 +41,6 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     common.add_argument(
         "--ca-file", metavar="FILE", default="", help="the certificate that the client shall trust, where that runs"
     )
-    common.add_argument("--output", metavar="FILE", help="make this file, readable by you alone, and print nothing")
     common.add_argument(
         "--without-secret",
         action="store_true",
@@ -49,14 +49,17 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="CLIENT", title="clients")
     for name, (_, text) in CLIENTS.items():
         description = (
-            f"{text[0].upper()}{text[1:]}. Without --users and --data, the file is that of $ZS3_USERS, or the key pair "
-            "that of $ZS3_ACCESS_KEY and $ZS3_SECRET_KEY."
+            f"Prints a configuration for {text}. Without --users and --data, the file is that of $ZS3_USERS, or the key "
+            "pair that of $ZS3_ACCESS_KEY and $ZS3_SECRET_KEY."
         )
         command = commands.add_parser(name, parents=[common], help=text, description=description, allow_abbrev=False)
-        command.set_defaults(run=_run, parser=command, client=name, bucket="", name="zs3")
+        where = command.add_mutually_exclusive_group()
+        where.add_argument("--output", metavar="FILE", help="make this file, readable by you alone, and print nothing")
+        command.set_defaults(run=_run, parser=command, client=name, bucket="", name="zs3", append=None)
         if name == "restic":
             command.add_argument("--bucket", metavar="NAME", required=True, help="where the repository is, or will be")
         if name in ("aws", "rclone"):
+            where.add_argument("--append", metavar="FILE", help="append it to this file, which you alone can read")
             what = "the profile; default may be one" if name == "aws" else "the remote"
             command.add_argument("--name", metavar="NAME", default="zs3", help=f"what to call {what}; default: zs3")
 
@@ -86,7 +89,12 @@ def _run(options: argparse.Namespace, output: TextIO) -> None:
     user = _user(options)
     secret = PLACEHOLDER if options.without_secret else user.secret_key
     text = render(replace(connection, access_key=user.access_key, secret_key=secret))
-    if options.output is None:
+    if options.output is not None:
+        if not create_file(os.path.abspath(options.output), text.encode()):
+            raise ValueError(f"{options.output} is there already")
+    elif options.append is not None:
+        _append(options.append, text)
+    else:
         output.write(text)
         if not options.without_secret:
             # Not into what a shell may be sending to a file.
@@ -94,8 +102,27 @@ def _run(options: argparse.Namespace, output: TextIO) -> None:
                 f"zs3: the secret key of {_printable(user.name)} is in this: keep it where only you can read it "
                 "(--output FILE makes such a file)\n"
             )
-    elif not create_file(os.path.abspath(options.output), text.encode()):
-        raise ValueError(f"{options.output} is there already; without --output it can be appended to that")
+
+
+def _append(path: str, text: str) -> None:
+    """Append a section to a file, made for its owner alone where missing.
+
+    :raises ValueError: others can read the file, or it has such a section.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    with os.fdopen(fd, "r+b") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{path} is not a file")
+        if status.st_mode & 0o077:
+            raise ValueError(f"{path}: others can read it, and the secret key would be in it: chmod 600 it")
+        data = text.encode()
+        section = data.partition(b"\n")[0]
+        before = file.read()
+        if section in (line.strip() for line in before.splitlines()):
+            raise ValueError(f"{path}: there is a section {section.decode()} already; --name gives it another name")
+        gap = b"" if not before else b"\n" if before.endswith(b"\n") else b"\n\n"
+        file.write(gap + data)
 
 
 def _user(options: argparse.Namespace) -> User:
