@@ -16,6 +16,7 @@ from tests.doctors import failing
 from tests.e2e.daemon import program
 from zs3.cli.main import main
 from zs3.doctor import examination, scratch
+from zs3.store import internals
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,6 +88,23 @@ def test_what_a_killed_examination_left_goes_with_the_next(doctor, data):
         doctor()
         assert os.listdir(alive.path) == [b"owner"]
         assert not (data / ".zs3-doctor-dead").exists()
+
+
+def test_a_starting_daemon_that_takes_it_for_a_dead_ones_is_survived(doctor, data, monkeypatch):
+    real, made = os.mkdir, []
+
+    def mkdir(path, *args, **kwargs):
+        real(path, *args, **kwargs)
+        if os.path.basename(path).startswith(b".zs3-doctor-"):
+            made.append(path)
+            if len(made) < 3:
+                internals.sweep(path)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    _, found = doctor()
+    assert len(made) == 3
+    assert found["filesystem.locks"]["verdict"] == "ok"
+    assert list(data.iterdir()) == []
 
 
 def test_a_directory_that_cannot_be_written_to_is_looked_at(doctor, monkeypatch):

@@ -49,8 +49,8 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="CLIENT", title="clients")
     for name, (_, text) in CLIENTS.items():
         description = (
-            f"Prints a configuration for {text}. Without --users and --data, the file is that of $ZS3_USERS, or the key "
-            "pair that of $ZS3_ACCESS_KEY and $ZS3_SECRET_KEY."
+            f"Prints a configuration for {text}. Without --users and --data, the file is that of $ZS3_USERS, or the "
+            "key pair that of $ZS3_ACCESS_KEY and $ZS3_SECRET_KEY."
         )
         command = commands.add_parser(name, parents=[common], help=text, description=description, allow_abbrev=False)
         where = command.add_mutually_exclusive_group()

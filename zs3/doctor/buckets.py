@@ -25,6 +25,8 @@ _FSXATTR = struct.Struct("=IIIII8x")
 _INHERITS_PROJECT = 0x200
 #: What `mkfs.ext4` makes; nobody takes it for a bucket.
 _LOST = "lost+found"
+#: How many of many names are told.
+_NAMED = 5
 # ioctl_iflags(2)
 _GET_FLAGS = 0x80086601
 _FOLDS_CASE = 0x40000000
@@ -34,19 +36,14 @@ def examine(data: bytes, mounts: list[Mount]) -> Iterator[Finding]:
     """The buckets, of which those that are as usual are only counted."""
     troubles: list[str] = []
     known = Buckets(data, Durability(enabled=False, report=troubles.append), directory_mode=0o700)
-    count = others = 0
+    others: list[str] = []
+    count = 0
     with paths.opened(os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
         for name, path in known.directories(troubles.append):
             if name == _LOST:
                 continue
             if not is_name(name):
-                others += 1
-                yield note(
-                    "buckets.name",
-                    f"the directory {name!r} is no bucket",
-                    "rename it: a bucket's name has letters, digits and . _ - only, and begins with a letter or digit",
-                    name=name.encode("utf-8", "replace").decode(),
-                )
+                others.append(name)
                 continue
             count += 1
             try:
@@ -54,6 +51,8 @@ def examine(data: bytes, mounts: list[Mount]) -> Iterator[Finding]:
                     yield from _examine(root, name, fd, stat.S_ISLNK(os.lstat(path).st_mode))
             except OSError as error:
                 troubles.append(f"the bucket {name!r} cannot be opened: {error.strerror}")
+    if others:
+        yield _no_buckets(others)
     for trouble in troubles:
         yield warning(
             "buckets.trouble", trouble, "look whether it is mounted, and whether the daemon's user may enter it"
@@ -61,7 +60,20 @@ def examine(data: bytes, mounts: list[Mount]) -> Iterator[Finding]:
     yield from _dangling(data)
     yield from _minio(data)
     yield from _deep_mounts(data, mounts)
-    yield ok("buckets.count", f"{count} bucket{'' if count == 1 else 's'}", buckets=count, other_directories=others)
+    yield ok(
+        "buckets.count", f"{count} bucket{'' if count == 1 else 's'}", buckets=count, other_directories=len(others)
+    )
+
+
+def _no_buckets(names: list[str]) -> Finding:
+    names = sorted(names)
+    some = ", ".join(map(repr, names[:_NAMED])) + (" and others" if len(names) > _NAMED else "")
+    return note(
+        "buckets.name",
+        f"{len(names)} director{'y is no bucket' if len(names) == 1 else 'ies are no buckets'}: {some}",
+        "rename what is to be one: a bucket's name has letters, digits and . _ -, and begins with one of the former",
+        names=[each.encode("utf-8", "replace").decode() for each in names],
+    )
 
 
 def _examine(root: int, name: str, fd: int, is_link: bool) -> Iterator[Finding]:
