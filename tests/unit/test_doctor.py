@@ -117,6 +117,32 @@ def test_a_directory_that_cannot_be_written_to_is_looked_at(doctor, monkeypatch)
     assert "filesystem.locks" not in found
 
 
+def test_a_directory_that_may_not_even_be_entered_is_a_problem(doctor, data, monkeypatch):
+    real_open, real_lstat, inside = os.open, os.lstat, os.fsencode(data) + b"/"
+
+    def closed(real):
+        def call(path, *args, **kwargs):
+            name = os.fsencode(os.fspath(path))
+            reads = real is real_open and name == inside[:-1] and not args[0] & os.O_PATH
+            if reads or name.startswith(inside):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return real(path, *args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", closed(real_open))
+        patch.setattr(os, "lstat", closed(real_lstat))
+        patch.setattr(os, "access", lambda *_: False)
+        status, found = doctor()
+    assert status == 1
+    assert found["permissions.data"]["verdict"] == "problem"
+    for check in ("permissions.internals", "permissions.credentials", "filesystem.probes", "certificate.file"):
+        assert found[check]["verdict"] == "note"
+    assert "mount.type" in found
+    assert "limits.files" in found
+
+
 def test_a_full_disk_is_a_problem(doctor, monkeypatch):
     monkeypatch.setattr(scratch, "_make", failing(errno.ENOSPC))
     status, found = doctor()
@@ -171,6 +197,16 @@ def test_a_signal_ends_it_with_nothing_left_behind(data, number):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert errors == b""
+    assert list(data.iterdir()) == []
+
+
+def test_whoever_stops_listening_leaves_nothing_behind(data):
+    findings = examination.examine(str(data))
+    for each in findings:
+        if each.check == "filesystem.locks":
+            break
+    assert [path.name[:12] for path in data.iterdir()] == [".zs3-doctor-"]
+    findings.close()
     assert list(data.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import NoReturn, TextIO
 
 from zs3.doctor.examination import examine
@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace, output: TextIO) -> None:
     if options.key is not None and options.certificate is None:
         options.parser.error("--key goes with --certificate")
     findings = examine(data, users_file=options.users, certificate_file=options.certificate, key_file=options.key)
-    with _cleaning_up():
+    with _cleaning_up(), closing(findings):
         counts = (_show_json if options.json else _show)(output, data, findings)
     found = counts[Verdict.PROBLEM]
     if found:
@@ -57,6 +57,9 @@ def _cleaning_up() -> Iterator[None]:
     """Let what ends this process end the block first: the scratch directory is removed then."""
 
     def end(number: int, _frame: object) -> NoReturn:
+        # It is being done; a second one would leave something behind.
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, end) for number in _SIGNALS}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 
 from zs3.doctor import (
@@ -32,13 +32,15 @@ _PROBES = (*filesystem.PROBES, *names.PROBES, *latency.PROBES, ("clock.filesyste
 
 def examine(
     data: str, *, users_file: str | None = None, certificate_file: str | None = None, key_file: str | None = None
-) -> Iterator[Finding]:
+) -> Generator[Finding, None, None]:
     """What there is to say of a data directory and of what surrounds it.
 
     :param data: an absolute path of a directory, be it that no daemon was started there yet.
     :param users_file: of `--auth zs3:FILE`; by default what is in the directory.
     :param certificate_file: a PEM file, or a directory of them; by default what is in the directory, if any.
     :param key_file: the private key, if it is in a file of its own.
+    :returns: the findings as they are made.  Whoever does not take all of them closes it: it may have a directory open
+        that is to be removed.
     """
     path = os.fsencode(data)
     yield from software.examine()
@@ -103,9 +105,15 @@ def _buckets(data: bytes) -> Iterator[Finding]:
 def _certificate(data: str, path: str | None, key_path: str | None) -> Iterator[Finding]:
     if path is None:
         path = os.path.join(data, ".zs3", "tls", "server.pem")
-        if not os.path.lexists(path):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
             yield ok(
                 "certificate.file", "there is none in the directory; --certificate FILE looks at another", file=None
             )
+            return
+        except OSError as error:
+            advice = "run this as the user of the daemon"
+            yield note("certificate.file", f"{path}: {_reason(error)}", advice, file=path)
             return
     yield from certificate.examine(path, key_path)

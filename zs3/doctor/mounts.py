@@ -70,7 +70,8 @@ def mounts() -> list[Mount]:
 
 def mount_of(data: bytes) -> Mount | None:
     """The one that a directory is on; None if that cannot be told."""
-    with paths.opened(os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
+    # O_PATH: who may not read it shall be told, too.
+    with paths.opened(os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
         identifier = kernel.mount_id(fd)
     return next((each for each in mounts() if each.identifier == identifier), None)
 

@@ -100,6 +100,9 @@ def _internals(data: str) -> Finding:
     check, path = "permissions.internals", os.path.join(data, ".zs3")
     try:
         status = os.lstat(path)
+    except PermissionError:
+        # Told of the directory already.
+        return note(check, f"{path} is out of sight for this user", "let this user enter the directory", exists=None)
     except FileNotFoundError:
         return ok(check, "no daemon has been started here yet: the first start makes .zs3", exists=False)
     name = shlex.quote(path)
@@ -144,7 +147,8 @@ def _credentials(data: str) -> Finding:
     except OSError:
         user = user_name(daemon_user(data))
         fact = f"{path} is out of sight for this user"
-        return note(check, fact, f"run this as {user}, or as root, to have it looked at", exists=None)
+        who = user if user == "root" else f"{user}, or as root"
+        return note(check, fact, f"run this as {who}, to have it looked at", exists=None)
     try:
         directory = os.stat(os.path.dirname(path))
     except OSError:
