@@ -2,7 +2,8 @@
 
 It is no bucket, and no daemon minds it: it is among the temporary directories
 of ``.zs3``, locked like those of the daemons, or where there is none yet, hidden
-in the data directory.  What a `kill -9` leaves goes with the next start or examination.
+in the data directory.  What a `kill -9` leaves goes with the next examination, or
+in ``.zs3`` with the next start of a daemon.
 """
 
 from __future__ import annotations
