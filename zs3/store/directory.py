@@ -28,13 +28,18 @@ _ORDINARY = re.compile(rb"[ -\-/-~][ -~]*+(?:\0[ -\-/-~][ -~]*+)*+").fullmatch
 Exclusive = Callable[[], AbstractContextManager[None]]
 
 
-def open_directory(fd: int, names: Sequence[bytes]) -> int | None:
-    """Open a directory below another for listing; None if it went, or is something else now, or is private."""
+def open_directory(fd: int, names: Sequence[bytes], *, private: bool = True) -> int | None:
+    """Open a directory below another for listing; None if it went, or is something else now, or is private.
+
+    :param private: False: one that may not be opened is an error.
+    """
     try:
         return paths.open_below(fd, names, paths.DIRECTORY)
     except OSError as error:
         # Any other trouble must not pass for an empty directory: clients delete what a list does not show.
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and not (
+            private and error.errno == errno.EACCES
+        ):
             raise
         return None
 

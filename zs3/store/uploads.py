@@ -31,6 +31,8 @@ from zs3.store.values import EMPTY, Attributes, Lock, ObjectInfo, PartInfo, Part
 #: Time of initiation and a random number, so that ids sort as S3 orders uploads of one key.
 _ID = re.compile(r"[0-9a-f]{48}", re.ASCII)
 _PART = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+#: What every ``.meta`` says.
+_DOCUMENT = frozenset(("bucket", "key", "headers", "metadata", "algorithm", "type"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +325,8 @@ def _read_document(path: bytes) -> dict[str, Any] | None:
             document: dict[str, Any] = json.load(file)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return document
+    # A bit of it may have flipped.
+    return document if isinstance(document, dict) and set(document) >= _DOCUMENT else None
 
 
 def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None:
@@ -351,11 +354,17 @@ def _read_meta(bucket: Bucket, path: bytes, upload_id: str) -> UploadInfo | None
 def of_bucket(internals: Internals, bucket: Bucket) -> list[Upload]:
     """All uploads of a bucket that are under way, by key and then by time of initiation."""
     staging = _staging(bucket)
-    if staging is None:
-        return []
+    return [] if staging is None else below(staging.uploads, internals, staging, bucket)
+
+
+def below(directory: bytes, internals: Internals, staging: Staging, bucket: Bucket) -> list[Upload]:
+    """The same of those in one directory.
+
+    :param staging: needed, and started, only for what changes an upload.
+    """
     found = []
-    for name in map(os.fsdecode, os.listdir(staging.uploads)):
-        path = os.path.join(staging.uploads, name.encode())
+    for name in map(os.fsdecode, os.listdir(directory)):
+        path = os.path.join(directory, name.encode())
         if _ID.fullmatch(name) and (info := _read_meta(bucket, path, name)) is not None:
             upload = Upload(internals, staging, path, info)
             if not upload.is_published():

@@ -74,7 +74,7 @@ def is_empty(bucket: Bucket, source: Source) -> bool:
     with history.opened_root(bucket) as root:
         if root < 0:
             return True
-        return not any(_has_versions(bucket, root, key.decode()) for key in _Keys(root, source, b"", b"", b""))
+        return not any(_has_versions(bucket, root, key.decode()) for key in Keys(root, source, b"", b"", b""))
 
 
 def _has_versions(bucket: Bucket, root: int, key: str) -> bool:
@@ -82,7 +82,7 @@ def _has_versions(bucket: Bucket, root: int, key: str) -> bool:
         return any(map(parse_order, older.orders())) or older.deleted() is not None
 
 
-class _Keys:
+class Keys:
     """The keys of a tree in order, and common prefixes.
 
     :ivar common: whether what came last is one.
@@ -187,8 +187,7 @@ class _Page:
         if marker and query.version_marker:
             floor = marker
         walks = [
-            _Keys(fd, source, prefix, floor, cut)
-            for fd, source in ((self._bucket.fd, objects), (self._root, histories))
+            Keys(fd, source, prefix, floor, cut) for fd, source in ((self._bucket.fd, objects), (self._root, histories))
         ]
         try:
             full = self._merge(walks, marker)
@@ -197,7 +196,7 @@ class _Page:
                 walk.close()
         return VersionsPage(self._versions, self._prefixes, full, *(self._last if full else _Last("", "")))
 
-    def _merge(self, walks: list[_Keys], marker: bytes) -> bool:
+    def _merge(self, walks: list[Keys], marker: bytes) -> bool:
         """Add what comes first, of all walks, until there is more than the page may hold; whether there is."""
         heads: list[tuple[bytes, bool] | None] = []
         steps = [iter(walk) for walk in walks]
@@ -230,7 +229,7 @@ class _Page:
         self._room -= 1
         return False
 
-    def _add_versions(self, key: str, keys: _Keys | None, tries: int = _TRIES) -> bool:
+    def _add_versions(self, key: str, keys: Keys | None, tries: int = _TRIES) -> bool:
         """Add the versions of a key; whether there are more than the page may hold.
 
         :param keys: where it was found in the bucket, if it was.
@@ -285,7 +284,7 @@ class _Page:
         return True
 
     def _look(
-        self, key: str, older: History, keys: _Keys | None
+        self, key: str, older: History, keys: Keys | None
     ) -> tuple[_Shown | None, ObjectInfo | None, list[bytes]]:
         """What there is of a key: the object, the delete marker `DELETED` if it counts, and the others.
 
@@ -303,7 +302,7 @@ class _Page:
             return seen.current, None, seen.orders
         return seen.current, seen.marker, seen.orders
 
-    def _glance(self, key: str, older: History, keys: _Keys | None) -> tuple[_Seen, bool]:
+    def _glance(self, key: str, older: History, keys: Keys | None) -> tuple[_Seen, bool]:
         """What there is of a key, and whether it was so at one moment."""
         # The directory may be another than before.
         older.close()
@@ -319,7 +318,7 @@ class _Page:
             settled = is_settled(before, now) and state(os.fstat(fd)) == state(before)
         return _Seen(current, marker.info if marker else None, marker.covers if marker else "", orders), settled
 
-    def _current(self, key: str, keys: _Keys | None) -> _Shown | None:
+    def _current(self, key: str, keys: Keys | None) -> _Shown | None:
         """The object of a key, if there is one."""
         level = None if keys is None else keys.level
         if keys is not None and level is not None and (fd := level.open()) is not None:

@@ -27,7 +27,10 @@ class Source:
     """How directories are read; see `zs3.store.directory.read`.
 
     :ivar memo: what was shown of objects, and what proves that directories hold some.
+    :ivar report: told of names that stand for nothing, with the way to them from where the walk begins.
     :ivar tree: what the names in them stand for.
+    :ivar barred: told of directories that cannot be read, and why, to go on without them.  None: private ones are left
+        out, and any other trouble is raised: it must not pass for an empty directory.
     """
 
     cache: DirectoryCache
@@ -35,6 +38,7 @@ class Source:
     report: Callable[[bytes], None]
     exclusive: Exclusive | None = None
     tree: Tree = OBJECTS
+    barred: Callable[[bytes, OSError], None] | None = None
 
 
 def past(prefix: bytes) -> bytes:
@@ -75,7 +79,7 @@ class Level:
     def open(self) -> int | None:
         """An fd of the directory, kept until `close`; None if it went."""
         if self._fd is None:
-            self._fd = directory.open_directory(self._bucket, self.names)
+            self._fd = directory.open_directory(self._bucket, self.names, private=self._source.barred is None)
         return self._fd
 
     def close(self) -> None:
@@ -93,13 +97,21 @@ class Level:
 
     def _read(self, floor: bytes) -> None:
         """Read the directory, and go to the first entry not less than `floor`."""
-        fd = self.open()
-        if fd is not None:
-            self.status = os.fstat(fd)
-            source = self._source
-            self._listing = directory.read(fd, floor, source.cache, source.exclusive, source.report, source.tree)
-            self._load(self._listing.find(floor))
-            self.index = bisect_left(self.order, floor)
+        source = self._source
+        try:
+            fd = self.open()
+            if fd is not None:
+                self.status = os.fstat(fd)
+                self._listing = directory.read(fd, floor, source.cache, source.exclusive, self._report, source.tree)
+                self._load(self._listing.find(floor))
+                self.index = bisect_left(self.order, floor)
+        except OSError as error:
+            if source.barred is None:
+                raise
+            source.barred(b"/".join(self.names), error)
+
+    def _report(self, name: bytes) -> None:
+        self._source.report(b"/".join((*self.names, name)))
 
     def _load(self, block: int) -> None:
         self._block = block
@@ -191,7 +203,7 @@ class Walk:
                     return
                 if len(key) > layout.KEY_MAX:
                     level.index += 1
-                    self._source.report(level.way(sort)[-1])
+                    self._source.report(b"/".join((*level.names, *level.way(sort))))
                 elif not sort.endswith(b"/"):
                     yield level
                 elif groups := self._known_groups(level, most):
