@@ -13,17 +13,27 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 
 from zs3.errors import S3Error
-from zs3.store import commit, configuration, history, layout, paths, records, versions
+from zs3.store import commit, configuration, history, layout, metadata, paths, records, versions
 from zs3.store.buckets import Bucket
 from zs3.store.durability import Durability
 from zs3.store.history import History
 from zs3.store.immutable import thawing
 from zs3.store.locks import WouldBlock
+from zs3.store.memo import state
 from zs3.store.metadata import Record
 from zs3.store.places import Found, place_of
 from zs3.store.records import Records
 from zs3.store.staged import StagedFile
-from zs3.store.values import NOT_LOCKED, NULL_VERSION, OBJECT_LOCK, AttributesChange, DeleteMarkerError, ObjectInfo
+from zs3.store.values import (
+    NOT_LOCKED,
+    NULL_VERSION,
+    OBJECT_LOCK,
+    AttributesChange,
+    DeleteMarkerError,
+    Digests,
+    Lock,
+    ObjectInfo,
+)
 
 _ACCESS_LIST = "system.posix_acl_access"
 
@@ -53,28 +63,89 @@ def change(
     with bucket.locked(key), _opened(bucket, key, version, kept) as (found, number):
         if records.is_young(found.status):
             raise WouldBlock
-        record = replace(kept.read_or_describe(found.fd, found.status, key), version=number)
-        lock = kept.lock(found.fd, found.status, key)
-        if lock is None and OBJECT_LOCK in configuration.read(bucket):
-            raise history.protected()
-        # Also of a file that others changed: a new record must not unlock it.
-        record = replace(record, attributes=replace(record.attributes, lock=lock or NOT_LOCKED))
+        record, lock = _record(bucket, found, key, number, kept)
         record = replace(record, attributes=how(record.info(key)))
-        with thawing(enabled=bucket.immutable) as thaw:
-            thaw.add(found.fd, lock)
-            _keep(found, record, kept, key, lambda: stage(bucket), durability)
-            thaw.forget()
-            # It may be another file by now.
-            now = paths.open_file(found.directory, (found.name,))
-            if now is not None:
-                with paths.opened(now[0]) as fd:
-                    thaw.add(fd, record.attributes.lock)
-        if found.name != layout.encode(key).name and version:
-            # An older one.
-            durability.flush(found.directory)
+        _rewrite(bucket, key, version, found, record, lock, kept, stage, durability)
     # Of the object, too: who made it may not have come to that.
     commit.settle(bucket, key, durability)
     return record.info(key)
+
+
+def adopt(
+    bucket: Bucket,
+    key: str,
+    version: str,
+    seen: os.stat_result,
+    digests: Digests,
+    stage: Callable[[Bucket], StagedFile],
+    durability: Durability,
+) -> bool:
+    """Give a file that others made, or changed, a record with its true MD5, under the lock of its key, durably.
+
+    What is told of it stays but for the ETag and the checksum.  Whoever changes the file later, and be it while this
+    is done, gives it another time than the record has, which is void then.
+
+    :param version: the id of an older one; "" for the current one.
+    :param seen: what the file was before its content was read for the digests, and not changed so lately that a change
+        after that could have left it looking the same.
+    :param digests: of its content.
+    :returns: False if it is not what was seen any more, or has a record that knows its content: nothing was done.
+    :raises WouldBlock: another holds the lock.
+    :raises S3Error: as `change`.
+    :raises OSError: EACCES, EPERM: this user may not write to the file.
+    """
+    kept = bucket.records()
+    with bucket.locked(key), _opened(bucket, key, version, kept) as (found, number):
+        if state(found.status) != state(seen) or records.is_young(found.status):
+            return False
+        record, lock = _record(bucket, found, key, number, kept)
+        if not record.is_derived or not metadata.can_tell(record.mtime_ns):
+            return False
+        record = replace(record, digest=digests.md5, suffix=0, checksum=digests.checksum)
+        _rewrite(bucket, key, version, found, record, lock, kept, stage, durability)
+    return True
+
+
+def _record(bucket: Bucket, found: Found, key: str, number: str, kept: Records) -> tuple[Record, Lock | None]:
+    """The record that a version's file has, or what is told of it without one; and its lock, None if not known.
+
+    :param number: the id of the version.
+    """
+    record = replace(kept.read_or_describe(found.fd, found.status, key), version=number)
+    lock = kept.lock(found.fd, found.status, key)
+    if lock is None and OBJECT_LOCK in configuration.read(bucket):
+        raise history.protected()
+    # Also of a file that others changed: a new record must not unlock it.
+    return replace(record, attributes=replace(record.attributes, lock=lock or NOT_LOCKED)), lock
+
+
+def _rewrite(
+    bucket: Bucket,
+    key: str,
+    version: str,
+    found: Found,
+    record: Record,
+    lock: Lock | None,
+    kept: Records,
+    stage: Callable[[Bucket], StagedFile],
+    durability: Durability,
+) -> None:
+    """Keep another record with the file of a version.  The lock of the key is held.
+
+    :param lock: the version's, before.
+    """
+    with thawing(enabled=bucket.immutable) as thaw:
+        thaw.add(found.fd, lock)
+        _keep(found, record, kept, key, lambda: stage(bucket), durability)
+        thaw.forget()
+        # It may be another file by now.
+        now = paths.open_file(found.directory, (found.name,))
+        if now is not None:
+            with paths.opened(now[0]) as fd:
+                thaw.add(fd, record.attributes.lock)
+    if found.name != layout.encode(key).name and version:
+        # An older one.
+        durability.flush(found.directory)
 
 
 def _no_such(key: str, version: str) -> S3Error:

@@ -139,6 +139,15 @@ class Record:
     def etag(self) -> str:
         return f"{self.digest.hex()}-{self.suffix}" if self.suffix else self.digest.hex()
 
+    @property
+    def is_derived(self) -> bool:
+        """Whether the ETag is that of a file which others made, see `plain_info`, and nothing is known of its content.
+
+        Be it that tags came to it since, or that it was copied; so also of a copy of an object that was made of one
+        part, which was itself copied.
+        """
+        return self.suffix == 1 and self.checksum is None and not self.part_sizes and not self.upload_id
+
     def describes(self, status: os.stat_result) -> bool:
         """Whether the file is still as it was when the record was written."""
         return self.size == status.st_size and self.mtime_ns == status.st_mtime_ns
@@ -164,6 +173,11 @@ class Record:
             self.part_checksums,
             self.version,
         )
+
+
+def can_tell(mtime_ns: int) -> bool:
+    """Whether a record can have this time: others may set one that it cannot."""
+    return -(1 << 63) <= mtime_ns < 1 << 63
 
 
 def parse_etag(etag: str) -> tuple[bytes, int]:
@@ -344,6 +358,14 @@ def part_checksums_file(data: bytes) -> bytes:
 def pack_reference(record: Record, name: bytes) -> bytes:
     """What stands in the attribute when the record itself is in the sidecar file `name` (16 bytes)."""
     return _HEAD.pack(_FORMAT, _SIDECAR, record.size, record.mtime_ns, name, 0, 0, 0)
+
+
+def is_reference_for(data: bytes, status: os.stat_result) -> bool:
+    """Whether an attribute says that the record of the file as it is, is in a sidecar."""
+    if unpack_reference(data) is None:
+        return False
+    _, _, size, mtime_ns, *_ = _HEAD.unpack(data)
+    return bool((size, mtime_ns) == (status.st_size, status.st_mtime_ns))
 
 
 def unpack_reference(data: bytes) -> bytes | None:

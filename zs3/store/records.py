@@ -9,6 +9,7 @@ at all, it is named by key, size and modification time.
 from __future__ import annotations
 
 import contextlib
+import enum
 import errno
 import hashlib
 import os
@@ -86,6 +87,22 @@ def _stamp(fd: int, differ_from: int | None, calls: Calls) -> os.stat_result | S
         now += 1
     os.utime(fd, ns=(now, now))
     return calls.status(fd)
+
+
+class State(enum.Enum):
+    """What there is of a file's record."""
+
+    VALID = 1
+    #: valid, but the file with the checksums of the parts that it names is gone
+    VALID_IN_PART = 2
+    #: none: others made the file
+    NONE = 3
+    #: one for the file as it was: others have changed it
+    VOID = 4
+    #: there should be one for the file as it is, and it is gone or cannot be read
+    LOST = 5
+    #: too young to prove anything, where times are rounded
+    YOUNG = 6
 
 
 class Records:
@@ -216,6 +233,25 @@ class Records:
         Of a file without a valid record one that says what can be seen from outside.
         """
         return self._read(fd, status, key)[0] or Record.of(self.info(fd, status, key))
+
+    def look(self, fd: int, status: os.stat_result, key: str) -> tuple[State, Record | None]:
+        """The valid record of an open file as `read` gives it, or why there is none.
+
+        Where there are no attributes, a file that others changed looks like one that they made.
+        """
+        record = self._read(fd, status, key)[0]
+        if record is not None:
+            whole = self.with_part_checksums(record)
+            lost = record.part_checksums.file and not whole.part_checksums.values
+            return (State.VALID_IN_PART if lost else State.VALID), whole
+        if not self._private and is_young(status):
+            return State.YOUNG, None
+        data = _attribute(fd)
+        if isinstance(data, int):
+            return State.NONE, None
+        if metadata.unpack_reference(data) is None:
+            return (State.VOID if metadata.unpack(data) else State.LOST), None
+        return (State.LOST if metadata.is_reference_for(data, status) else State.VOID), None
 
     def with_part_checksums(self, record: Record) -> Record:
         """A record with the checksums of the parts, if it only has the name of their file."""
