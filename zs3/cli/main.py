@@ -4,7 +4,7 @@ argparse and not Twisted's `usage`: commands have commands here.  No command loa
 a reactor.  Nothing secret is ever an argument.
 
 Exit status: 0, it was done; 1, it was not, and standard error says why; 2, the
-command line is wrong.
+command line is wrong.  What gives another says so.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from zs3 import __version__
-from zs3.cli import clientconfig, doctor, lifecycle, policy, user
+from zs3.cli import clientconfig, doctor, lifecycle, policy, user, verify
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line; what parses has `run`, a function of itself and the stream to answer on."""
+    """The command line; what parses has `run`, a function of itself and the stream to answer on.
+
+    That gives the exit status, None for 0; `failure`, if there is one, is that of an error.
+    """
     parser = argparse.ArgumentParser("zs3", description="Looks after what a zs3 daemon (twistd zs3) needs.")
     parser.add_argument("--version", action="version", version=f"zs3 {__version__}")
     groups = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
@@ -30,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     clientconfig.add_commands(groups.add_parser("client-config", help="a ready configuration of an S3 client"))
     doctor.add_command(groups.add_parser("doctor", help="what to change on this machine and in a data directory"))
+    verify.add_command(groups.add_parser("verify", help="whether everything is as it was stored"))
     return parser
 
 
@@ -40,16 +44,16 @@ def main(arguments: Sequence[str], output: TextIO, errors: TextIO) -> int:
     """
     options = make_parser().parse_args(arguments)
     try:
-        options.run(options, output)
+        status: int | None = options.run(options, output)
         output.flush()
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     except ValueError as error:
         reason = str(error)
     else:
-        return 0
+        return status or 0
     errors.write(f"zs3: {reason}\n")
-    return 1
+    return getattr(options, "failure", 1)
 
 
 def run() -> int:
