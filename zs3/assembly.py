@@ -36,6 +36,8 @@ from zs3.service import (
 )
 from zs3.store.deferred import FilesystemStore
 from zs3.store.readers import Hop
+from zs3.tls.certificates import Certificates
+from zs3.tls.endpoints import certificates_of, reload_all
 from zs3.web.accesslog import AccessLog
 from zs3.web.guard import S3Guard
 from zs3.web.resources import Realm
@@ -103,7 +105,10 @@ def server(
     for site, _ in listeners:
         site.noisy = False  # the listening service says it better
     listening = ListeningService(reactor, listeners, options["drain-timeout"], announce=announce)
-    reload = reloader({"users": users.reload, "access log": access_log.open})
+    parts: dict[str, Callable[[], object]] = {"users": users.reload, "access log": access_log.open}
+    if certificates := _certificates(options):
+        parts["certificates"] = lambda: reload_all(certificates)
+    reload = reloader(parts)
     return _in_sequence(
         pool,
         CallService(access_log.open, access_log.close),
@@ -169,6 +174,8 @@ def first_start(options: Options) -> Callable[[], None]:
                 log.info("new credentials were made: see {path}", path=users.path)
             users.reload()
             log.info("credentials are those of {path}", path=users.path)
+        for each in _certificates(options):
+            each.announce()
         day = options["lifecycle-day"]
         if not day.is_real:
             log.warn("--lifecycle-day={seconds}: lifecycle rules count in days of that length", seconds=day.seconds)
@@ -176,6 +183,10 @@ def first_start(options: Options) -> Callable[[], None]:
             log.warn("--sync=off: writes that were answered may be lost in a power failure")
 
     return start
+
+
+def _certificates(options: Options) -> Sequence[Certificates]:
+    return certificates_of(endpoint for some in options["endpoints"].values() for _, endpoint in some)
 
 
 def _store(options: Options, reactor: Any, hop: Hop) -> FilesystemStore:

@@ -21,7 +21,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, IReadDescriptor, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -133,11 +132,6 @@ class _InheritingReactor:
 
     def listenUNIX(self, _address: str, factory: Factory[Any], *_: object, **__: object) -> InheritedPort:
         return self._listen(factory)
-
-    def listenSSL(
-        self, _port: int, factory: Factory[Any], contextFactory: Any, *_: object, **__: object
-    ) -> InheritedPort:
-        return self._listen(TLSMemoryBIOFactory(contextFactory, False, factory))
 
 
 def inherit_endpoint(reactor: Any, description: str, certificates: Sequence[str], fd: int) -> IStreamServerEndpoint:

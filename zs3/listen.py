@@ -1,24 +1,25 @@
 """Endpoint strings: what Twisted makes of them, with messages a user can act on.
 
 Every kind of string that `twisted.internet.endpoints.serverFromString` knows is
-taken as it is; only `ssl:` without a certificate is told where to find one.
+taken as it is, but for `ssl:` and `tls:`: see `zs3.tls.endpoints`.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from OpenSSL import SSL, crypto
-from twisted.internet.endpoints import quoteStringArgument, serverFromString
-from twisted.internet.error import VerifyError
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from zs3.service import describe
+from zs3.tls.endpoints import ssl_endpoint, tls_endpoint
 
 _SSL_HELP = "ssl:PORT:privateKey=FILE:certKey=FILE names the PEM files of a private key and its certificate"
+_PROXY = "haproxy:"
+#: Where `zs3 cert --data DIR` puts what it makes.
+_MADE = "/.zs3/tls/server.pem"
 
 
 def make_endpoint(reactor: Any, description: str, certificates: Sequence[str]) -> IStreamServerEndpoint:
@@ -28,52 +29,59 @@ def make_endpoint(reactor: Any, description: str, certificates: Sequence[str]) -
         first that exists is taken.
     :raises ValueError: if there is none or it cannot be used, with a message for the user.
     """
-    kind, arguments = _split(description)
-    complete = description
+    (kind, *arguments), named = _split(description.removeprefix(_PROXY))
+    proxied = description.startswith(_PROXY)
     try:
-        if kind == "ssl" and not _names_key(arguments):
-            file = quoteStringArgument(_first_existing(certificates))
-            arguments.append(f"privateKey={file}")
-            complete = f"{description}:privateKey={file}"
-        elif kind == "tls" and arguments:
-            _check_directory(os.path.abspath(arguments[0]))
-        return IStreamServerEndpoint(serverFromString(reactor, complete))
+        if kind.lower() == "ssl":
+            return ssl_endpoint(reactor, lambda: _first_existing(certificates), arguments, named, proxied=proxied)
+        if kind.lower() == "tls":
+            return tls_endpoint(reactor, arguments, named, proxied=proxied)
+        return IStreamServerEndpoint(serverFromString(reactor, description))
     except Exception as error:  # each kind of endpoint raises what it likes
-        raise ValueError(f"{description}: {_explain(kind, arguments, error)}") from None
+        raise ValueError(f"{description}: {_explain(kind.lower(), error)}") from None
 
 
-def _split(description: str) -> tuple[str, list[str]]:
-    """The kind of the endpoint, or of that within HAProxy's protocol, and its arguments."""
-    kind, *arguments = re.split(r"(?<!\\):", description.removeprefix("haproxy:"))
-    return kind, arguments
+def _split(description: str) -> tuple[list[str], dict[str, str]]:
+    """The arguments without a name, of which the first is the kind, and those with one.
 
-
-def _names_key(arguments: Sequence[str]) -> bool:
-    """Whether there is a private key: by its name, or as what follows the port without a name."""
-    return any("=" not in each or each.startswith("privateKey=") for each in arguments[1:])
+    As `serverFromString`: a backslash takes its meaning from what follows it.
+    """
+    arguments: list[str] = []
+    named: dict[str, str] = {}
+    name: str | None = None
+    text = ""
+    characters = iter(description + ":")
+    for each in characters:
+        if each == "\\":
+            text += next(characters)
+        elif each == "=" and name is None:
+            name, text = text, ""
+        elif each != ":":
+            text += each
+        else:
+            if name is None:
+                arguments.append(text)
+            else:
+                named[name] = text
+            name, text = None, ""
+    if text or not arguments:  # it ends with a backslash
+        arguments.append(text)
+    return arguments, named
 
 
 def _first_existing(paths: Sequence[str]) -> str:
     for path in paths:
         if os.path.exists(path):
             return path
-    raise ValueError(f"there is no {' and no '.join(paths)}; {_SSL_HELP}")
+    made = [path.removesuffix(_MADE) for path in paths if path.endswith(_MADE)]
+    how = "".join(f"`zs3 cert --data {data}` makes one for a LAN; " for data in made)
+    raise ValueError(f"there is no {' and no '.join(paths)}; {how}{_SSL_HELP}")
 
 
-def _check_directory(path: str) -> None:
-    """Twisted takes a directory without certificates, and then fails every handshake."""
-    if not any(name.endswith(".pem") for _, _, names in os.walk(path) for name in names):
-        raise ValueError(f"{path}: there is no .pem file in it")
-
-
-def _explain(kind: str, arguments: Sequence[str], error: Exception) -> str:
+def _explain(kind: str, error: Exception) -> str:
     if kind == "systemd" and isinstance(error, LookupError):
         return "systemd passed no such socket"
     if isinstance(error, TypeError | AttributeError):
         return f"these are not the arguments of {kind}:"
-    if isinstance(error, SSL.Error | crypto.Error | VerifyError):
-        if kind == "tls":
-            return f"no usable private key and certificate in the .pem files of {arguments[0]}"
-        files = [each.rpartition("=")[2].replace("\\", "") for each in arguments[1:] if "interface=" not in each]
-        return f"no usable private key and certificate in {' and '.join(files)}; {_SSL_HELP}"
-    return f"{describe(error)}; {_SSL_HELP}" if kind == "ssl" and isinstance(error, OSError) else describe(error)
+    text = describe(error)
+    return f"{text}; {_SSL_HELP}" if kind == "ssl" and _SSL_HELP not in text else text

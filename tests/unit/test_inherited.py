@@ -181,8 +181,6 @@ class TestEndpoint:
         assert isinstance(made, HAProxyWrappingFactory)
         assert made.wrappedFactory is factory
 
-    # Twisted 26.10 calls what pyOpenSSL 26 deprecates.
-    @pytest.mark.filterwarnings("ignore:X509.get_.* is deprecated:DeprecationWarning")
     @pytest.mark.parametrize("description", ["ssl:1", "ssl:1:privateKey={}", "tls:tls:port=1"])
     def test_with_tls_around_it(self, reactor, tcp, factory, description, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

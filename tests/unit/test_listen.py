@@ -6,6 +6,8 @@ import pytest
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tests.certificates import self_signed
 from zs3.listen import make_endpoint
@@ -57,13 +59,15 @@ def test_ssl_alone_takes_the_first_certificate_there_is(reactor, tmp_path, pem, 
     places = [str(tmp_path / "none.pem"), pem(tmp_path / "a: dir=" / "server.pem"), pem(tmp_path / "z.pem", key=b"")]
     endpoint = make_endpoint(reactor, f"{prefix}ssl:9443", places)
     endpoint.listen(Factory())
-    (server,) = reactor.sslServers
-    assert server[0] == 9443
+    ((port, *_),) = reactor.tcpServers
+    assert port == 9443
+    assert endpoint.certificates.paths == (places[1],)
 
 
-def test_ssl_alone_without_a_certificate_names_all_places_and_the_arguments(reactor):
+def test_ssl_alone_without_a_certificate_names_all_places_and_what_helps(reactor):
     text = refusal(reactor, "ssl:9443", "/here/server.pem", "/data/.zs3/tls/server.pem")
     assert "there is no /here/server.pem and no /data/.zs3/tls/server.pem" in text
+    assert "`zs3 cert --data /data` makes one" in text
     assert "privateKey=" in text
     assert "certKey=" in text
 
@@ -74,7 +78,49 @@ def test_ssl_alone_without_a_certificate_names_all_places_and_the_arguments(reac
 def test_named_certificate_is_taken_as_it_is(reactor, tmp_path, pem, arguments):
     description = "ssl:9443:" + arguments.format(pem(tmp_path / "my.pem"))
     make_endpoint(reactor, description, []).listen(Factory())
-    assert len(reactor.sslServers) == 1
+    ((port, factory, _, interface),) = reactor.tcpServers
+    assert (port, interface) == (9443, "127.0.0.1" if "interface" in arguments else "")
+    assert isinstance(factory, TLSMemoryBIOFactory)
+
+
+def test_files_are_those_of_where_the_daemon_was_started(reactor, tmp_path, pem, monkeypatch):
+    pem(tmp_path / "my.pem")
+    monkeypatch.chdir(tmp_path)
+    endpoint = make_endpoint(reactor, "ssl:9443:privateKey=my.pem", [])
+    monkeypatch.chdir("/")
+    endpoint.certificates.reload()
+
+
+def test_arguments_are_those_of_twisted(reactor, tmp_path, pem):
+    path = pem(tmp_path / "a: b=c.pem")
+    quoted = path.replace(":", "\\:")
+    description = f"ssl:port=9443:privateKey={quoted}:certKey={quoted}:extraCertChain={quoted}"
+    make_endpoint(reactor, description + r":interface=\:\:1:backlog=7", []).listen(Factory())
+    ((port, _, backlog, interface),) = reactor.tcpServers
+    assert (port, backlog, interface) == (9443, 7, "::1")
+
+
+@pytest.mark.parametrize(
+    ("argument", "why"),
+    [
+        ("sslmethod=SSLv23_METHOD", "sslmethod is not known here"),
+        ("dhParameters=dh.pem", "dhParameters is not known here"),
+        ("colour=red", "these are not the arguments of ssl:"),
+        ("port=1", "these are not the arguments of ssl:"),
+        ("backlog=many", "invalid literal"),
+    ],
+)
+def test_what_is_not_understood_of_ssl_is_refused(reactor, tmp_path, pem, argument, why):
+    assert why in refusal(reactor, f"ssl:9443:privateKey={pem(tmp_path / 'my.pem')}:{argument}")
+
+
+@pytest.mark.parametrize("description", ["haproxy:ssl:1:privateKey={}", "haproxy:tls:{}/..:port=1"])
+def test_the_proxy_protocol_is_spoken_before_tls(reactor, tmp_path, pem, description):
+    path = pem(tmp_path / "tls" / "my.pem")
+    make_endpoint(reactor, description.format(path), []).listen(Factory())
+    ((_, factory, *_),) = reactor.tcpServers
+    assert isinstance(factory, HAProxyWrappingFactory)
+    assert isinstance(factory.wrappedFactory, TLSMemoryBIOFactory)
 
 
 def test_named_certificate_that_is_missing_is_named(reactor, tmp_path, pem):
@@ -84,38 +130,46 @@ def test_named_certificate_that_is_missing_is_named(reactor, tmp_path, pem):
 
 
 @pytest.mark.parametrize(
-    "parts", [(b"", None), (None, b""), (b"", b""), (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", None)]
+    ("parts", "why"),
+    [
+        ((b"", None), "there is no private key"),
+        ((None, b""), "there is no certificate"),
+        ((b"", b""), "there is no private key"),
+        ((b"-----BEGIN PRIVATE KEY-----\nAAAA\n", None), "a block in it has no end"),
+    ],
 )
-def test_file_without_key_or_certificate_is_refused(reactor, tmp_path, pem, parts):
+def test_file_without_key_or_certificate_is_refused(reactor, tmp_path, pem, parts, why):
     path = pem(tmp_path / "server.pem", *parts)
     for description in ("ssl:9443", f"ssl:9443:privateKey={path}"):
-        text = refusal(reactor, description, path)
-        assert text.startswith(f"no usable private key and certificate in {path}; ssl:PORT:privateKey=FILE")
+        assert refusal(reactor, description, path).startswith(f"{path}: {why}; ssl:PORT:privateKey=FILE")
 
 
 def test_key_of_another_certificate_is_refused(reactor, tmp_path, pem):
     path = pem(tmp_path / "server.pem", certificate=self_signed("another")[1])
-    assert f"no usable private key and certificate in {path}; " in refusal(reactor, "ssl:9443", path)
+    assert f"{path}: the private key is not that of the certificate; " in refusal(reactor, "ssl:9443", path)
 
 
-# Twisted 26.10 calls what pyOpenSSL 26 deprecates.
-@pytest.mark.filterwarnings("ignore:X509.get_.* is deprecated:DeprecationWarning")
 def test_tls_takes_a_directory_of_pem_files(reactor, tmp_path, pem):
     pem(tmp_path / "tls" / "localhost.pem")
     make_endpoint(reactor, f"tls:{tmp_path}/tls:port=9443", []).listen(Factory())
     assert reactor.tcpServers[0][0] == 9443
 
 
-@pytest.mark.parametrize("make", ["nothing", "mkdir", "touch"])
-def test_tls_directory_without_a_pem_file_is_refused(reactor, tmp_path, make):
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [("nothing", "No such file or directory"), ("mkdir", "there is no .pem file in it"), ("touch", "Not a directory")],
+)
+def test_tls_directory_without_a_pem_file_is_refused(reactor, tmp_path, make, why):
     if make != "nothing":
         getattr(tmp_path / "tls", make)()
-    assert refusal(reactor, f"tls:{tmp_path}/tls:port=9443") == f"{tmp_path}/tls: there is no .pem file in it"
+    assert refusal(reactor, f"tls:{tmp_path}/tls:port=9443") == f"{tmp_path}/tls: {why}"
 
 
 def test_tls_directory_with_a_broken_pem_file_is_refused(reactor, tmp_path, pem):
-    pem(tmp_path / "tls" / "broken.pem", key=b"-----BEGIN PRIVATE KEY-----\nAAAA\n")
-    assert f"in the .pem files of {tmp_path}/tls" in refusal(reactor, f"tls:{tmp_path}/tls:port=9443")
+    path = pem(tmp_path / "tls" / "broken.pem", key=b"-----BEGIN PRIVATE KEY-----\nAAAA\n")
+    text = refusal(reactor, f"tls:{tmp_path}/tls:port=9443")
+    assert f"{path}: a block in it has no end; it is not used" in text
+    assert f"{tmp_path}/tls: there is no usable certificate in it" in text
 
 
 @pytest.mark.parametrize(
@@ -132,6 +186,10 @@ def test_tls_directory_with_a_broken_pem_file_is_refused(reactor, tmp_path, pem)
         ("systemd:domain=INET:name=zs3", "systemd passed no such socket"),
         ("systemd:domain=INET", "Specify exactly one"),
         ("tls", "these are not the arguments of tls:"),
+        ("tls:/:colour=red", "these are not the arguments of tls:"),
+        ("ssl", "these are not the arguments of ssl:"),
+        ("ssl:9443\\", "invalid literal"),
+        ("\\", ""),
     ],
 )
 def test_wrong_string_is_refused_in_one_line(reactor, description, why):
