@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from zs3 import __version__
-from zs3.cli import clientconfig, doctor, lifecycle, policy, user, verify
+from zs3.cli import cert, clientconfig, doctor, lifecycle, policy, user, verify
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -27,6 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"zs3 {__version__}")
     groups = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     user.add_commands(groups.add_parser("user", help="who may sign requests, and with which keys"))
+    cert.add_command(groups.add_parser("cert", help="a certificate for a LAN, made or shown"))
     policy.add_commands(groups.add_parser("policy", help="what policies say"))
     lifecycle.add_command(
         groups.add_parser("lifecycle", help="what the lifecycle rules of buckets ask for, shown or done now")
