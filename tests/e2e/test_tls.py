@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
-import shutil
 import signal
 import socket
 import ssl
@@ -23,11 +21,8 @@ from tests.certificates import Issued
 from tests.e2e.conftest import Run
 from tests.e2e.daemon import ACCESS_KEY, ENDED, PATIENCE, REGION, SECRET_KEY, Daemon, Endpoint, isolated_environment
 from tests.e2e.plainhttp import fetch, presigned
+from tests.e2e.tls import ANY, installed, port_of, put, shown, wait_until_shown
 from tests.e2e.workers import only, wait_until
-
-ANY = ssl.create_default_context()
-ANY.check_hostname = False
-ANY.verify_mode = ssl.CERT_NONE
 
 #: A bit more than the daemon lets pass before it looks again.
 A_LOOK = 1.05
@@ -38,35 +33,6 @@ def home(tmp_path: Path) -> Path:
     home = tmp_path / "daemon"
     home.mkdir()
     return home
-
-
-def put(path: Path, data: bytes) -> None:
-    """Put a file in place of another."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(".new")
-    temporary.write_bytes(data)
-    temporary.rename(path)
-
-
-def port_of(daemon: Daemon, description: str) -> int:
-    found = re.search(rf"listening on \S+:(\d+) \({re.escape(description)}\)$", daemon.log_of_this_run(), re.MULTILINE)
-    assert found is not None, daemon.log()
-    return int(found[1])
-
-
-def shown(port: int, name: str | None = None, host: str = "127.0.0.1") -> bytes:
-    """The certificate that a new connection is shown, as PEM."""
-    with (
-        socket.create_connection((host, port), PATIENCE) as connection,
-        ANY.wrap_socket(connection, server_hostname=name) as secure,
-    ):
-        der = secure.getpeercert(binary_form=True)
-        assert der is not None
-        return ssl.DER_cert_to_PEM_cert(der).encode()
-
-
-def wait_until_shown(expected: Issued, daemon: Daemon, port: int, name: str | None = None) -> None:
-    wait_until(lambda: shown(port, name) == expected.pem, daemon)
 
 
 def wait_until_told(words: str, daemon: Daemon, port: int) -> None:
@@ -227,13 +193,6 @@ def test_each_name_of_a_directory_has_its_certificate(
 @pytest.fixture
 def tls_port(serve: Callable[..., Daemon]) -> int:
     return serve().tls.port
-
-
-def installed(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"there is no {name} here")
-    return path
 
 
 def openssl(port: int, *arguments: str) -> str:

@@ -1,5 +1,6 @@
 """Endpoint strings and what is said of wrong ones."""
 
+import os
 import re
 
 import pytest
@@ -9,8 +10,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from tests.certificates import self_signed
+from tests.certificates import Issued, self_signed
 from zs3.listen import make_endpoint
+from zs3.tls.endpoints import certificates_of, reload_all
 
 
 @pytest.fixture
@@ -194,3 +196,19 @@ def test_tls_directory_with_a_broken_pem_file_is_refused(reactor, tmp_path, pem)
 )
 def test_wrong_string_is_refused_in_one_line(reactor, description, why):
     assert why in refusal(reactor, description)
+
+
+def test_those_that_speak_tls_have_certificates_and_all_are_tried_at_a_reload(reactor, tmp_path, pem):
+    paths = [pem(tmp_path / f"{number}.pem") for number in range(3)]
+    descriptions = ["tcp:1", *(f"ssl:1:privateKey={path}" for path in paths)]
+    kept = certificates_of(make_endpoint(reactor, each, []) for each in descriptions)
+    assert [each.paths for each in kept] == [(path,) for path in paths]
+    reload_all(kept)
+    before = [each.served for each in kept]
+    for path in paths[:2]:
+        os.truncate(path, 0)
+    another = Issued("another")
+    pem(tmp_path / "2.pem", another.key_pem, another.pem)
+    with pytest.raises(ValueError, match=r"0\.pem: there is no private key.*1\.pem: there is no private key"):
+        reload_all(kept)
+    assert [each.served is old for each, old in zip(kept, before, strict=True)] == [True, True, False]
