@@ -1,4 +1,7 @@
-"""TLS handshakes in memory, between OpenSSL as Python has it and what a server makes its connections with."""
+"""TLS handshakes in memory, between OpenSSL as Python has it and what a server makes its connections with.
+
+And what tests of certificates on disk need besides.
+"""
 
 import ssl
 from types import SimpleNamespace
@@ -76,3 +79,29 @@ def exchange(incoming, outgoing, server):
         incoming.write(server.bio_read(1 << 16))
     except SSL.WantReadError:
         pass
+
+
+def shown(certificates, *arguments, **named):
+    """The certificate in a handshake that goes well; arguments as of `shake_hands`."""
+    return shake_hands(certificates, *arguments, **named).certificate
+
+
+class Now:
+    """A clock that is set by hand."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def __call__(self):
+        return self.seconds
+
+    def pass_by(self, seconds=1.0):
+        self.seconds += seconds
+
+
+def write(path, data):
+    """Put a file in place of another, as those do who renew certificates."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name("." + path.name)
+    temporary.write_bytes(data)
+    temporary.rename(path)

@@ -304,7 +304,7 @@ class CertificateDirectory(Certificates):
         try:
             self._found = files.find(self.path)
         except OSError as error:
-            return self.served, (self._useless(explain(error), error.errno),)
+            return self.served, (self._useless(explain(error), error.errno, error.filename),)
         for path, state in self._found.items():
             self._known[path] = _read_again(path, state, self._known.get(path))
         self._known = {path: self._known[path] for path in self._found}
@@ -316,40 +316,45 @@ class CertificateDirectory(Certificates):
         self._table = _tabulate(served)
         return served, complaints
 
-    def _useless(self, wrong: str, state: object) -> Complaint:
+    def _useless(self, wrong: str, state: object, path: str | None = None) -> Complaint:
         outcome = "; the certificates of before stay in use" if self.served else ""
-        return Complaint(f"{self.path}: {wrong}{outcome}", state, bool(self.served))
+        return Complaint(f"{path or self.path}: {wrong}{outcome}", state, bool(self.served))
 
     def _match(self) -> tuple[list[Served], list[Complaint]]:
         """Bring keys and certificates together, whichever files they are in."""
         contents = {path: each.file.contents for path, each in self._known.items() if each.file is not None}
         keys = {pem.spki_of_key(key): key for each in contents.values() for key in each.keys}
-        pool = list(dict.fromkeys(each for one in contents.values() for each in one.certificates))
-        of_before = {each.path: each for each in self.served}
-        spkis = {pem.spki_of(each) for each in pool}
+        spkis = {each: pem.spki_of(each) for one in contents.values() for each in one.certificates}
+        # Those without a key here are the ones that a chain can be made of.
+        pool = [each for each, spki in spkis.items() if spki not in keys]
+        certified = set(spkis.values())
+        of_before: dict[str, list[Served]] = {}
+        for each in self.served:
+            of_before.setdefault(each.path, []).append(each)
         served: list[Served] = []
         complaints: list[Complaint] = []
         for path, known in self._known.items():
             wrong = known.wrong
-            before = of_before.get(path)
+            before = of_before.get(path, [])
             found = contents.get(path, pem.Contents())
-            own = [each for each in found.certificates if pem.spki_of(each) in keys]
-            pairs = [_pair(each, keys, found.certificates, pool) for each in own]
+            own = [one for one in found.certificates if spkis[one] in keys]
+            pairs = [_pair(one, keys, found.certificates, pool) for one in own]
             try:
-                made = [before if before and before.pair == each else self._served(each, path) for each in pairs]
+                made = [self._served(pair, path, before) for pair in pairs]
             except SSL.Error as error:
                 made, wrong = [], explain(error)
             if not made:
-                wrong = wrong or _unused(found, spkis, serving=before is not None)
+                wrong = wrong or _unused(found, certified, serving=bool(before))
             if wrong is not None:
-                kept = bool(made) or before is not None or (known.wrong is not None and known.file is not None)
+                kept = bool(made or before) or (known.wrong is not None and known.file is not None)
                 outcome = "what was there before stays in use" if kept else "it is not used"
                 complaints.append(Complaint(f"{path}: {wrong}; {outcome}", known.state, kept))
-            served += made or ([before] if before is not None else [])
+            served += made or before
         return served, complaints
 
-    def _served(self, pair: Pair, path: str) -> Served:
-        return Served(pair, path, self._now(), self._choose)
+    def _served(self, pair: Pair, path: str, before: Sequence[Served]) -> Served:
+        known = next((each for each in before if each.pair == pair), None)
+        return known or Served(pair, path, self._now(), self._choose)
 
     def _choose(self, connection: SSL.Connection) -> None:
         """For OpenSSL: the client has said whom it wants, or nobody."""
@@ -404,9 +409,9 @@ def _pair(certificate: Any, keys: Mapping[bytes, pem.Key], beside: Sequence[Any]
     return Pair(key, certificate, chain or pem.chain_of(certificate, pool))
 
 
-def _unused(found: pem.Contents, spkis: set[bytes], *, serving: bool) -> str | None:
+def _unused(found: pem.Contents, certified: set[bytes], *, serving: bool) -> str | None:
     """Why a file is of no use by itself, unless it is meant for others."""
-    if any(pem.spki_of_key(key) not in spkis for key in found.keys):
+    if any(pem.spki_of_key(key) not in certified for key in found.keys):
         return "there is no certificate for its private key"
     if serving and not found.certificates:
         return "there is no certificate in it"

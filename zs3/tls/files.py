@@ -74,7 +74,7 @@ def find(directory: str) -> dict[str, State]:
 
     Links are followed, to files and to directories; what begins with a dot is left alone.
 
-    :raises OSError: if the directory cannot be read.
+    :raises OSError: if one of the directories cannot be read: what is in there is not gone for that.
     """
     return dict(sorted(_walk(directory, set())))
 
@@ -92,5 +92,5 @@ def _walk(directory: str, entered: set[tuple[int, int]]) -> Iterator[tuple[str, 
                 yield from _walk(entry.path, entered)
             elif entry.name.endswith(".pem"):
                 yield entry.path, state_of(entry.path)
-        except OSError:  # gone meanwhile, or not for us
+        except FileNotFoundError:  # meanwhile
             continue
