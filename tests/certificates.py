@@ -25,10 +25,11 @@ class Issued:
     :param names: host names that it is for; it is made out to the first.
     :param issuer: an `Issued` authority; without one it is self-signed.
     :param days: that it is still valid, or how long ago it expired.
+    :param since: days that it has been valid, or was.
     :param key: of a certificate that this one renews.
     """
 
-    def __init__(self, *names, addresses=(), issuer=None, authority=None, days=30, key=None, san=True):
+    def __init__(self, *names, addresses=(), issuer=None, authority=None, days=30, since=1, key=None, san=True):
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         now = datetime.datetime.now(datetime.UTC)
@@ -40,7 +41,7 @@ class Issued:
             .issuer_name(subject if issuer is None else issuer.certificate.subject)
             .public_key(self.key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(min(now, now + days * DAY) - DAY)
+            .not_valid_before(min(now, now + days * DAY) - since * DAY)
             .not_valid_after(now + days * DAY)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )

@@ -198,10 +198,10 @@ def test_a_directory_of_certbot_is_renewed_file_by_file(directory, open_director
 
 
 def test_of_several_for_a_name_it_is_the_newest_valid_one(directory, open_directory):
-    expired, old = Issued("name", days=-1), Issued("name", days=30)
-    write(directory / "a.pem", expired.both)
-    write(directory / "b.pem", old.both)
-    assert shown(open_directory(), "name") == old.certificate
+    expired, old, new = Issued("name", days=-1), Issued("name", since=60), Issued("name", since=30)
+    for path, each in (("a", expired), ("b", old), ("c", new), ("d", old)):
+        write(directory / f"{path}.pem", each.both)
+    assert shown(open_directory(), "name") == new.certificate
 
 
 def test_what_is_of_no_use_is_told_and_left_out(directory, open_directory, logged):
