@@ -74,11 +74,12 @@ class PoolService(Service):
     """The pool of threads that block on the disk.
 
     :param size: the most threads there are; they are made when they are first needed.
+    :param watch: of `Threads`.
     """
 
-    def __init__(self, reactor: Any, size: int) -> None:
+    def __init__(self, reactor: Any, size: int, watch: Callable[[int], object] | None = None) -> None:
         self._reactor = reactor
-        self._threads = Threads(reactor.callFromThread, size, "zs3")
+        self._threads = Threads(reactor.callFromThread, size, "zs3", watch)
         self._started = False
 
     def hop(self, f: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_R]:

@@ -30,11 +30,18 @@ class Threads:
     :param call_from_thread: ``reactor.callFromThread``.
     :param size: the most threads there are.
     :param name: what they are called, with a number behind it.
+    :param watch: is told in the reactor's thread, whenever that changes, how many calls have no result yet.
     """
 
-    def __init__(self, call_from_thread: Callable[[Callable[[], None]], object], size: int, name: str) -> None:
+    def __init__(
+        self,
+        call_from_thread: Callable[[Callable[[], None]], object],
+        size: int,
+        name: str,
+        watch: Callable[[int], object] | None = None,
+    ) -> None:
         self._call_from_thread = call_from_thread
-        self._size, self._name = size, name
+        self._size, self._name, self._watch = size, name, watch
         self._threads: list[threading.Thread] = []
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._pending = 0
@@ -45,6 +52,8 @@ class Threads:
         """Run a function in a thread; fires with what it returns, or fails with what it raises."""
         result: Deferred[_T] = Deferred()
         self._pending += 1
+        if self._watch is not None:
+            self._watch(self._pending)
         if self._pending > len(self._threads) < self._size:
             thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}")
             self._threads.append(thread)
@@ -83,3 +92,5 @@ class Threads:
             result, outcome = self._done.popleft()
             self._pending -= 1
             result.callback(outcome)
+        if self._watch is not None:
+            self._watch(self._pending)

@@ -105,3 +105,16 @@ def test_one_call_after_another_needs_one_thread(reactor: Reactor, threads: Thre
         reactor.run()
         assert found == [0]
     assert threading.active_count() == before + 1
+
+
+def test_who_watches_is_told_how_many_calls_have_no_result_yet(reactor: Reactor) -> None:
+    told: list[int] = []
+    threads = Threads(reactor.call_from_thread, 1, "test", told.append)
+    go = threading.Event()
+    threads.call(go.wait)
+    threads.call(lambda: None)
+    assert told == [1, 2]
+    go.set()
+    threads.stop()
+    reactor.run()
+    assert told[-1] == 0

@@ -90,7 +90,7 @@ def ask_twice(daemon, target, headers, method="GET"):
         varying = ("x-amz-request-id",)
         pairs = [(name, value) for name, value in response.pairs if name.lower() not in varying]
         body = re.sub(rb"<RequestId>\w+</RequestId>", b"", response.body)
-        outcomes.append((response.status, response.reason, pairs, body, daemon.server.site._access_log.records[-1]))
+        outcomes.append((response.status, response.reason, pairs, body, daemon.server.site._recorders[0].records[-1]))
         assert connection.open
     guard._express = fast
     return outcomes

@@ -285,7 +285,7 @@ def test_a_signature_is_passed_over(daemon, client, bucket, visit, configure):
     for headers in ({"Authorization": "nonsense"}, {"x-amz-content-sha256": "nonsense"}):
         assert visit("/index.html", headers=headers).body == b"secret"
     assert visit("/index.html?X-Amz-Signature=x&X-Amz-Algorithm=AWS4-HMAC-SHA256").body == b"secret"
-    seen = [each for each, *_ in daemon.server.site._access_log.records if each.operation == "Website"]
+    seen = [each for each, *_ in daemon.server.site._recorders[0].records if each.operation == "Website"]
     assert len(seen) == 7
     assert {each.access_key for each in seen} == {""}
 
@@ -510,7 +510,7 @@ def test_pages_of_other_origins_are_told_what_cors_allows(client, bucket, visit,
 def test_the_log_tells_of_them(daemon, visit, pages):
     visit("/about.html")
     visit("/missing")
-    page, missing = [each for each, *_ in daemon.server.site._access_log.records[-2:]]
+    page, missing = [each for each, *_ in daemon.server.site._recorders[0].records[-2:]]
     assert (page.operation, page.bucket, page.key) == ("Website", "photos", "about.html")
     assert (missing.error, missing.key) == ("AccessDenied", "missing")
     assert missing.reason

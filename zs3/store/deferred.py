@@ -29,6 +29,7 @@ from zs3.store.hot import HotFiles
 from zs3.store.interface import IObjectReader, IStore, IWriter
 from zs3.store.locks import WouldBlock
 from zs3.store.lookup import OpenObject
+from zs3.store.observer import StoreObserver
 from zs3.store.readers import FileReader, Hop, Reader, shielded
 from zs3.store.staged import StagedFile
 from zs3.store.values import (
@@ -209,6 +210,7 @@ class FilesystemStore:
     :param cache_size: the most bytes that what listings remember may take: half for names of directories, half for
         what is shown of objects.
     :param immutable: whether the files of locked versions get the immutable flag.
+    :param observer: is told of the work that is done.
     """
 
     _log = Logger()
@@ -225,6 +227,7 @@ class FilesystemStore:
         cache_size: int = 32 << 20,
         copies: int = 8,
         immutable: bool = False,
+        observer: StoreObserver | None = None,
     ) -> None:
         self._posix = posix.PosixStore(
             data,
@@ -234,6 +237,7 @@ class FilesystemStore:
             cache_size=cache_size,
             freeze=immutable,
             report=self._report,
+            observer=observer,
         )
         self._hot = HotFiles(os.path.realpath(os.fsencode(data)))
         self._hop = hop

@@ -13,6 +13,7 @@ from collections import OrderedDict
 
 from zs3.store import kernel
 from zs3.store.names import Listing
+from zs3.store.observer import StoreObserver
 
 _LOCAL = (kernel.EXT, kernel.XFS, kernel.BTRFS, kernel.ZFS, kernel.TMPFS)
 #: Since Linux 6.13 a change that comes after somebody has looked at the times gets a time of its own on these
@@ -70,8 +71,9 @@ class DirectoryCache:
     :param size: the most bytes that they may take, about; 0 for no cache.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, observer: StoreObserver | None = None) -> None:
         self._size = size
+        self._observer = observer
         self._linux = _linux()
         self._lock = threading.Lock()
         self._known: OrderedDict[Identity, tuple[Version, Listing]] = OrderedDict()
@@ -84,6 +86,12 @@ class DirectoryCache:
 
     def get(self, fd: int, floor: bytes) -> Listing | None:
         """What an open directory holds from an entry on, if that is known."""
+        listing = self._find(fd, floor)
+        if self._observer is not None:
+            self._observer.looked_up(remembered=listing is not None)
+        return listing
+
+    def _find(self, fd: int, floor: bytes) -> Listing | None:
         key, now = _identity(fd), version(fd)
         with self._lock:
             known = self._known.get(key)

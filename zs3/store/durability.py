@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Sequence
 
 from zs3.store import paths
 from zs3.store.calls import WAITING, Calls
+from zs3.store.observer import StoreObserver
 
 #: Directories remembered; some 100 bytes each.
 _KNOWN_MAX = 100_000
@@ -23,10 +25,11 @@ class Durability:
     :ivar broken: whether the disk has failed to keep what it was given: never forgotten, as the kernel forgets it.
     """
 
-    def __init__(self, *, enabled: bool, report: Callable[[str], None]) -> None:
+    def __init__(self, *, enabled: bool, report: Callable[[str], None], observer: StoreObserver | None = None) -> None:
         """:param report: told what the administrator must know."""
         self.enabled = enabled
         self._report = report
+        self._observer = observer
         self.broken = False
         self._warned = False
         self._known: dict[tuple[int, int, int], None] = {}
@@ -36,7 +39,7 @@ class Durability:
         if not self.enabled:
             return
         try:
-            os.fsync(fd)
+            self._fsync(fd)
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.EOPNOTSUPP) and stat.S_ISDIR(os.fstat(fd).st_mode):
                 # Some network mounts have no fsync of directories, and that is all there is to be had there.
@@ -46,8 +49,21 @@ class Durability:
                 return
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self.broken = True
+                if self._observer is not None:
+                    self._observer.lost()
                 self._report(f"the disk does not keep what it is given ({error.strerror}): check it")
             raise
+
+    def _fsync(self, fd: int) -> None:
+        observer = self._observer
+        if observer is None:
+            os.fsync(fd)
+            return
+        began = time.perf_counter()
+        try:
+            os.fsync(fd)
+        finally:
+            observer.synced(time.perf_counter() - began)
 
     def flush_path(self, path: bytes) -> None:
         """fsync the directory at `path`."""

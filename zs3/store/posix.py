@@ -45,6 +45,7 @@ from zs3.store.durability import Durability
 from zs3.store.lookup import OpenObject
 from zs3.store.memo import Memo
 from zs3.store.metadata import Record, parse_etag
+from zs3.store.observer import StoreObserver
 from zs3.store.staged import StagedFile
 from zs3.store.values import (
     NOT_LOCKED,
@@ -130,13 +131,14 @@ class PosixStore:
         cache_size: int,
         freeze: bool = False,
         report: Callable[[str], None],
+        observer: StoreObserver | None = None,
     ) -> None:
         self._data = path = os.path.realpath(os.fsencode(data))
-        self.durability = Durability(enabled=sync, report=report)
+        self.durability = Durability(enabled=sync, report=report, observer=observer)
         self.buckets = Buckets(path, self.durability, directory_mode=directory_mode, immutable=freeze)
         self.file_mode = file_mode
         self.directory_mode = directory_mode
-        self._directories = DirectoryCache(cache_size // 2)
+        self._directories = DirectoryCache(cache_size // 2, observer)
         self._memo = Memo(cache_size // 2)
         self._report = report
         self._reported: set[str] = set()

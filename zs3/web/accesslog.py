@@ -14,7 +14,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
@@ -36,6 +36,7 @@ class RequestLog:
     :ivar bytes_out: body bytes sent.
     :ivar error: the S3 error code answered, "" for success.
     :ivar reason: why access was denied, which the client is not told; in JSON alone.
+    :ivar at_once: whether it was answered from what the kernel had in memory; for the metrics alone.
     """
 
     operation: str = ""
@@ -46,6 +47,7 @@ class RequestLog:
     bytes_out: int = 0
     error: str = ""
     reason: str = ""
+    at_once: bool = field(default=False, compare=False)
 
 
 #: (what the handlers told, arrival in ns since the epoch, the client's address, status, seconds, request id) -> a line

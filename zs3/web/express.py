@@ -176,6 +176,7 @@ class Express:
             reader.close()
             lines = lines or header_lines(headers)
         log = RequestLog(operation.name, bucket, key, "" if user is None else user.access_key)
+        log.at_once = content is not None
         return _Found(status, headers, lines, span, content, reader, log)
 
     def _plain(self, info: ObjectInfo) -> _Plain:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -18,12 +19,31 @@ from zs3.web.limits import Limits
 from zs3.web.request import Request
 
 
+class Recorder(Protocol):
+    """Is told of every answer that is over, as `AccessLog` is."""
+
+    def record(
+        self, log: RequestLog, *, received_ns: int, remote: str, status: int, seconds: float, request_id: str
+    ) -> None: ...
+
+
+class SiteObserver(Recorder, Protocol):
+    """Is told of all that goes on at a site."""
+
+    def connections(self, change: int) -> None:
+        """There is one connection more (1) or less (-1)."""
+
+    def requests(self, change: int) -> None:
+        """There is one request more (1) or less (-1) under way; those that are answered at once never are."""
+
+
 class Site(server.Site):
     """Serves one tree of resources over any number of connections.
 
     :param resource: the root of the tree.
     :param clock: for time limits and dates; the reactor, or a `task.Clock`.
     :param access_log: told of every request that is over, also of those whose client went away.
+    :param observer: told of these too, and of what is under way.
     :param limits: the time limits of a connection.
     :param max_connections: of more, idle ones are closed, or if there are none, the newest.
     """
@@ -36,6 +56,7 @@ class Site(server.Site):
         *,
         clock: IReactorTime,
         access_log: AccessLog | None = None,
+        observer: SiteObserver | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         max_connections: int = 10_000,
     ) -> None:
@@ -44,7 +65,9 @@ class Site(server.Site):
         self.limits = limits
         #: x-amz-id-2 and HostId: which daemon answered, since it was started
         self.host_id = base64.b64encode(secrets.token_bytes(32)).decode("ascii")
-        self._access_log = access_log
+        recorders: tuple[Recorder | None, ...] = (access_log, observer)
+        self._recorders = tuple(each for each in recorders if each is not None)
+        self._observer = observer
         self._max_connections = max_connections
         # In the order of their opening.
         self._channels: dict[Channel, None] = {}
@@ -70,12 +93,14 @@ class Site(server.Site):
         record = request.log
         record.bytes_in, record.bytes_out = request.body.received, request.sentLength
         status = request.code if request.startedWriting else 0
+        if self._observer is not None:
+            self._observer.requests(-1)
         self.log_answer(record, request.client, request.received_s, status, request.request_id)
 
     def log_answer(self, record: RequestLog, client: object, received_s: float, status: int, request_id: str) -> None:
-        """Tell the access log of an answer that is over."""
-        if self._access_log is not None:
-            self._access_log.record(
+        """Tell the access log, and who else wants to know, of an answer that is over."""
+        for recorder in self._recorders:
+            recorder.record(
                 record,
                 received_ns=int(received_s * 1e9),
                 remote=getattr(client, "host", ""),
@@ -112,6 +137,8 @@ class Site(server.Site):
 
     def make_request(self, channel: Channel) -> Request:
         """For the channel: something begins to arrive."""
+        if self._observer is not None:
+            self._observer.requests(1)
         return Request(channel)
 
     def opened(self, channel: Channel) -> None:
@@ -121,16 +148,25 @@ class Site(server.Site):
             idle = next((each for each in self._channels if each.is_idle), channel)
             idle.retire()
         self._channels[channel] = None
+        if self._observer is not None:
+            self._observer.connections(1)
         if self._draining:
             channel.retire()
 
     def closed(self, channel: Channel) -> None:
         """For the channel: its connection is gone."""
         self._channels.pop(channel, None)
+        if self._observer is not None:
+            self._observer.connections(-1)
         if not self._channels:
             waiting, self._drained = self._drained, []
             for deferred in waiting:
                 deferred.callback(None)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the daemon is about to end."""
+        return self._draining
 
     def drain(self) -> Deferred[None]:
         """Close idle connections now and the others after the request they are busy with.
