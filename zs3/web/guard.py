@@ -7,7 +7,7 @@ What a user may do is decided behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from twisted.cred.checkers import AllowAnonymousAccess
@@ -83,6 +83,7 @@ class S3Guard:
     :param rules_seen: is called wherever a bucket is seen to have such rules.
     :param cross_origin: whether pages of other origins are served as the rules of buckets (CORS) say; else nobody is
         told of any.
+    :param beside: what is not of S3, by its path as received, which is none of a bucket; for whoever asks.
     """
 
     isLeaf = False
@@ -100,11 +101,13 @@ class S3Guard:
         lifecycle_day: Day = REAL_DAY,
         rules_seen: Callable[[], object] = lambda: None,
         cross_origin: bool = True,
+        beside: Mapping[bytes, IResource] | None = None,
     ) -> None:
         self._portal = portal
         self._store = cast(Any, portal.realm).store
         self._sigv2 = sigv2
         self._cross_origin = cross_origin
+        self._beside = beside or {}
         self._websites = frozenset(domain.lower().rstrip(".") for domain in website_domains)
         self._domains = [*(domain.lower().rstrip(".") for domain in domains), *self._websites]
         self._settings = Settings(region, clock, ownership, lifecycle_day, rules_seen)
@@ -149,6 +152,9 @@ class S3Guard:
         # The avatar takes the path from its beginning.
         request.prepath, request.postpath = [], [path, *(request.postpath or ())]
         host_bucket, website = self._place_of_host(request.header("host") or "")
+        # Where the host names the bucket, all of the path is a key.
+        if request.raw_path in self._beside and host_bucket is None and not website:
+            return self._beside[request.raw_path]
         # Before the signature: what is wrong with it is told in the words of the API, too.
         request.control = not website and is_control(request, host_bucket)
         if website:
