@@ -6,6 +6,7 @@ import hashlib
 import time
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.cred.checkers import AllowAnonymousAccess
 from twisted.cred.portal import Portal
@@ -37,11 +38,14 @@ class _Transport(StringTransport):
 class Daemon:
     """A site without a network over a directory."""
 
-    def __init__(self, data: str, *more: User) -> None:
-        """:param more: users beside `OWNER`."""
+    def __init__(self, data: str, *more: User, observer: Any = None) -> None:
+        """
+        :param more: users beside `OWNER`.
+        :param observer: what counts, see `zs3.metrics.instruments`.
+        """
         self._clock = Clock()
         self._clock.rightNow = time.time()
-        self._store = FilesystemStore(data, execute, self._clock, sync=False)
+        self._store = FilesystemStore(data, execute, self._clock, sync=False, observer=observer)
         users = UsersChecker({user.access_key: user for user in (OWNER, *more)})
         guard = S3Guard(
             Portal(Realm(self._store, users), [users, AllowAnonymousAccess()]),
@@ -50,7 +54,7 @@ class Daemon:
             domains=(),
             clock=self._clock,
         )
-        site = Site(guard, clock=self._clock)
+        site = Site(guard, clock=self._clock, observer=observer)
         self._store.start()
         self._transport = _Transport(peerAddress=IPv4Address("TCP", "10.1.2.3", 54321))
         protocol = site.buildProtocol(self._transport.getPeer())

@@ -5,22 +5,25 @@ Assembles, no more: what the parts do is told in their modules.
 
 from __future__ import annotations
 
+import os
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.application.service import IService, Service
 from twisted.cred.checkers import AllowAnonymousAccess
 from twisted.cred.portal import Portal
-from twisted.internet.defer import execute
+from twisted.internet.defer import Deferred, execute
 from twisted.logger import Logger
 
 from zs3.auth.credentials import UsersFileChecker
 from zs3.auth.generated import credentials_path, ensure_users_file
 from zs3.console.assembly import make_console
+from zs3.health import Health
 from zs3.lifecycle.ledger import Ledger
 from zs3.lifecycle.service import LifecycleService
+from zs3.metrics.shared import SharedDirectory
 from zs3.sdnotify import Notifier
 from zs3.service import (
     CallService,
@@ -35,14 +38,20 @@ from zs3.service import (
     require,
 )
 from zs3.store.deferred import FilesystemStore
+from zs3.store.diskspace import DiskProbe
+from zs3.store.observer import StoreObserver
 from zs3.store.readers import Hop
 from zs3.tls.certificates import Certificates
 from zs3.tls.endpoints import certificates_of, reload_all
+from zs3.web import health as health_resources
 from zs3.web.accesslog import AccessLog
 from zs3.web.guard import S3Guard
 from zs3.web.resources import Realm
 from zs3.web.site import Site
 from zs3.workers import WorkersService
+
+if TYPE_CHECKING:
+    from zs3.metrics.setup import Setup
 
 log = Logger()
 
@@ -54,21 +63,39 @@ _RESERVED_FILES = 256
 Options = Any
 
 
+class Controls(NamedTuple):
+    """What may be done with a daemon from outside.
+
+    :ivar reload: reads again what may have changed.
+    :ivar hurry: waits no longer for running requests.
+    :ivar beat: says that it lives.
+    """
+
+    reload: Callable[[], object]
+    hurry: Callable[[], object]
+    beat: Callable[[], Deferred[None]]
+
+
 def server(
     options: Options,
     reactor: Any,
     prepare: Callable[[], object],
-    control: Callable[[Callable[[], object], Callable[[], object]], Sequence[Service]],
+    control: Callable[[Controls], Sequence[Service]],
     *,
-    announce: bool = True,
+    worker: Mapping[str, Any] | None = None,
 ) -> IService:
     """What serves in one process.
 
     :param prepare: is called when the store has started.
-    :param control: makes what calls the functions that reload and that wait no longer for running requests.
+    :param control: makes what controls it.
+    :param worker: of a worker, the settings of `supervisor`.
     """
-    pool = PoolService(reactor, options["threads"])
-    store = _store(options, reactor, pool.hop)
+    setup = _metrics(options, worker or {})
+    metrics = None if setup is None else setup.instruments
+    pool = PoolService(reactor, options["threads"], None if metrics is None else metrics.pending)
+    store = _store(options, reactor, pool.hop, metrics)
+    probe = DiskProbe(os.fsencode(options["data"]), read_only=options["read-only"])
+    health = Health(reactor, pool.hop, probe.look, lambda: store.healthy)
     lifecycle = LifecycleService(reactor, store, Ledger(options["data"]), pool.hop, options["lifecycle-day"])
     users = options["users"]
     access_log = AccessLog(options["access-log"], options["access-log-format"])
@@ -83,10 +110,13 @@ def server(
         rules_seen=lifecycle.rules_seen,
     )
     s3 = guard(
-        Portal(Realm(store, users), checkers), domains=options["domain"], website_domains=options["website-domain"]
+        Portal(Realm(store, users), checkers),
+        domains=options["domain"],
+        website_domains=options["website-domain"],
+        beside=health_resources.resources(health),
     )
     connections = raise_file_limit() - _RESERVED_FILES - options["threads"] * 4
-    make_site = partial(Site, clock=reactor, access_log=access_log, max_connections=connections)
+    make_site = partial(Site, clock=reactor, access_log=access_log, observer=metrics, max_connections=connections)
     listeners = [(make_site(s3), options["endpoints"]["listen"])]
     if options["endpoints"]["console"]:
         try:
@@ -102,9 +132,11 @@ def server(
         except ValueError as error:
             raise StartError(f"--console: {error}") from None
         listeners.append((make_site(console), options["endpoints"]["console"]))
+    if setup is not None:
+        listeners.append((setup.site(reactor, health), options["endpoints"]["metrics"]))
     for site, _ in listeners:
         site.noisy = False  # the listening service says it better
-    listening = ListeningService(reactor, listeners, options["drain-timeout"], announce=announce)
+    listening = ListeningService(reactor, listeners, options["drain-timeout"], announce=worker is None)
     parts: dict[str, Callable[[], object]] = {"users": users.reload, "access log": access_log.open}
     if certificates := _certificates(options):
         parts["certificates"] = lambda: reload_all(certificates)
@@ -114,10 +146,11 @@ def server(
         CallService(access_log.open, access_log.close),
         PartService(store, reactor, _cannot_use(options)),
         CallService(prepare),
+        CallService(probe.start),
         listening,
         # Nobody without the right to write can do what the rules ask for.
         *(() if options["read-only"] else (lifecycle,)),
-        *control(reload, listening.hurry),
+        *control(Controls(reload, listening.hurry, health.beat)),
     )
 
 
@@ -139,15 +172,19 @@ def supervisor(options: Options, reactor: Any, notifier: Notifier) -> IService:
             store.stop()
 
     endpoints = [each for some in options["endpoints"].values() for each in some]
+    directory = SharedDirectory(os.environ) if options["endpoints"]["metrics"] else None
     settings = {
         "arguments": options.arguments,
         "directory": options.directory,
         "access-log": options["access-log"],
         "sockets": len(endpoints),
+        "metrics": None if directory is None else directory.path,
     }
-    workers = WorkersService(reactor, endpoints, options["workers"], settings, options["drain-timeout"])
+    ended = (lambda _: None) if directory is None else directory.worker_ended
+    workers = WorkersService(reactor, endpoints, options["workers"], settings, options["drain-timeout"], ended)
     return _in_sequence(
         CallService(prepare),
+        *(() if directory is None else (CallService(directory.make, directory.remove),)),
         workers,
         NotifyService(reactor, notifier, workers.alive),
         SignalService(reactor, workers.reload, workers.hurry),  # stopped first: who hears STOPPING may hurry
@@ -189,7 +226,16 @@ def _certificates(options: Options) -> Sequence[Certificates]:
     return certificates_of(endpoint for some in options["endpoints"].values() for _, endpoint in some)
 
 
-def _store(options: Options, reactor: Any, hop: Hop) -> FilesystemStore:
+def _metrics(options: Options, worker: Mapping[str, Any]) -> Setup | None:
+    """What counts, if somebody wants to know."""
+    if not options["endpoints"]["metrics"]:
+        return None
+    from zs3.metrics.setup import Setup  # takes memory
+
+    return Setup(options["threads"], worker.get("metrics"), worker.get("number", 0))
+
+
+def _store(options: Options, reactor: Any, hop: Hop, observer: StoreObserver | None = None) -> FilesystemStore:
     return FilesystemStore(
         options["data"],
         hop,
@@ -200,6 +246,7 @@ def _store(options: Options, reactor: Any, hop: Hop) -> FilesystemStore:
         clock=reactor,
         cache_size=options["cache-size"] << 20,
         copies=max(1, options["threads"] // 2),
+        observer=observer,
     )
 
 

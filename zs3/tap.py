@@ -90,7 +90,7 @@ _CONVERSIONS: dict[str, Callable[[str], int | float | Day]] = {
 
 
 #: The options that say where something is served, and where it is if they do not.
-LISTENERS: dict[str, list[str]] = {"listen": ["tcp:9000"], "console": []}
+LISTENERS: dict[str, list[str]] = {"listen": ["tcp:9000"], "console": [], "metrics": []}
 
 
 class Options(usage.Options, strcred.AuthOptionMixin):
@@ -186,6 +186,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     def opt_console(self, description: str) -> None:
         """Where to serve the console, a web page for people, e.g. tcp:9001; may be repeated. By default nowhere."""
         self["console"].append(description)
+
+    def opt_metrics(self, description: str) -> None:
+        """Where Prometheus finds the metrics, e.g. tcp:9100:interface=127.0.0.1; may be repeated."""
+        self["metrics"].append(description)
 
     def opt_domain(self, name: str) -> None:
         """A host name below which buckets are host names too (BUCKET.NAME); may be given several times."""
@@ -314,7 +318,10 @@ def makeService(options: Options) -> IService:
         options,
         reactor,
         first_start(options),
-        lambda reload, hurry: (NotifyService(reactor, notifier), SignalService(reactor, reload, hurry)),
+        lambda parts: (
+            NotifyService(reactor, notifier, parts.beat),
+            SignalService(reactor, parts.reload, parts.hurry),
+        ),
     )
 
 
@@ -337,12 +344,12 @@ def run_worker(channel: MessageChannel, settings: Mapping[str, Any]) -> None:
         options,
         reactor,
         options["users"].reload,
-        lambda reload, hurry: (
+        lambda parts: (
             # A signal may have gone to all processes at once, and must not count as a second one.
-            SignalService(reactor, reload, lambda: None),
-            ObedientService(reactor, channel, reload=reload, hurry=hurry, die=die),
+            SignalService(reactor, parts.reload, lambda: None),
+            ObedientService(reactor, channel, reload=parts.reload, hurry=parts.hurry, asked=parts.beat, die=die),
         ),
-        announce=False,
+        worker=settings,
     )
     daemon.startService()
     runner: Any = reactor

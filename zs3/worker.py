@@ -39,6 +39,7 @@ class ObedientService(Service):
     """Tells the parent when this worker serves, and does what the parent says.
 
     :param hurry: waits no longer for running requests.
+    :param asked: is called when the parent asks for a sign of life.
     :param die: ends the process at once; called when the parent is gone.
     """
 
@@ -49,9 +50,10 @@ class ObedientService(Service):
         *,
         reload: Callable[[], object],
         hurry: Callable[[], object],
+        asked: Callable[[], object] = lambda: None,
         die: Callable[[], object],
     ) -> None:
-        self._reactor, self._channel = reactor, channel
+        self._reactor, self._channel, self._asked = reactor, channel, asked
         self._commands = {"ping": self._answer, "reload": reload, "hurry": hurry, "stop": self._stop}
         channel.received = self._obey
         channel.ended = die
@@ -71,6 +73,7 @@ class ObedientService(Service):
         self._commands[message[0]]()
 
     def _answer(self) -> None:
+        self._asked()
         self._channel.send("pong")
 
     def _stop(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -106,6 +106,7 @@ class WorkersService(Service):
     :param endpoints: (as the user wrote it, endpoint).
     :param settings: what `zs3.tap.run_worker` is told.
     :param drain_timeout: seconds that running requests are given to end when the daemon stops.
+    :param ended: is called with the number of a worker whose process is no more, before another takes its place.
     :ivar starting: whether the first workers are being started; what they fail with fails the start.
     """
 
@@ -116,10 +117,11 @@ class WorkersService(Service):
         count: int,
         settings: Mapping[str, object],
         drain_timeout: float,
+        ended: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._reactor, self._endpoints, self._count = reactor, endpoints, count
         self._settings = {**settings, "reactor": type(reactor).__module__}
-        self._drain_timeout = drain_timeout
+        self._drain_timeout, self._ended = drain_timeout, ended
         self._ports: list[Any] = []
         self._bound = False
         self._workers: dict[int, Worker] = {}
@@ -199,7 +201,7 @@ class WorkersService(Service):
             os.close(nothing)
             theirs.close()
         worker.pid = process.pid
-        worker.channel.send("start", self._settings)
+        worker.channel.send("start", {**self._settings, "number": number})
         self._workers[number] = worker
         if not self.starting:
             self._reactor.addReader(worker.channel)
@@ -219,6 +221,7 @@ class WorkersService(Service):
         self._reactor.removeReader(worker.channel)
         worker.channel.close()
         del self._workers[worker.number]
+        self._ended(worker.number)
         if self._all_ended is not None or not self.running:
             if not reason.check(ProcessDone):
                 log.error("{worker} ended badly: {reason}", worker=_name(worker), reason=_reason(reason))

@@ -25,6 +25,8 @@ SECRET_KEY = "e2e/secret+key=of-forty-characters-0123"
 REGION = "us-east-1"
 
 PLAIN = "tcp:0:interface=127.0.0.1"
+#: For --metrics: the same in other words, so that the log tells which is which.
+METRICS = "tcp:port=0:interface=127.0.0.1"
 
 #: twistd's exit status after SIGTERM: with all its work done, it ends by that same signal, as a shell expects.
 ENDED = -signal.SIGTERM
@@ -115,6 +117,11 @@ class Daemon:
     @property
     def tls(self) -> Endpoint:
         return Endpoint(self._port_of(self._secure), self.certificate)
+
+    @property
+    def metrics(self) -> Endpoint:
+        """With `METRICS` among the arguments."""
+        return Endpoint(self._port_of(METRICS))
 
     def log(self) -> str:
         """What this run of the daemon and those before it logged, access log and events."""

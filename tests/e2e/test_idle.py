@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proof.idle import calls_while_idle
-from tests.e2e.daemon import running
+from tests.e2e.daemon import METRICS, running
 from tests.e2e.injection import can_trace
 from tests.e2e.workers import pids
 
@@ -16,9 +16,13 @@ WAITING = {"epoll_wait", "epoll_pwait", "futex", "restart_syscall"}
 
 
 @pytest.mark.skipif(not can_trace(), reason="strace is missing or may not trace")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_idle_daemon_makes_no_system_call(tmp_path: Path, workers: int) -> None:
-    with running(tmp_path, tmp_path / "data", "--workers", str(workers)) as daemon:
+@pytest.mark.parametrize(
+    "arguments",
+    [("--workers", "1"), ("--workers", "2"), ("--workers", "2", "--metrics", METRICS)],
+    ids=["1", "2", "metrics"],
+)
+def test_an_idle_daemon_makes_no_system_call(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with running(tmp_path, tmp_path / "data", *arguments) as daemon:
         processes = [daemon.pid, *pids(daemon).values()]
         # The threads that the start needed have gone to sleep when the first calls have been seen.
         calls_while_idle(processes, 1)

@@ -4,6 +4,8 @@ import os
 import re
 import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 from twisted.application.service import IServiceMaker
@@ -148,6 +150,7 @@ class TestOptions:
             (["--access-log", "/nowhere/log"], "--access-log: /nowhere/log cannot be a file"),
             (["--access-log", "/"], "--access-log: / cannot be a file"),
             (["--listen", "tpc:9000"], "--listen tpc:9000: "),
+            (["--metrics", "tpc:9100"], "--metrics tpc:9100: "),
             (["--listen", "ssl:9443"], "--listen ssl:9443: there is no "),
             (["--nonsense"], "nonsense"),
             (["argument"], "Wrong number of arguments"),
@@ -298,6 +301,30 @@ class TestDaemon:
         assert [server[0] for server in reactor.tcpServers] == [9001, 9002]
         self.stop(daemon, reactor)
 
+    def test_the_metrics_are_served_beside_and_only_if_asked_for(self, data, reactor):
+        daemon = self.start("--data", data, "--access-log", "off", "--metrics", "tcp:9100:interface=127.0.0.1")
+        (port, site, *_), (other, metrics, *_) = sorted(reactor.tcpServers, key=lambda server: server[0])
+        assert (port, other) == (9000, 9100)
+        assert type(site).__name__ == "Site"
+        assert type(metrics).__name__ == "MetricsSite"
+        self.stop(daemon, reactor)
+        reactor.tcpServers.clear()
+        daemon = self.start("--data", data, "--access-log", "off")
+        assert [server[0] for server in reactor.tcpServers] == [9000]
+        self.stop(daemon, reactor)
+
+    def test_who_asks_for_no_metrics_does_not_load_what_counts(self, data):
+        code = (
+            "import sys; from zs3 import tap; options = tap.Options(); "
+            "options.parseOptions(['--data', sys.argv[1]]); tap.makeService(options); "
+            "print(*sys.modules)"
+        )
+        modules = subprocess.run(
+            [sys.executable, "-c", code, str(data)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert "zs3.assembly" in modules
+        assert not {"prometheus_client", "zs3.metrics.instruments"} & set(modules)
+
     def test_writes_its_access_log(self, data, reactor, tmp_path):
         self.stop(self.start("--data", data, "--access-log", tmp_path / "log"), reactor)
         assert (tmp_path / "log").exists()
@@ -383,5 +410,5 @@ def test_help_names_every_option():
     text = tap.Options().getUsage()
     for name in ("data", "listen", "auth", "object-ownership", "region", "domain", "website-domain", "no-sigv2", "sync",
                  "file-mode", "dir-mode", "access-log", "access-log-format", "threads", "workers",
-                 "drain-timeout"):  # fmt: skip
+                 "drain-timeout", "metrics"):  # fmt: skip
         assert re.search(rf"--{name}\b", text)

@@ -68,6 +68,7 @@ class TestObedience:
             parent_and_own[1],
             reload=lambda: calls.append("reload"),
             hurry=lambda: calls.append("hurry"),
+            asked=lambda: calls.append("asked"),
             die=lambda: calls.append("die"),
         )
 
@@ -93,7 +94,7 @@ class TestObedience:
         for word in ("reload", "ping", "stop", "stop", "hurry"):
             parent.send(word)
             own.doRead()
-        assert calls == ["reload", "hurry"]
+        assert calls == ["reload", "asked", "hurry"]
         assert rest(parent) == [["pong"]]
         assert reactor.stops == 2, "and the second did not fail"
 

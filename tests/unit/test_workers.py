@@ -163,7 +163,7 @@ class TestStart:
         assert not {"NOTIFY_SOCKET", "LISTEN_FDS"} & set(process.env)
         word, settings = process.channel.receive()
         assert word == "start"
-        assert settings == {"arguments": ["--data", "d"], "reactor": Reactor.__module__}
+        assert settings == {"arguments": ["--data", "d"], "reactor": Reactor.__module__, "number": 1}
 
     def test_what_a_worker_says_before_it_ends_is_the_error(self, reactor, service, logged):
         reactor.scripts = [READY, (["log", "critical", "zs3.service", "cannot use /data: no"], None)]
@@ -224,6 +224,22 @@ class TestReplacement:
         reactor.processes[3].end(signal=11)
         reactor.advance(0)
         assert len(reactor.processes) == 5
+
+    def test_who_wants_to_know_is_told_before_another_takes_the_place(self, reactor, port):
+        ended = []
+        service = WorkersService(
+            reactor,
+            [("tcp:9000", Endpoint(port))],
+            2,
+            {},
+            drain_timeout=30.0,
+            ended=lambda number: ended.append((number, len(reactor.processes))),
+        )
+        service.startService()
+        reactor.processes[1].end(signal=9)
+        reactor.advance(0)
+        assert ended == [(2, 2)]
+        assert len(reactor.processes) == 3
 
     def test_workers_are_counted_each_for_itself(self, reactor, started):
         for process in list(reactor.processes):

@@ -276,7 +276,7 @@ def test_the_access_log_tells_of_preflights(hosts):
     headers = {"Host": "photos.s3.hosts", "Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
     for method in ("GET", "DELETE"):
         hosts.server.connect().request("OPTIONS", "/a/b%20c", headers | {"Access-Control-Request-Method": method})
-    (granted, status, _), (refused, other, _) = hosts.server.site._access_log.records[-2:]
+    (granted, status, _), (refused, other, _) = hosts.server.site._recorders[0].records[-2:]
     assert (granted.operation, granted.bucket, granted.key, granted.error, status) == (
         "Preflight", "photos", "a/b c", "", 200,
     )  # fmt: skip
