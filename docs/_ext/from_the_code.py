@@ -143,9 +143,27 @@ class CommandLine(Directive):
         return [nodes.literal_block(text=usage[usage.index("Options:") :].strip(), language="text")]
 
 
+class Metrics(Directive):
+    """`.. metrics::`: what `--metrics` tells, from zs3.metrics.definitions."""
+
+    def run(self) -> list[nodes.Node]:
+        from zs3.metrics.definitions import COUNTED, LOOKED_UP
+
+        rows: list[list[nodes.Node]] = []
+        for each in (*COUNTED, *LOOKED_UP):
+            name = nodes.paragraph()
+            name += nodes.literal(text=each.name)
+            labels = nodes.paragraph()
+            for label in each.labels:
+                labels += [nodes.Text(", ") if len(labels) else nodes.Text(""), nodes.literal(text=label)]
+            rows.append([name, nodes.paragraph(text=each.kind), labels, nodes.paragraph(text=each.help)])
+        return [_table(["Metric", "Type", "Labels", "Tells"], [38, 12, 15, 35], rows)]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("operations", Operations)
     app.add_directive("command-line", CommandLine)
     app.add_directive("compatibility", Compatibility)
     app.add_directive("request-headers", Headers)
+    app.add_directive("metrics", Metrics)
     return {"parallel_read_safe": True}

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.e2e.daemon import ACCESS_KEY, ENDED, METRICS, PATIENCE, REGION, SECRET_KEY, Daemon, Endpoint, running
 from tests.e2e.workers import only, pids, wait_until
+from tests.monitoring import asked_for, queries
 from tests.scrape import Scrape, check
 
 MIB = 1 << 20
@@ -147,6 +148,11 @@ def test_what_boto3_did_is_what_is_told(home: Path, tmp_path: Path, client_of: C
         assert found("zs3_disk_size_bytes") == there.f_blocks * there.f_frsize
         assert found("zs3_ready") == found("zs3_build_info") == found("zs3_workers") == 1
         assert found.labels("process_cpu_seconds_total", "worker") == {"0"}
+        for query in queries():
+            for name, labels in asked_for(query):
+                assert name in found.samples, name
+                there, _ = found.samples[name][0]
+                assert labels <= {*there, "job", "instance"}, query
         assert found("process_start_time_seconds") > 1_700_000_000
 
 
