@@ -33,6 +33,13 @@ def test_a_worker_that_replaces_another_makes_no_further_labels(tmp_path):
     assert BucketNames(2, str(tmp_path / "buckets")).label("c", used=True) == OTHER
 
 
+def test_where_memory_is_full_a_bucket_is_one_of_the_others(tmp_path):
+    names = BucketNames(2, str(tmp_path / "absent" / "buckets"))
+    assert names.label("a", used=True) == OTHER
+    (tmp_path / "absent").mkdir()
+    assert names.label("a", used=True) == "a"
+
+
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=3), st.booleans(), st.integers(0, 2))))
 def test_there_are_never_more_labels_than_that(tmp_path_factory, uses):
     path = str(tmp_path_factory.mktemp("names") / "buckets")

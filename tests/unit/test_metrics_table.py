@@ -58,6 +58,48 @@ def test_what_there_is_no_room_for_spoils_nothing(monkeypatch):
     assert dict(full.read()) == {("first", ()): [1.0], ("second", ()): [1.0]}
 
 
+@pytest.mark.parametrize("call", ["posix_fallocate", "write"])
+def test_where_memory_is_full_nothing_is_counted_and_nothing_fails(tmp_path, monkeypatch, call):
+    """A page that is mapped and not to be had would kill the process when it is touched."""
+    path = str(tmp_path / "t")
+    one = Table(path)
+    one.cells[one.place("kept")] += 1
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(table.os, call, fail)
+        one.cells[one.place("lost", (), 16) + 15] += 1
+        one.cells[one.place("kept")] += 1
+    one.cells[one.place("later")] += 1
+    assert dict(table.read(path)) == dict(one.read()) == {("kept", ()): [2.0], ("later", ()): [1.0]}
+
+
+def test_a_key_that_was_written_in_part_is_taken_back(tmp_path, monkeypatch):
+    path = str(tmp_path / "t")
+    one = Table(path)
+    one.cells[one.place("kept")] += 1
+    real = os.write
+    with monkeypatch.context() as full:
+        full.setattr(table.os, "write", lambda fd, data: real(fd, data[:5]))
+        one.cells[one.place("lost")] += 1
+    one.cells[one.place("later")] += 1
+    assert dict(table.read(path)) == dict(Table(path).read()) == {("kept", ()): [1.0], ("later", ()): [1.0]}
+
+
+def test_all_memory_that_is_counted_in_is_had_before(tmp_path):
+    one = Table(str(tmp_path / "t"))
+    one.place("many", (), 60)
+    numbers = tmp_path / "t.numbers"
+    # Writing to it needs no block more.
+    before = numbers.stat().st_blocks
+    for place in (one.place("many", (), 60), table.MOST - 1):
+        one.cells[place] = 1
+
+    assert numbers.stat().st_blocks == before > 0
+
+
 def test_nothing_is_told_of_a_process_that_never_counted(tmp_path):
     with pytest.raises(FileNotFoundError):
         list(table.read(str(tmp_path / "t")))

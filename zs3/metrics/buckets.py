@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 
 #: The most buckets that are told apart.
 MOST = 100
@@ -40,7 +41,9 @@ class BucketNames:
             # One more is that of no bucket.
             if not used or len(self._labels) > self._most:
                 return OTHER
-            self._add(bucket)
+            # Where there is no room for one more, it has none.
+            with suppress(OSError):
+                self._add(bucket)
             found = self._labels.get(bucket, OTHER)
         return found
 

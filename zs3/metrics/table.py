@@ -6,6 +6,7 @@ And its files are by process id, so that those of the dead pile up.
 
 Beside the file of the numbers there is one of their keys, a line of JSON each: the name, the labels, and how
 many numbers they are.  Both only ever grow.  Whoever is killed in the midst of a line has not made its numbers.
+What there is no room for is not counted; nothing fails for it.
 """
 
 from __future__ import annotations
@@ -38,15 +39,14 @@ class Table:
         self._places: dict[Key, tuple[int, int]] = {}
         self._keys = -1
         self._used = 0
+        self._numbers, self._end = -1, 0
         if path is None:
             memory = mmap.mmap(-1, _SIZE)
         else:
-            fd = _open(f"{path}.numbers")
-            try:
-                os.ftruncate(fd, _SIZE)
-                memory = mmap.mmap(fd, _SIZE)
-            finally:
-                os.close(fd)
+            self._numbers = _open(f"{path}.numbers")
+            os.ftruncate(self._numbers, _SIZE)
+            memory = mmap.mmap(self._numbers, _SIZE)
+            self._reserve(MOST - _REST, _REST)
             self._keys = _open(f"{path}.keys")
             self._take_over()
         self.cells = memoryview(memory).cast("d")
@@ -54,7 +54,8 @@ class Table:
     def _take_over(self) -> None:
         data = os.pread(self._keys, os.fstat(self._keys).st_size, 0)
         whole = data.rpartition(b"\n")[0]
-        os.ftruncate(self._keys, len(whole) + 1 if whole else 0)
+        self._end = len(whole) + 1 if whole else 0
+        os.ftruncate(self._keys, self._end)
         for key, count in _parse(whole):
             self._places[key] = self._used, count
             self._used += count
@@ -64,13 +65,37 @@ class Table:
         key = name, tuple(labels)
         found = self._places.get(key)
         if found is None:
-            if self._used + count > MOST - _REST:
+            try:
+                found = self._make(key, count)
+            except OSError:
+                found = None
+            if found is None:
                 return MOST - _REST
-            found = self._places[key] = self._used, count
-            self._used += count
-            if self._keys >= 0:
-                os.write(self._keys, json.dumps([name, labels, count]).encode("ascii") + b"\n")
         return found[0]
+
+    def _make(self, key: Key, count: int) -> tuple[int, int] | None:
+        """A place for new numbers, or None if there is no room in the table.
+
+        :raises OSError: there is no room in memory.
+        """
+        place = self._used
+        if place + count > MOST - _REST:
+            return None
+        if self._keys >= 0:
+            self._reserve(place, count)
+            line = json.dumps([*key, count]).encode("ascii") + b"\n"
+            if os.write(self._keys, line) != len(line):
+                # The next one would be taken for the rest of it.
+                os.ftruncate(self._keys, self._end)
+                return None
+            self._end += len(line)
+        self._used = place + count
+        self._places[key] = place, count
+        return place, count
+
+    def _reserve(self, place: int, count: int) -> None:
+        """Have memory for numbers.  What is mapped and cannot be had when it is touched kills the process."""
+        os.posix_fallocate(self._numbers, place * 8, count * 8)
 
     def read(self) -> Iterator[tuple[Key, list[float]]]:
         """All numbers, by their keys; in any thread."""
