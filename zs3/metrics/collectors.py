@@ -14,9 +14,9 @@ from itertools import accumulate
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
+from twisted.copyright import version as twisted_version
 
 import zs3
-from twisted import __version__ as twisted_version
 from zs3.health import Report
 from zs3.metrics import definitions
 from zs3.metrics.definitions import COUNTER, GAUGE, HISTOGRAM, Definition
