@@ -39,7 +39,7 @@ from zs3.service import (
 )
 from zs3.store.deferred import FilesystemStore
 from zs3.store.diskspace import DiskProbe
-from zs3.store.observer import StoreObserver
+from zs3.store.observer import LossObserver, StoreObserver
 from zs3.store.readers import Hop
 from zs3.tls.certificates import Certificates
 from zs3.tls.endpoints import certificates_of, reload_all
@@ -69,11 +69,13 @@ class Controls(NamedTuple):
     :ivar reload: reads again what may have changed.
     :ivar hurry: waits no longer for running requests.
     :ivar beat: says that it lives.
+    :ivar fail: takes note that another process has seen the disk fail.
     """
 
     reload: Callable[[], object]
     hurry: Callable[[], object]
     beat: Callable[[], Deferred[None]]
+    fail: Callable[[], object]
 
 
 def server(
@@ -83,19 +85,23 @@ def server(
     control: Callable[[Controls], Sequence[Service]],
     *,
     worker: Mapping[str, Any] | None = None,
+    lost: Callable[[], object] = lambda: None,
 ) -> IService:
     """What serves in one process.
 
     :param prepare: is called when the store has started.
     :param control: makes what controls it.
     :param worker: of a worker, the settings of `supervisor`.
+    :param lost: is called in any thread when the disk has failed.
     """
     setup = _metrics(options, worker or {})
     metrics = None if setup is None else setup.instruments
     pool = PoolService(reactor, options["threads"], None if metrics is None else metrics.pending)
-    store = _store(options, reactor, pool.hop, metrics)
+    store = _store(options, reactor, pool.hop, metrics if worker is None else LossObserver(metrics, lost))
     probe = DiskProbe(os.fsencode(options["data"]), read_only=options["read-only"])
     health = Health(reactor, pool.hop, probe.look, lambda: store.healthy)
+    if worker is not None and worker.get("failed"):
+        health.fail()
     lifecycle = LifecycleService(reactor, store, Ledger(options["data"]), pool.hop, options["lifecycle-day"])
     users = options["users"]
     access_log = AccessLog(options["access-log"], options["access-log-format"])
@@ -150,7 +156,7 @@ def server(
         listening,
         # Nobody without the right to write can do what the rules ask for.
         *(() if options["read-only"] else (lifecycle,)),
-        *control(Controls(reload, listening.hurry, health.beat)),
+        *control(Controls(reload, listening.hurry, health.beat, health.fail)),
     )
 
 

@@ -56,6 +56,11 @@ class Health:
         self._timer: IDelayedCall | None = None
         self._waiting: list[Deferred[Report]] = []
         self._told = ""
+        self._failed = False
+
+    def fail(self) -> None:
+        """Another process on the same disk has seen that it does not keep what it is given."""
+        self._failed = True
 
     def check(self) -> Deferred[Report]:
         """Fires with what was found within the last second, or is found now."""
@@ -79,7 +84,8 @@ class Health:
 
     def _judged(self, report: Report) -> Report:
         # What was answered before may be lost: that is not forgotten when there is room again.
-        return report if report.problem or self._healthy() else Report(IO_ERROR, report.disk)
+        kept = self._healthy() and not self._failed
+        return report if report.problem or kept else Report(IO_ERROR, report.disk)
 
     def _is_late(self) -> None:
         self._timer = None

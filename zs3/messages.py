@@ -2,7 +2,7 @@
 
 One packet is one message, a JSON array that begins with a word: ``start``,
 ``stop``, ``hurry``, ``reload`` and ``ping`` go to a worker; ``ready``, ``pong``
-and ``log`` come from it.
+and ``log`` come from it; ``failed``, of the disk, goes from one to all.
 """
 
 from __future__ import annotations

@@ -347,9 +347,18 @@ def run_worker(channel: MessageChannel, settings: Mapping[str, Any]) -> None:
         lambda parts: (
             # A signal may have gone to all processes at once, and must not count as a second one.
             SignalService(reactor, parts.reload, lambda: None),
-            ObedientService(reactor, channel, reload=parts.reload, hurry=parts.hurry, asked=parts.beat, die=die),
+            ObedientService(
+                reactor,
+                channel,
+                reload=parts.reload,
+                hurry=parts.hurry,
+                asked=parts.beat,
+                failed=parts.fail,
+                die=die,
+            ),
         ),
         worker=settings,
+        lost=lambda: channel.send("failed"),
     )
     daemon.startService()
     runner: Any = reactor

@@ -40,6 +40,7 @@ class ObedientService(Service):
 
     :param hurry: waits no longer for running requests.
     :param asked: is called when the parent asks for a sign of life.
+    :param failed: is called when a worker has seen the disk fail.
     :param die: ends the process at once; called when the parent is gone.
     """
 
@@ -51,10 +52,11 @@ class ObedientService(Service):
         reload: Callable[[], object],
         hurry: Callable[[], object],
         asked: Callable[[], object] = lambda: None,
+        failed: Callable[[], object] = lambda: None,
         die: Callable[[], object],
     ) -> None:
         self._reactor, self._channel, self._asked = reactor, channel, asked
-        self._commands = {"ping": self._answer, "reload": reload, "hurry": hurry, "stop": self._stop}
+        self._commands = {"ping": self._answer, "reload": reload, "hurry": hurry, "stop": self._stop, "failed": failed}
         channel.received = self._obey
         channel.ended = die
 

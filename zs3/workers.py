@@ -70,6 +70,8 @@ class Worker(ProcessProtocol):
         elif word == "ready":
             self.ready = True
             log.info("worker {number} serves: process {pid}", number=self.number, pid=self.pid)
+        elif word == "failed":
+            self._supervisor.disk_failed()
         elif word == "pong":
             self.awaited = False
             self._supervisor.answered()
@@ -259,6 +261,13 @@ class WorkersService(Service):
     def _tell(self, word: str) -> None:
         for worker in self._workers.values():
             worker.channel.send(word)
+
+    def disk_failed(self) -> None:
+        """For a worker: it has seen that the disk does not keep what it is given.  All others shall know, and all that
+        come after them.
+        """
+        self._settings["failed"] = True
+        self._tell("failed")
 
     def reload(self) -> None:
         """Let all workers reload."""

@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.e2e.daemon import ACCESS_KEY, ENDED, METRICS, PATIENCE, REGION, SECRET_KEY, Daemon, Endpoint, running
+from tests.e2e.injection import can_trace, strace
 from tests.e2e.workers import only, pids, wait_until
 from tests.monitoring import asked_for, queries
 from tests.scrape import Scrape, check
@@ -66,7 +67,7 @@ def troubled(home: Path, data: Path, *arguments: str) -> Iterator[Daemon]:
         raise
     daemon.terminate()
     assert daemon.wait() == ENDED
-    assert "Traceback" not in daemon.log()
+    assert "Unhandled" not in daemon.log()
 
 
 @pytest.fixture
@@ -277,6 +278,34 @@ def test_what_a_killed_daemon_leaves_in_memory_the_next_one_removes(home: Path, 
     daemon.start()
     assert not os.path.exists(left)
     daemon.stop()
+
+
+@pytest.mark.skipif(not can_trace(), reason="strace is missing or may not trace")
+def test_a_disk_that_failed_in_one_worker_has_failed_for_all(
+    home: Path, tmp_path: Path, client_of: Callable[..., Any]
+) -> None:
+    with troubled(home, tmp_path / "data", "--workers", "2") as daemon:
+        client_of(daemon.plain).create_bucket(Bucket="photos")
+        with only(daemon, 1):
+            failing = client_of(daemon.plain)
+            failing.put_object(Bucket="photos", Key="a", Body=b"")
+        process = pids(daemon)[1]
+        with (
+            strace([process], "-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO"),
+            pytest.raises(ClientError, match="InternalError"),
+        ):
+            failing.put_object(Bucket="photos", Key="b", Body=b"")
+        for number in (1, 2):
+            with only(daemon, number):
+                wait_until(lambda: get(f"{daemon.plain.url}/-/ready") == (503, "io-error\n"), daemon)
+                found = scrape(daemon)
+                assert (found("zs3_ready"), found("zs3_disk_failed")) == (0, 1)
+        os.kill(process, signal.SIGKILL)
+        wait_until(lambda: pids(daemon)[1] != process, daemon)
+        with only(daemon, 1):
+            # Another process does not make the disk better.
+            assert get(f"{daemon.plain.url}/-/ready") == (503, "io-error\n")
+            assert get(f"{daemon.plain.url}/-/live") == (200, "ok\n")
 
 
 def test_the_health_is_told_at_both_places_to_everybody(home: Path, tmp_path: Path) -> None:

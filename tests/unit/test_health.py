@@ -140,6 +140,14 @@ def test_an_fsync_that_failed_is_never_forgotten(health, disks, clock):
     assert problem(health) == "io-error"
 
 
+def test_what_another_worker_has_seen_fail_has_failed(health, clock):
+    assert problem(health) == ""
+    health.fail()
+    assert problem(health) == "io-error"
+    clock.advance(1000)
+    assert problem(health) == "io-error"
+
+
 def test_a_clock_that_is_set_back_makes_nothing_fresh(health, disks, clock):
     problem(health)
     clock.rightNow -= 3600

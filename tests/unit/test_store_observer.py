@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from tests.contract.support import Client, fired
 from zs3.store import durability
 from zs3.store.deferred import FilesystemStore
+from zs3.store.observer import LossObserver
 
 
 class Observer:
@@ -81,6 +82,19 @@ def test_listings_tell_whether_they_remembered(client, observer):
     assert True not in first
     assert False in first
     assert observer.lookups == [] or isinstance(observer.lookups[0], bool)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_losses_are_told_to_one_more(counted):
+    other, losses = Observer() if counted else None, []
+    observer = LossObserver(other, lambda: losses.append(1))
+    observer.synced(0.1)
+    observer.looked_up(remembered=True)
+    assert losses == []
+    observer.lost()
+    assert losses == [1]
+    if other is not None:
+        assert (other.fsyncs, other.lookups, other.losses) == ([0.1], [True], 1)
 
 
 def test_without_an_observer_nothing_is_measured(tmp_path, monkeypatch):

@@ -69,6 +69,7 @@ class TestObedience:
             reload=lambda: calls.append("reload"),
             hurry=lambda: calls.append("hurry"),
             asked=lambda: calls.append("asked"),
+            failed=lambda: calls.append("failed"),
             die=lambda: calls.append("die"),
         )
 
@@ -91,10 +92,10 @@ class TestObedience:
         service.startService()
         reactor.start_running()
         rest(parent)
-        for word in ("reload", "ping", "stop", "stop", "hurry"):
+        for word in ("reload", "ping", "stop", "stop", "hurry", "failed"):
             parent.send(word)
             own.doRead()
-        assert calls == ["reload", "asked", "hurry"]
+        assert calls == ["reload", "asked", "hurry", "failed"]
         assert rest(parent) == [["pong"]]
         assert reactor.stops == 2, "and the second did not fail"
 

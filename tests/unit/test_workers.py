@@ -225,6 +225,14 @@ class TestReplacement:
         reactor.advance(0)
         assert len(reactor.processes) == 5
 
+    def test_a_disk_that_failed_in_one_has_failed_for_all_and_for_those_that_come(self, reactor, started):
+        reactor.processes[0].send("failed")
+        assert [each.told() for each in reactor.processes] == [["failed"], ["failed"]]
+        reactor.processes[0].end(signal=9)
+        reactor.advance(0)
+        _, settings = reactor.processes[2].channel.receive()
+        assert settings["failed"] is True
+
     def test_who_wants_to_know_is_told_before_another_takes_the_place(self, reactor, port):
         ended = []
         service = WorkersService(
