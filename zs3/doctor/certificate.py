@@ -23,10 +23,7 @@ from zs3.doctor.findings import Finding, note, ok, problem, warning
 
 _SOON, _NOW = timedelta(days=30), timedelta(days=7)
 _KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----.*?-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----", re.DOTALL)
-_MAKE = (
-    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -keyout key.pem "
-    "-out cert.pem -subj /CN=NAME -addext subjectAltName=DNS:NAME"
-)
+_MAKE = "zs3 cert --data DIR --name NAME"
 
 
 def examine(path: str, key_path: str | None, now: datetime | None = None) -> Iterator[Finding]:
