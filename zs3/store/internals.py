@@ -92,8 +92,11 @@ class Internals:
             os.close(at)
             raise
 
-    def write_file(self, path: bytes, data: bytes) -> None:
-        """Write a small file whole, durably, in place of an older one."""
+    def write_file(self, path: bytes, data: bytes, *, durable: bool = True) -> None:
+        """Write a small file whole, durably, in place of an older one.
+
+        :param durable: False: a power failure may bring the older one back, or leave an empty one.
+        """
         temporary = path + b"." + secrets.token_hex(8).encode()
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._file_mode)
@@ -101,13 +104,15 @@ class Internals:
                 file.write(data)
                 file.flush()
                 self._own(fd, self._file_mode)
-                self.durability.flush(fd)
+                if durable:
+                    self.durability.flush(fd)
             os.rename(temporary, path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
-        self.durability.flush_path(os.path.dirname(path))
+        if durable:
+            self.durability.flush_path(os.path.dirname(path))
 
     def open_lock(self, path: bytes, calls: Calls = WAITING) -> int:
         """The fd of the lock file at `path`, made where missing.
