@@ -21,6 +21,9 @@ from zs3.auth.credentials import UsersFileChecker
 from zs3.auth.generated import credentials_path, ensure_users_file
 from zs3.console.assembly import make_console
 from zs3.health import Health
+from zs3.events.expiry import expiry_announcer
+from zs3.events.service import EventsService
+from zs3.events.targets import load as load_targets
 from zs3.lifecycle.ledger import Ledger
 from zs3.lifecycle.service import LifecycleService
 from zs3.metrics.shared import SharedDirectory
@@ -45,6 +48,7 @@ from zs3.tls.certificates import Certificates
 from zs3.tls.endpoints import certificates_of, reload_all
 from zs3.web import health as health_resources
 from zs3.web.accesslog import AccessLog
+from zs3.web.documents import DEFAULT_REGION
 from zs3.web.guard import S3Guard
 from zs3.web.resources import Realm
 from zs3.web.site import Site
@@ -102,7 +106,18 @@ def server(
     health = Health(reactor, pool.hop, probe.look, lambda: store.healthy)
     if worker is not None and worker.get("failed"):
         health.fail()
-    lifecycle = LifecycleService(reactor, store, Ledger(options["data"]), pool.hop, options["lifecycle-day"])
+    path = options["event-targets"]
+    events = EventsService(
+        reactor,
+        options["data"],
+        pool.hop,
+        lambda: {} if path is None else load_targets(path),
+        options["region"] or DEFAULT_REGION,
+        sync=options["sync"] == "on",
+    )
+    lifecycle = LifecycleService(
+        reactor, store, Ledger(options["data"]), pool.hop, options["lifecycle-day"], expiry_announcer(store, events)
+    )
     users = options["users"]
     access_log = AccessLog(options["access-log"], options["access-log-format"])
     checkers = [users, AllowAnonymousAccess()]
@@ -114,6 +129,7 @@ def server(
         ownership=options["object-ownership"],
         lifecycle_day=options["lifecycle-day"],
         rules_seen=lifecycle.rules_seen,
+        events=events,
     )
     s3 = guard(
         Portal(Realm(store, users), checkers),
@@ -146,6 +162,8 @@ def server(
     parts: dict[str, Callable[[], object]] = {"users": users.reload, "access log": access_log.open}
     if certificates := _certificates(options):
         parts["certificates"] = lambda: reload_all(certificates)
+    if path is not None:
+        parts["event targets"] = events.reload
     reload = reloader(parts)
     return _in_sequence(
         pool,
@@ -153,6 +171,7 @@ def server(
         PartService(store, reactor, _cannot_use(options)),
         CallService(prepare),
         CallService(probe.start),
+        *(() if options["read-only"] else (events,)),
         listening,
         # Nobody without the right to write can do what the rules ask for.
         *(() if options["read-only"] else (lifecycle,)),

@@ -23,6 +23,8 @@ from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, U
 from zs3.auth.generated import credentials_path
 from zs3.auth.users import make_users
 from zs3.console.origins import is_origin
+from zs3.events import targets
+from zs3.events.webhook import Webhook
 from zs3.inherited import inherit_endpoint
 from zs3.lifecycle.evaluation import REAL_DAY, Day
 from zs3.listen import make_endpoint
@@ -130,6 +132,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ["threads", None, "16", "The most threads that work on the disk at once, in each worker."],
         ["cache-size", None, "32", "MiB of memory for what listings remember, 0 for none."],
         ["workers", None, "1", "The processes that serve; 0 for one on every processor core."],
+        ["event-targets", None, None, ("A TOML file of the targets that buckets may send event notifications to; "
+                                       "without it there are none.")],
         ["lifecycle-day", None, "86400", ("Seconds that lifecycle rules take for a day. Less is for tests alone: "
                                           "objects expire that much earlier.")],
         ["drain-timeout", None, "30", "Seconds that running requests are given to end when the daemon stops."],
@@ -146,6 +150,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             "object-ownership": usage.CompleteList(list(OWNERSHIPS)),
             "sync": usage.CompleteList(["on", "off"]),
             "access-log": usage.CompleteFiles(),
+            "event-targets": usage.CompleteFiles(),
             "access-log-format": usage.CompleteList(list(FORMATS)),
         }
     )
@@ -205,6 +210,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         self._check_words()
         self._check_data()
         self._check_access_log()
+        self._check_event_targets()
         self["users"] = self._users()
         self["endpoints"] = self._endpoints()
 
@@ -261,6 +267,16 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
                 raise usage.UsageError(f"--access-log: {path} cannot be a file")
         self["access-log"] = path
+
+    def _check_event_targets(self) -> None:
+        path = self["event-targets"]
+        if path is not None:
+            self["event-targets"] = path = os.path.abspath(path)
+            try:
+                for target in targets.load(path).values():
+                    Webhook(None, target)
+            except ValueError as error:
+                raise usage.UsageError(f"--event-targets {error}") from None
 
     def _users(self) -> IUserDirectory:
         """--auth, else the environment, else the file that is made at the first start."""

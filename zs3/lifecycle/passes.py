@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from zs3.errors import S3Error
@@ -25,6 +25,7 @@ from zs3.store.values import (
     VERSIONING,
     BucketInfo,
     BucketState,
+    Deletion,
     Lock,
     ObjectInfo,
     PinnedName,
@@ -130,6 +131,7 @@ class Pass:
         `Stopped`.
     :param save: is told after each page of a bucket which bucket it is and up to which key it is done; likewise.
     :param report: is told of each action that was done, or with `dry_run`, would be.
+    :param announce: is told of each version that was removed, or object that expired, and what became of it.
     """
 
     def __init__(
@@ -141,10 +143,12 @@ class Pass:
         pause: Callable[[float], Deferred[None]],
         save: Callable[[str, str], Deferred[None]],
         report: Callable[[Action], object] = lambda _: None,
+        announce: Callable[[Action, Deletion], Deferred[None]] = lambda *_: succeed(None),
         dry_run: bool = False,
     ) -> None:
         self._store, self._seconds, self._day = store, seconds, day
         self._pause, self._save, self._report, self._dry_run = pause, save, report, dry_run
+        self._announce = announce
         self.counts = Counts()
 
     async def run(self, bucket: str = "", key: str = "", *, only: str | None = None) -> Counts:
@@ -260,7 +264,9 @@ class Pass:
     async def _do(self, action: Action, work: Callable[[], Deferred[Any]]) -> None:
         try:
             if not self._dry_run:
-                await work()
+                done = await work()
+                if isinstance(done, Deletion):
+                    await self._announce(action, done)
         except S3Error as error:
             if error.code == "NoSuchBucket":
                 raise

@@ -22,8 +22,9 @@ from twisted.logger import Logger
 
 from zs3.lifecycle.evaluation import Day
 from zs3.lifecycle.ledger import Ledger, Progress
-from zs3.lifecycle.passes import Counts, Pass, Stopped
+from zs3.lifecycle.passes import Action, Counts, Pass, Stopped
 from zs3.lifecycle.rules import LIFECYCLE
+from zs3.store.values import Deletion
 
 #: Passes in one shortened day: there, days do not all end at once.
 _PER_SHORT_DAY = 4
@@ -52,9 +53,19 @@ class LifecycleService(Service):
     :param reactor: also tells the time.
     :param store: an `IStore`.
     :param hop: runs a function in a thread; fires with its result.
+    :param announce: is told what happened to objects; see `zs3.lifecycle.passes.Pass`.
     """
 
-    def __init__(self, reactor: Any, store: Any, ledger: Ledger, hop: Callable[..., Deferred[Any]], day: Day) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        store: Any,
+        ledger: Ledger,
+        hop: Callable[..., Deferred[Any]],
+        day: Day,
+        announce: Callable[[Action, Deletion], Deferred[None]] = lambda *_: succeed(None),
+    ) -> None:
+        self._announce = announce
         self._reactor, self._store, self._ledger, self._hop, self._day = reactor, store, ledger, hop, day
         self._interval = day.seconds if day.is_real else day.seconds / _PER_SHORT_DAY
         self._timer: IDelayedCall | None = None
@@ -179,6 +190,7 @@ class LifecycleService(Service):
             self._day,
             pause=lambda took: Deferred.fromCoroutine(self._pause(took)),
             save=lambda bucket, key: Deferred.fromCoroutine(save(bucket, key)),
+            announce=self._announce,
         )
         self._noted_at = 0.0
         try:

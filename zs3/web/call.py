@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from zs3.auth.payload import Payload, make_payload
 from zs3.auth.wire import Claim, Signer, Wire
 from zs3.errors import S3Error
+from zs3.events.announcer import Events, NoEvents
 from zs3.lifecycle.evaluation import Day
 from zs3.web.authorize import Gate, gate_of
 from zs3.web.context import Asked, RequestContext
@@ -74,6 +75,7 @@ _FRAMES = 64 * 1024
 
 
 REAL_DAY = Day()
+NO_EVENTS = NoEvents()
 
 
 def _pass() -> None:
@@ -88,6 +90,7 @@ class Settings:
     :ivar ownership: the object ownership of the buckets that have no ownership controls.
     :ivar lifecycle_day: how long the days of lifecycle rules are.
     :ivar rules_seen: is called wherever a bucket is seen to have such rules.
+    :ivar events: is told what happens to objects.
     """
 
     region: str | None
@@ -95,6 +98,7 @@ class Settings:
     ownership: str
     lifecycle_day: Day = REAL_DAY
     rules_seen: Callable[[], object] = _pass
+    events: Events = NO_EVENTS
 
     @property
     def region_name(self) -> str:

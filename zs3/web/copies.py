@@ -12,8 +12,10 @@ from twisted.python.failure import Failure
 from zs3 import checksums
 from zs3.auth.access import GET_OBJECT, GET_TAGGING
 from zs3.errors import S3Error
+from zs3.events.rules import CREATED_COPY
 from zs3.store.values import NULL_VERSION, VERSIONING, Attributes, DeleteMarkerError, ObjectInfo, PartInfo
 from zs3.web import documents, headers, names
+from zs3.web.announcing import announcing
 from zs3.web.authorize import Denied, Gate
 from zs3.web.call import Call
 from zs3.web.conditions import check_copy_source, write_condition
@@ -172,6 +174,7 @@ async def copy_object(call: Call) -> None:
         source_version=source.version,
     )
     copying.addErrback(original.tell)
+    copying.addCallback(announcing(call, CREATED_COPY))
 
     def told(info: ObjectInfo) -> dict[str, str]:
         version = version_header(call.gate.configuration, info.version)

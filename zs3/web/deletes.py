@@ -13,6 +13,7 @@ from zs3.auth.policy_names import VERSION_ID
 from zs3.errors import S3Error
 from zs3.store.values import Deletion, WriteCondition
 from zs3.web import documents, names
+from zs3.web.announcing import announce_deletions
 from zs3.web.bodies import DELETE_SIZE, DeleteEntry, parse_delete
 from zs3.web.call import Call
 from zs3.web.conditions import entry_condition
@@ -36,6 +37,12 @@ async def delete_objects(call: Call) -> None:
     # So that a missing bucket is one error, not a thousand.
     await call.store.get_bucket(call.bucket)
     done = await _Deletes(call, access_of_delete_marker(call)).run(request.entries)
+    deleted = (
+        (entry.key, entry.version, outcome)
+        for entry, outcome in zip(request.entries, done, strict=True)
+        if isinstance(outcome, Deletion)
+    )
+    await announce_deletions(call, deleted)
     outcomes = ((entry.key, entry.version, outcome) for entry, outcome in zip(request.entries, done, strict=True))
     send_xml(call.request, documents.delete_result(outcomes, quiet=request.quiet))
 

@@ -30,9 +30,10 @@ from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim
 from zs3.auth.wire import Claim, Wire
 from zs3.errors import S3Error
+from zs3.events.announcer import Events
 from zs3.lifecycle.evaluation import Day
 from zs3.web import crossorigin
-from zs3.web.call import REAL_DAY, Settings
+from zs3.web.call import NO_EVENTS, REAL_DAY, Settings
 from zs3.web.channel import Channel
 from zs3.web.control import is_control
 from zs3.web.express import Express
@@ -84,6 +85,7 @@ class S3Guard:
     :param cross_origin: whether pages of other origins are served as the rules of buckets (CORS) say; else nobody is
         told of any.
     :param beside: what is not of S3, by its path as received, which is none of a bucket; for whoever asks.
+    :param events: is told what happens to objects.
     """
 
     isLeaf = False
@@ -102,6 +104,7 @@ class S3Guard:
         rules_seen: Callable[[], object] = lambda: None,
         cross_origin: bool = True,
         beside: Mapping[bytes, IResource] | None = None,
+        events: Events = NO_EVENTS,
     ) -> None:
         self._portal = portal
         self._store = cast(Any, portal.realm).store
@@ -110,7 +113,7 @@ class S3Guard:
         self._beside = beside or {}
         self._websites = frozenset(domain.lower().rstrip(".") for domain in website_domains)
         self._domains = [*(domain.lower().rstrip(".") for domain in domains), *self._websites]
-        self._settings = Settings(region, clock, ownership, lifecycle_day, rules_seen)
+        self._settings = Settings(region, clock, ownership, lifecycle_day, rules_seen, events)
         checker, realm = portal.checkers.get(ISignedRequest), portal.realm
         self._attempts = Attempts(clock.seconds)
         self._express: Express | None = None

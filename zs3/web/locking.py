@@ -22,8 +22,10 @@ from zs3.auth.access import (
 )
 from zs3.auth.policy_names import VERSION_ID
 from zs3.errors import S3Error
+from zs3.events.rules import RETENTION_PUT
 from zs3.store.values import ENABLED, NOT_LOCKED, OBJECT_LOCK, VERSIONING, Attributes, Lock, ObjectInfo
 from zs3.web import retention
+from zs3.web.announcing import announce
 from zs3.web.authorize import Gate
 from zs3.web.bodies import CONFIGURATION_SIZE
 from zs3.web.call import Call
@@ -162,12 +164,12 @@ def _check(call: Call) -> None:
         raise retention.no_bucket_lock()
 
 
-async def _change(call: Call, how: Callable[[Lock], Lock]) -> None:
+async def _change(call: Call, how: Callable[[Lock], Lock]) -> ObjectInfo:
     def change(info: ObjectInfo) -> Attributes:
         return replace(info.attributes, lock=how(info.attributes.lock))
 
     info: ObjectInfo = await call.store.change_object(call.bucket, call.key, change, call.version)
-    send_empty(call.request, 200, version_header(call.gate.configuration, info.version))
+    return info
 
 
 async def put_object_retention(call: Call) -> None:
@@ -176,7 +178,9 @@ async def put_object_retention(call: Call) -> None:
     wanted = retention.parse_retention(await call.read_document(CONFIGURATION_SIZE), _now(call))
     call.gate.request_lock = retention.conditions_of(wanted, _now(call))
     bypass = bypasses_governance(call)
-    await _change(call, lambda lock: retention.with_retention(lock, wanted, _now(call), bypass=bypass))
+    info = await _change(call, lambda lock: retention.with_retention(lock, wanted, _now(call), bypass=bypass))
+    await announce(call, RETENTION_PUT, info)
+    send_empty(call.request, 200, version_header(call.gate.configuration, info.version))
 
 
 async def get_object_retention(call: Call) -> None:
@@ -194,7 +198,8 @@ async def put_object_legal_hold(call: Call) -> None:
     _check(call)
     hold = retention.parse_legal_hold(await call.read_document(CONFIGURATION_SIZE))
     call.gate.request_lock = {retention.KEY_LEGAL_HOLD: retention.hold_text(Lock(legal_hold=hold))}
-    await _change(call, lambda lock: replace(lock, legal_hold=hold))
+    info = await _change(call, lambda lock: replace(lock, legal_hold=hold))
+    send_empty(call.request, 200, version_header(call.gate.configuration, info.version))
 
 
 async def get_object_legal_hold(call: Call) -> None:

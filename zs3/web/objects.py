@@ -9,8 +9,10 @@ from zs3 import checksums
 from zs3.auth.payload import Payload
 from zs3.checksums import Checksum
 from zs3.errors import S3Error
+from zs3.events.rules import CREATED_PUT
 from zs3.store.values import Deletion, ObjectInfo
 from zs3.web import headers
+from zs3.web.announcing import announce, announce_deletions
 from zs3.web.call import Call
 from zs3.web.conditions import delete_condition, is_not_modified, range_applies, write_condition
 from zs3.web.created import access_of_delete_marker, attributes_of_new_object
@@ -96,6 +98,7 @@ async def put_object(call: Call) -> None:
         call.bucket, call.key, payload, attributes=attributes, condition=condition, length=length
     )
     info: ObjectInfo = await receive(call, writer, length)
+    await announce(call, CREATED_PUT, info)
     send_empty(call.request, 200, uploaded_headers(call, info))
 
 
@@ -117,6 +120,7 @@ async def delete_object(call: Call) -> None:
         version=call.version,
         bypass=bypasses_governance(call),
     )
+    await announce_deletions(call, [(call.key, call.version, deletion)])
     send_empty(call.request, 204, deletion_headers(deletion, call.version))
 
 

@@ -21,6 +21,7 @@ from zs3.web import (
     lifecycle,
     listings,
     locking,
+    notifications,
     objects,
     ownership,
     policies,
@@ -135,6 +136,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DeleteBucketLifecycle", "DELETE", BUCKET, WRITE, "s3:PutLifecycleConfiguration",
         lifecycle.delete_bucket_lifecycle, "lifecycle",
+    ),
+    Operation(
+        "PutBucketNotificationConfiguration", "PUT", BUCKET, WRITE, "s3:PutBucketNotification",
+        notifications.put_bucket_notification_configuration, "notification",
+    ),
+    Operation(
+        "GetBucketNotificationConfiguration", "GET", BUCKET, READ, "s3:GetBucketNotification",
+        notifications.get_bucket_notification_configuration, "notification",
     ),
     Operation(
         "ListObjects", "GET", BUCKET, READ, "s3:ListBucket", listings.list_objects,

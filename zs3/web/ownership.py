@@ -25,9 +25,11 @@ from zs3.auth.access import (
 )
 from zs3.auth.acl import Acl, private
 from zs3.errors import S3Error
+from zs3.events.rules import ACL_PUT
 from zs3.store.values import Attributes, ObjectInfo
 from zs3.web import acls, xml
 from zs3.web.acls import acl_of_headers, asks_for_acl, check_disabled
+from zs3.web.announcing import announce
 from zs3.web.authorize import account_block
 from zs3.web.bodies import CONFIGURATION_SIZE, parse_ownership, parse_public_access_block
 from zs3.web.call import Call
@@ -127,6 +129,7 @@ async def put_object_acl(call: Call) -> None:
             return replace(info.attributes, access=object_record(bucket, acl))
 
         info = await call.store.change_object(call.bucket, call.key, change, call.version)
+        await announce(call, ACL_PUT, info)
     send_empty(call.request, 200, version_header(call.gate.configuration, info.version))
 
 

@@ -18,8 +18,10 @@ from zs3.auth.postpolicy import Policy, parse_policy
 from zs3.auth.wire import UNSIGNED_PAYLOAD, Wire
 from zs3.checksums import DEFAULT
 from zs3.errors import S3Error
+from zs3.events.rules import CREATED_POST
 from zs3.store.values import ObjectInfo, WriteCondition
 from zs3.web import documents, headers
+from zs3.web.announcing import announce
 from zs3.web.call import Call, header_pair
 from zs3.web.created import attributes_of_new_object
 from zs3.web.documents import quoted
@@ -99,6 +101,7 @@ async def post_object(call: Call) -> None:
         return data
 
     info: ObjectInfo = await receive(call, writer, None, read)
+    await announce(call, CREATED_POST, info)
     _answer(call, form.fields, info)
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from zs3.errors import S3Error
+from zs3.events.rules import TAGS_DELETED, TAGS_PUT
 from zs3.store.values import Attributes, ObjectInfo
+from zs3.web.announcing import announce
 from zs3.web.call import Call
 from zs3.web.headers import check_bucket_owner
 from zs3.web.responses import send_empty, send_xml
@@ -43,6 +45,7 @@ async def put_object_tagging(call: Call) -> None:
         return replace(info.attributes, tags=tags)
 
     info: ObjectInfo = await call.store.change_object(call.bucket, call.key, change, call.version)
+    await announce(call, TAGS_PUT, info)
     send_empty(call.request, 200, _version(call, info))
 
 
@@ -54,6 +57,7 @@ async def delete_object_tagging(call: Call) -> None:
         return replace(info.attributes, tags={})
 
     info: ObjectInfo = await call.store.change_object(call.bucket, call.key, change, call.version)
+    await announce(call, TAGS_DELETED, info)
     send_empty(call.request, 204, _version(call, info))
 
 

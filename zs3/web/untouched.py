@@ -60,9 +60,6 @@ BUCKET = {
         "PutEncryptionConfiguration",
     ),
     "logging": Untouched("GetBucketLogging", "GetBucketLogging", _empty("BucketLoggingStatus")),
-    "notification": Untouched(
-        "GetBucketNotificationConfiguration", "GetBucketNotification", _empty("NotificationConfiguration")
-    ),
     "replication": Untouched(
         "GetBucketReplication",
         "GetReplicationConfiguration",

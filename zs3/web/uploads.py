@@ -9,8 +9,10 @@ from zs3.auth.access import ABORT_UPLOAD, LIST_PARTS
 from zs3.auth.integrity import read_integrity
 from zs3.checksums import COMPOSITE, FULL_OBJECT, Checksum
 from zs3.errors import S3Error
+from zs3.events.rules import CREATED_UPLOAD
 from zs3.store.values import MAX_PARTS, NOT_LOCKED, ObjectInfo, PartInfo, UploadInfo
 from zs3.web import documents, headers
+from zs3.web.announcing import announcing
 from zs3.web.authorize import Denied
 from zs3.web.bodies import COMPLETE_SIZE, parse_complete
 from zs3.web.call import Call
@@ -135,6 +137,7 @@ async def complete_multipart_upload(call: Call) -> None:
         size=size,
         default_lock=default_lock(call),
     )
+    completing.addCallback(announcing(call, CREATED_UPLOAD))
     location = _location(call)
 
     def build(info: ObjectInfo) -> Element:

@@ -1,0 +1,84 @@
+"""How operations announce what they did to objects: once it is done, and before they answer.
+
+Where nobody wants to know, nothing is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from twisted.internet.defer import Deferred
+
+from zs3.events.records import ANONYMOUS, Cause, Event
+from zs3.events.rules import REMOVED, REMOVED_BY_MARKER
+from zs3.store.values import NULL_VERSION, BucketState, Configuration, Deletion, ObjectInfo
+from zs3.web.call import Call
+
+#: After so many seconds a request asks again what is configured.
+_LONG_S = 1.0
+
+
+def _configuration(call: Call) -> Configuration:
+    """What is configured of the bucket by now, as far as that is known at once."""
+    if call.settings.clock.seconds() - call.request.received_s > _LONG_S:
+        state: BucketState | None = call.store.look_now(call.bucket)
+        if state is not None:
+            return state.configuration
+    return call.gate.configuration
+
+
+def _kept(version: str) -> str:
+    return "" if version == NULL_VERSION else version
+
+
+async def _announce(call: Call, make: Callable[[Cause], Iterable[Event]]) -> None:
+    events, configuration = call.settings.events, _configuration(call)
+    if not events.wanted(configuration, call.bucket):
+        return
+    user, request = call.principal.user, call.request
+    cause = Cause(
+        ANONYMOUS if user is None else user.name,
+        getattr(request.client, "host", ""),
+        request.request_id,
+        request.site.host_id,
+    )
+    await events.announce(configuration, call.access.owner, list(make(cause)))
+
+
+async def announce(call: Call, name: str, info: ObjectInfo) -> None:
+    """Announce that the object was made or changed.
+
+    :param name: one of `zs3.events.rules`.
+    :param info: the object as it is then.
+    """
+
+    def make(cause: Cause) -> Iterable[Event]:
+        yield Event(name, str(call.bucket), call.key, cause, info.size, info.etag, _kept(info.version), info.mtime_ns)
+
+    await _announce(call, make)
+
+
+def announcing(call: Call, name: str) -> Callable[[ObjectInfo], Deferred[ObjectInfo]]:
+    """`announce` as a callback, which passes the object on."""
+
+    async def announced(info: ObjectInfo) -> ObjectInfo:
+        await announce(call, name, info)
+        return info
+
+    return lambda info: Deferred.fromCoroutine(announced(info))
+
+
+async def announce_deletions(call: Call, deletions: Iterable[tuple[str, str, Deletion]]) -> None:
+    """Announce that objects or versions are no more.
+
+    Also those that were gone before: who asks again because a crash took the answer had no event either.
+
+    :param deletions: key, the id of the version that was asked for ("" for none), what became of it.
+    """
+
+    def make(cause: Cause) -> Iterable[Event]:
+        for key, version, deletion in deletions:
+            name = REMOVED_BY_MARKER if deletion.is_delete_marker and not version else REMOVED
+            yield Event(name, str(call.bucket), key, cause, version=_kept(version or deletion.version))
+
+    await _announce(call, make)
