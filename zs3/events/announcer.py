@@ -6,18 +6,21 @@ Knows the rules and the queues, and neither requests nor how events are sent.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 
+from zs3.errors import S3Error
 from zs3.events.queue import Writer
-from zs3.events.records import Event, encode, record
-from zs3.events.rules import NOTIFICATION, rules_of
+from zs3.events.records import Event, encode, envelope, record
+from zs3.events.rules import Rule, rules_of
 from zs3.store.values import Configuration
 
 Hop = Callable[..., Deferred[Any]]
+#: Is given the number of an event, and its `zs3.events.records.envelope`.
+Hear = Callable[[int, Mapping[str, Any]], object]
 #: A number and a document, see `zs3.events.queue`.
 Numbered = tuple[int, bytes]
 
@@ -83,6 +86,13 @@ class Appender:
         self._writer.close()
 
 
+class Streams(Protocol):
+    """What is told everything of some buckets, see `zs3.events.streams`."""
+
+    def wanted(self, bucket: str) -> bool: ...
+    def append(self, entries: Sequence[Numbered]) -> Deferred[None]: ...
+
+
 class Events(Protocol):
     """What operations are given to announce what they did."""
 
@@ -102,6 +112,11 @@ class Events(Protocol):
     def send(self, target: str, message: bytes) -> Deferred[bool]:
         """Send a message to a target at once; fires with whether it took it."""
 
+    def listen(
+        self, bucket: str, identifier: str, hear: Hear, ended: Callable[[], object], after: int | None = None
+    ) -> Deferred[tuple[Any, bool]]:
+        """See `zs3.events.streams.Streams.listen`."""
+
 
 class NoEvents:
     """For who has nobody to tell."""
@@ -117,48 +132,57 @@ class NoEvents:
     def send(self, target: str, message: bytes) -> Deferred[bool]:  # noqa: ARG002
         return succeed(False)
 
+    def listen(self, *_: object) -> Deferred[tuple[Any, bool]]:
+        raise S3Error("ServiceUnavailable", "Nothing is announced here.")
+
 
 class Announcer:
     """Makes records of events and has them appended to the queues of their targets.
 
     :param appender_of: gives the queue of a target by its name; None for one that is no more.
     :param region: the one that records name.
+    :param streams: those that are told everything of the buckets that they are about.
     :ivar failed: how many events could not be kept.
     """
 
-    def __init__(self, appender_of: Callable[[str], Appender | None], region: str) -> None:
-        self._appender_of, self._region = appender_of, region
+    def __init__(
+        self, appender_of: Callable[[str], Appender | None], region: str, streams: Streams | None = None
+    ) -> None:
+        self._appender_of, self._region, self._streams = appender_of, region, streams
         self._numbers = Numbers()
         self.failed = 0
 
     def announce(self, configuration: Configuration, owner: str, events: Sequence[Event]) -> Deferred[None]:
-        """See `Events`; for the targets of the rules of the bucket."""
-        if NOTIFICATION not in configuration:
-            return succeed(None)
+        """See `Events`."""
+        rules: Sequence[Rule] = ()
         try:
-            entries = self._records(configuration, owner, events)
+            rules = tuple(rules_of(configuration))
         except ValueError as error:
             log.error("events of the bucket {bucket} are lost: {error}", bucket=events[0].bucket, error=str(error))
-            return succeed(None)
-        waiting = []
-        for target, each in entries.items():
-            appender = self._appender_of(target)
-            if appender is None:
-                self._lost(target, len(each), "there is no such target any more")
-            else:
-                waiting.append(appender.append(each).addErrback(self._not_kept, target, len(each)))
-        return gatherResults(waiting).addCallback(lambda _: None)
-
-    def _records(self, configuration: Configuration, owner: str, events: Sequence[Event]) -> dict[str, list[Numbered]]:
-        found: dict[str, list[Numbered]] = {}
-        rules = list(rules_of(configuration))
+        streams = self._streams if self._streams is not None and self._streams.wanted(events[0].bucket) else None
+        queued: dict[str, list[Numbered]] = {}
+        streamed: list[Numbered] = []
         for event in events:
             rule = next((rule for rule in rules if rule.is_about(event.name, event.key)), None)
+            if rule is None and streams is None:
+                continue
+            number = self._numbers.next()
+            what = record(event, region=self._region, owner=owner, rule_id=rule.id if rule else "", at_ns=number)
             if rule is not None:
-                number = self._numbers.next()
-                document = record(event, region=self._region, owner=owner, rule_id=rule.id, at_ns=number)
-                found.setdefault(rule.target, []).append((number, encode(document)))
-        return found
+                queued.setdefault(rule.target, []).append((number, encode(what)))
+            if streams is not None:
+                streamed.append((number, encode(envelope(event, what))))
+        waiting = [self._append(target, entries) for target, entries in queued.items()]
+        if streams is not None:
+            waiting.append(streams.append(streamed))
+        return gatherResults(waiting).addCallback(lambda _: None)
+
+    def _append(self, target: str, entries: Sequence[Numbered]) -> Deferred[None]:
+        appender = self._appender_of(target)
+        if appender is None:
+            self._lost(target, len(entries), "there is no such target any more")
+            return succeed(None)
+        return appender.append(entries).addErrback(self._not_kept, target, len(entries))
 
     def _not_kept(self, failure: Any, target: str, count: int) -> None:
         # What was written is written; the request must not fail for it.

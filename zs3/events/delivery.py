@@ -28,6 +28,8 @@ from zs3.store.internals import Internals
 #: Seconds until a message is sent again, or another's work is looked at again: doubled each time, up to the last.
 FIRST_PAUSE_S = 1.0
 LAST_PAUSE_S = 60.0
+#: Seconds until what is too new to be known to be the next is looked at again.
+_AHEAD_PAUSE_S = 0.05
 #: Seconds that a message under way is given when the daemon stops.
 _END_S = 5.0
 
@@ -139,6 +141,9 @@ class Delivery:
         reader = Reader(self._directory, self._internals)
         while not self._stopped:
             entries: list[Entry] = await self._hop(reader.read, self._now())
+            if not entries and reader.waiting:
+                await self._sleep(_AHEAD_PAUSE_S)
+                continue
             if not entries:
                 break
             size = self.webhook.target.batch

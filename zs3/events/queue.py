@@ -28,6 +28,9 @@ _PART = 8
 _MOST = 4 << 20
 #: What is read of a file at a time; a line is shorter: a key of 1024 bytes takes three times as many at most.
 _CHUNK = 256 << 10
+#: The clocks of hosts that share a queue may differ by so much.
+_AHEAD_NS = 10_000_000_000
+_FOREVER = 1 << 64
 #: number, blank, checksum, blank
 _HEAD = 16 + 1 + 8 + 1
 
@@ -86,6 +89,24 @@ def pending(directory: bytes) -> bool:
             if os.stat(os.path.join(directory, name)).st_size > offsets.get(name, 0):
                 return True
     return False
+
+
+def ends(directory: bytes) -> dict[bytes, int]:
+    """Where each file ends by now: from there on a `Reader` reads what is appended later."""
+    found = {}
+    for name in _files(directory):
+        with suppress(FileNotFoundError):
+            found[name] = os.stat(os.path.join(directory, name)).st_size
+    return found
+
+
+def clear(directory: bytes) -> None:
+    """Remove the files that get no more, read or not."""
+    for name in _files(directory):
+        path = os.path.join(directory, name)
+        with suppress(FileNotFoundError), open(path, "r+b") as file:
+            if kernel.try_lock(file.fileno(), 0, 0):
+                os.unlink(path)
 
 
 class Writer:
@@ -206,15 +227,19 @@ class Lock:
 
 
 class Reader:
-    """Reads a queue from where it was left, for who has its `Lock`.
+    """Reads a queue from where it was left, for who has its `Lock`; or from anywhere, for who changes nothing.
 
+    :param offsets: how far each file was read, for who changes nothing: reads in spite of others, and leaves all files.
     :ivar damaged: how many lines were not as they were written, and passed over.
+    :ivar waiting: whether the last `read` has left something only because it was too new.
     """
 
-    def __init__(self, directory: bytes, internals: Internals) -> None:
+    def __init__(self, directory: bytes, internals: Internals, offsets: dict[bytes, int] | None = None) -> None:
         self._directory, self._internals = directory, internals
-        self._offsets = _read_cursor(directory)
+        self._changes = offsets is None
+        self._offsets = _read_cursor(directory) if offsets is None else offsets
         self.damaged = 0
+        self.waiting = False
 
     def read(self, until: int, most: int = 1000) -> list[Entry]:
         """The next entries, in the order of their numbers; none if there is nothing more by now.
@@ -224,26 +249,32 @@ class Reader:
         :param until: greater numbers are left: taken from the clock before this is called, it keeps what was appended
             later in one file from being taken for earlier than what is not yet seen in another.
         """
-        runs = []
+        runs, known = [], _FOREVER
         for name in _files(self._directory):
-            entries, until = self._read_file(name, until)
+            entries, up_to = self._read_file(name)
             runs.append(entries)
+            known = min(known, up_to)
+        self.waiting = False
         merged: Iterator[Entry] = heapq.merge(*runs, key=lambda entry: entry.number)
         found: list[Entry] = []
         for entry in merged:
-            if entry.number > until or len(found) == most:
+            if entry.number > known or len(found) == most:
+                break
+            # What is far ahead is of a clock that was wrong, and need not wait until that is right.
+            if until < entry.number < until + _AHEAD_NS:
+                self.waiting = True
                 break
             found.append(entry)
         return found
 
-    def _read_file(self, name: bytes, until: int) -> tuple[list[Entry], int]:
-        """The next entries of a file, and up to which number they are known."""
+    def _read_file(self, name: bytes) -> tuple[list[Entry], int]:
+        """The next entries of a file, and up to which number they are all."""
         path, start = os.path.join(self._directory, name), self._offsets.get(name, 0)
         try:
-            file = open(path, "r+b")  # noqa: SIM115 - closed below; to be locked it must be open for writing
+            file = open(path, "r+b" if self._changes else "rb")  # noqa: SIM115 - closed below; to be locked it must be open for writing
         except FileNotFoundError:
             self._offsets.pop(name, None)
-            return [], until
+            return [], _FOREVER
         entries, at = [], start
         with file:
             file.seek(start)
@@ -256,17 +287,21 @@ class Reader:
                 else:
                     entries.append(Entry(*parsed, name, at))
             if entries and len(data) == _CHUNK:
-                return entries, min(until, entries[-1].number)
+                return entries, entries[-1].number
             if not entries:
                 if len(data) == _CHUNK:
                     # Nothing but damage: others need not wait for its end.
                     self._offsets[name] = max(at, start + len(data) - (_CHUNK // 2))
-                elif kernel.try_lock(file.fileno(), 0, 0) and os.fstat(file.fileno()).st_size == start + len(data):
+                elif (
+                    self._changes
+                    and kernel.try_lock(file.fileno(), 0, 0)
+                    and os.fstat(file.fileno()).st_size == start + len(data)
+                ):
                     # Its writer is gone; what it has begun to write, nobody was told of.
                     with suppress(FileNotFoundError):
                         os.unlink(path)
                     self._offsets.pop(name, None)
-        return entries, until
+        return entries, _FOREVER
 
     def done(self, entries: Sequence[Entry]) -> None:
         """These need not be read again."""
@@ -274,6 +309,8 @@ class Reader:
             self._offsets[entry.file] = max(entry.end, self._offsets.get(entry.file, 0))
         there = set(_files(self._directory))
         self._offsets = {name: offset for name, offset in self._offsets.items() if name in there}
+        if not self._changes:
+            return
         text = json.dumps({name.decode("ascii"): offset for name, offset in self._offsets.items()})
         path = os.path.join(self._directory, _CURSOR)
         try:

@@ -50,6 +50,7 @@ class Event:
     """Something that happened to an object.
 
     :ivar name: without ``s3:``, see `zs3.events.rules`.
+    :ivar bucket: its name, as a `PinnedName` where it was looked at.
     :ivar size: in bytes; None for an object that is no more.
     :ivar etag: without quotes; "" likewise.
     :ivar version: its id; "" where no versions are kept.
@@ -110,6 +111,13 @@ def record(event: Event, *, region: str, owner: str, rule_id: str, at_ns: int) -
             "object": about,
         },
     }
+
+
+def envelope(event: Event, what: dict[str, Any]) -> dict[str, Any]:
+    """A record with what streams must know of its event."""
+    identifier = getattr(event.bucket, "identifier", "")
+    about = {"bucket": event.bucket, "id": identifier, "key": event.key, "name": event.name, "version": event.version}
+    return {**about, "size": event.size, "mtime": event.mtime_ns, "record": what}
 
 
 def encode(document: object) -> bytes:

@@ -10,11 +10,12 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
-from zs3.events.announcer import Announcer, Appender, Hop
+from zs3.events.announcer import Announcer, Appender, Hear, Hop
 from zs3.events.delivery import Delivery, reason_of
 from zs3.events.queue import Writer
 from zs3.events.records import Event
 from zs3.events.rules import NOTIFICATION
+from zs3.events.streams import Streams
 from zs3.events.targets import Target
 from zs3.events.webhook import Webhook
 from zs3.store import layout
@@ -63,6 +64,7 @@ class EventsService(Service):
     :param load: gives the targets by name; `ValueError` if what names them is wrong.
     :param sync: whether what was answered is to survive a power failure.
     :ivar directory: in which the queues are.
+    :ivar streams: what streams of events listen to.
     """
 
     def __init__(
@@ -74,7 +76,8 @@ class EventsService(Service):
         durability = Durability(enabled=sync, report=lambda message: log.error("events: {what}", what=message))
         self.internals = Internals(path, durability)
         self._queues: dict[str, _Queue] = {}
-        self._announcer = Announcer(self._appender_of, region)
+        self.streams = Streams(reactor, self.directory, self.internals, hop)
+        self._announcer = Announcer(self._appender_of, region, self.streams)
 
     def _appender_of(self, name: str) -> Appender | None:
         queue = self._queues.get(name)
@@ -84,6 +87,7 @@ class EventsService(Service):
 
     def startService(self) -> None:
         super().startService()
+        self.streams.start()
         self.reload()
         # Not before: until then the threads are not there.
         self.reactor.callWhenRunning(self._begin)
@@ -117,7 +121,7 @@ class EventsService(Service):
         """Fires when all deliveries have ended."""
         super().stopService()
         queues, self._queues = self._queues, {}
-        return DeferredList([queue.end() for queue in queues.values()], consumeErrors=True)
+        return DeferredList([self.streams.stop(), *(queue.end() for queue in queues.values())], consumeErrors=True)
 
     # Events
 
@@ -126,9 +130,9 @@ class EventsService(Service):
         """See `Events`."""
         return self._queues.keys()
 
-    def wanted(self, configuration: Configuration, bucket: str) -> bool:  # noqa: ARG002
+    def wanted(self, configuration: Configuration, bucket: str) -> bool:
         """See `Events`."""
-        return NOTIFICATION in configuration
+        return NOTIFICATION in configuration or self.streams.wanted(bucket)
 
     def announce(self, configuration: Configuration, owner: str, events: Sequence[Event]) -> Deferred[None]:
         """See `Events`."""
@@ -137,6 +141,12 @@ class EventsService(Service):
     def send(self, target: str, message: bytes) -> Deferred[bool]:
         """See `Events`."""
         return Deferred.fromCoroutine(self._send(target, message))
+
+    def listen(
+        self, bucket: str, identifier: str, hear: Hear, ended: Callable[[], object], after: int | None = None
+    ) -> Deferred[tuple[Any, bool]]:
+        """See `Events`."""
+        return self.streams.listen(bucket, identifier, hear, ended, after)
 
     async def _send(self, target: str, message: bytes) -> bool:
         queue = self._queues.get(target)
