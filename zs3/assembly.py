@@ -173,6 +173,8 @@ def server(
         CallService(probe.start),
         *(() if options["read-only"] else (events,)),
         listening,
+        # Streams end before the waiting for running requests begins.
+        CallService(lambda: None, events.streams.end_streams),
         # Nobody without the right to write can do what the rules ask for.
         *(() if options["read-only"] else (lifecycle,)),
         *control(Controls(reload, listening.hurry, health.beat, health.fail)),

@@ -1,13 +1,16 @@
 """The operations that configure event notifications, and what operations announce."""
 
 import json
+import re
 
 import pytest
-from twisted.internet.defer import succeed
+from twisted.internet.defer import execute, succeed
+from twisted.internet.testing import MemoryReactorClock
 
-from tests.wire.daemon import ADMIN, READER, WRITER, Daemon, parse, texts
+from tests.wire.daemon import ADMIN, BOB, READER, WRITER, Daemon, parse, texts
 from zs3.events.records import record
 from zs3.events.rules import NOTIFICATION, rules_of
+from zs3.events.service import EventsService
 
 QUERY = {"notification": ""}
 ARN = "arn:aws:sqs:us-east-1:000000000000:hook"
@@ -276,3 +279,137 @@ def test_a_configuration_that_came_while_a_body_was_awaited_counts(client, daemo
     client.connection.send(b"y")
     assert client.connection.receive().status == 200
     assert events.take() == [("ObjectCreated:Put", "a")]
+
+
+# Streams
+
+
+@pytest.fixture
+def service(tmp_path):
+    service = EventsService(MemoryReactorClock(), str(tmp_path), execute, dict, "eu-x", sync=False)
+    service.startService()
+    yield service
+    service.stopService()
+
+
+@pytest.fixture
+def streaming(tmp_path, service):
+    daemon = Daemon(tmp_path, events=service)
+    daemon.client().put("/photos")
+    yield daemon
+    daemon.stop()
+
+
+class Listener:
+    """A client that listens."""
+
+    def __init__(self, daemon, query=None, headers=None, user=ADMIN, **connection):
+        self.client = daemon.client(user, **connection)
+        target, headers = self.client.signed("GET", "/photos", {"events": "", **(query or {})}, headers)
+        head = f"GET {target} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+        self.client.connection.send(head.encode() + b"\r\n")
+        self.text = ""
+
+    def take(self):
+        """What has come since the last time, without its head and its chunks."""
+        received = self.client.connection.received()
+        self.client.connection.skip(received)
+        self.text = received.decode()
+        return self.text
+
+    def events(self):
+        """Those that have come since the last time."""
+        return re.findall(r"id: ([0-9a-f]{16})\nevent: (\S+)\ndata: (.*)\n\n", self.take())
+
+    def keys(self):
+        return [(name, json.loads(data)["s3"]["object"]["key"]) for _, name, data in self.events()]
+
+
+def test_a_stream_tells_what_happens_in_the_bucket(streaming):
+    listener, client = Listener(streaming), streaming.client()
+    assert "Content-Type: text/event-stream\r\n" in listener.take()
+    client.put("/music")
+    client.put("/music/x")
+    client.put("/photos/a b")
+    client("DELETE", "/photos/a b")
+    assert listener.keys() == [("ObjectCreated:Put", "a+b"), ("ObjectRemoved:Delete", "a+b")]
+
+
+def test_a_stream_tells_only_what_is_asked_for(streaming):
+    query = {"events": "s3:ObjectCreated:*", "prefix": "a/", "suffix": ".jpg"}
+    listener, client = Listener(streaming, query), streaming.client()
+    for key in ("a/b.jpg", "a/b.png", "b.jpg"):
+        client.put(f"/photos/{key}")
+    client("DELETE", "/photos/a/b.jpg")
+    assert listener.keys() == [("ObjectCreated:Put", "a/b.jpg")]
+
+
+def test_a_stream_goes_on_after_the_last_event(streaming):
+    listener, client = Listener(streaming), streaming.client()
+    for key in "abc":
+        client.put(f"/photos/{key}")
+    first = listener.events()[0][0]
+    listener.client.connection.hang_up()
+    client.put("/photos/d")
+    again = Listener(streaming, headers={"Last-Event-ID": first})
+    assert again.keys() == [("ObjectCreated:Put", key) for key in "bcd"]
+    assert "event: gap" not in again.text
+
+
+def test_a_stream_says_that_something_is_missing(streaming):
+    listener = Listener(streaming, headers={"Last-Event-ID": "0" * 16})
+    assert "event: gap\ndata: {}\n\n" in listener.take()
+
+
+def test_a_stream_says_now_and_then_that_it_is_there(streaming):
+    listener = Listener(streaming)
+    listener.take()
+    streaming.server.clock.advance(15)
+    assert ":\n\n" in listener.take()
+
+
+def test_a_stream_ends_when_the_daemon_stops_and_none_begins(streaming, service):
+    listener = Listener(streaming)
+    service.streams.end_streams()
+    assert listener.take().endswith("0\r\n\r\n")
+    assert streaming.client()("GET", "/photos", {"events": ""}).error_code == "ServiceUnavailable"
+
+
+def test_a_stream_ends_after_an_hour(streaming):
+    listener = Listener(streaming)
+    for _ in range(240):
+        streaming.server.clock.advance(15)
+    assert listener.take().endswith("0\r\n\r\n")
+
+
+def test_a_client_that_takes_nothing_is_dropped(streaming, service):
+    listener, client = Listener(streaming, buffer_size=1000), streaming.client()
+    for number in range(2000):
+        client.put(f"/photos/{number:0200}")
+        if listener.client.connection.aborted:
+            break
+    assert listener.client.connection.aborted
+    assert len(listener.client.connection.transport.sent) < 3 << 20
+    assert not service.streams._open
+
+
+def test_who_may_listen(streaming):
+    for user, status in ((READER, 200), (WRITER, 200)):
+        assert f" {status} " in Listener(streaming, user=user).take()
+    assert streaming.client(None)("GET", "/photos", {"events": ""}).error_code == "AccessDenied"
+    assert streaming.client(BOB)("GET", "/photos", {"events": ""}).error_code == "AccessDenied"
+
+
+def test_a_stream_of_nothing_is_refused(streaming):
+    client = streaming.client()
+    assert client("GET", "/photos", {"events": "s3:Nothing"}).error_code == "InvalidArgument"
+    assert client("GET", "/missing", {"events": ""}).error_code == "NoSuchBucket"
+    response = client("GET", "/photos", {"events": ""}, {"Last-Event-ID": "x"})
+    assert response.error_code == "InvalidArgument"
+
+
+def test_a_daemon_that_announces_nothing_has_no_streams(tmp_path):
+    daemon = Daemon(tmp_path)
+    daemon.client().put("/photos")
+    assert daemon.client()("GET", "/photos", {"events": ""}).error_code == "ServiceUnavailable"
+    daemon.stop()

@@ -41,6 +41,8 @@ BUCKET_ACTIONS = _names(
     " PutMetricsConfiguration PutReplicationConfiguration TagResource UntagResource"
     " UpdateBucketMetadataInventoryTableConfiguration UpdateBucketMetadataJournalTableConfiguration",
 )
+#: MinIO's: AWS has no such operation.
+BUCKET_ACTIONS |= {"s3:ListenBucketNotification"}
 #: On neither, though a wildcard may stand for them.
 OTHER_ACTIONS = _names("s3:", "ListAllMyBuckets GetAccountPublicAccessBlock PutAccountPublicAccessBlock CreateSession")
 

@@ -33,7 +33,7 @@ def expiry_announcer(store: Any, events: Events) -> Callable[[Action, Deletion],
         version = action.version or deletion.version
         version = "" if version == NULL_VERSION else version
         name = EXPIRED_BY_MARKER if by_marker else EXPIRED
-        event = Event(name, str(action.bucket), action.key, LIFECYCLE, version=version)
+        event = Event(name, state.name, action.key, LIFECYCLE, version=version)
         await events.announce(state.configuration, bucket_access(state.configuration, ENFORCED).owner, [event])
 
     return lambda action, deletion: Deferred.fromCoroutine(announce(action, deletion))

@@ -53,7 +53,7 @@ async def announce(call: Call, name: str, info: ObjectInfo) -> None:
     """
 
     def make(cause: Cause) -> Iterable[Event]:
-        yield Event(name, str(call.bucket), call.key, cause, info.size, info.etag, _kept(info.version), info.mtime_ns)
+        yield Event(name, call.bucket, call.key, cause, info.size, info.etag, _kept(info.version), info.mtime_ns)
 
     await _announce(call, make)
 
@@ -79,6 +79,6 @@ async def announce_deletions(call: Call, deletions: Iterable[tuple[str, str, Del
     def make(cause: Cause) -> Iterable[Event]:
         for key, version, deletion in deletions:
             name = REMOVED_BY_MARKER if deletion.is_delete_marker and not version else REMOVED
-            yield Event(name, str(call.bucket), key, cause, version=_kept(version or deletion.version))
+            yield Event(name, call.bucket, key, cause, version=_kept(version or deletion.version))
 
     await _announce(call, make)

@@ -19,6 +19,7 @@ from zs3.web import (
     crossorigin,
     deletes,
     lifecycle,
+    listening,
     listings,
     locking,
     notifications,
@@ -144,6 +145,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GetBucketNotificationConfiguration", "GET", BUCKET, READ, "s3:GetBucketNotification",
         notifications.get_bucket_notification_configuration, "notification",
+    ),
+    Operation(
+        "ListenBucketNotification", "GET", BUCKET, READ, "s3:ListenBucketNotification",
+        listening.listen_bucket_notification, "events", parameters=_names("prefix suffix"),
     ),
     Operation(
         "ListObjects", "GET", BUCKET, READ, "s3:ListBucket", listings.list_objects,
