@@ -175,6 +175,7 @@ def server(
         listening,
         # Streams end before the waiting for running requests begins.
         CallService(lambda: None, events.streams.end_streams),
+        *(() if options["read-only"] or options["no-watch"] else (events.watcher(store),)),
         # Nobody without the right to write can do what the rules ask for.
         *(() if options["read-only"] else (lifecycle,)),
         *control(Controls(reload, listening.hurry, health.beat, health.fail)),

@@ -141,6 +141,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
     optFlags = [
         ["no-sigv2", None, "Refuse presigned URLs of the old signature version 2."],
+        ["no-watch", None, "Announce only what is done through S3, and not what other programs change in the buckets."],
         ["immutable", None, "Set the immutable flag of the files of locked versions, as chattr +i; it takes a right."],
     ]
 

@@ -47,6 +47,9 @@ class Recorder:
             self.told += [(rule.id, event) for rule in rules_of(configuration) if rule.is_about(event.name, event.key)]
         return succeed(None)
 
+    def configured(self):
+        return succeed(None)
+
     def send(self, target, message):
         self.tests.append((target, json.loads(message)))
         return succeed(self.takes)

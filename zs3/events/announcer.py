@@ -112,6 +112,9 @@ class Events(Protocol):
     def send(self, target: str, message: bytes) -> Deferred[bool]:
         """Send a message to a target at once; fires with whether it took it."""
 
+    def configured(self) -> Deferred[None]:
+        """Somebody may want to know of other buckets now.  Never fails."""
+
     def listen(
         self, bucket: str, identifier: str, hear: Hear, ended: Callable[[], object], after: int | None = None
     ) -> Deferred[tuple[Any, bool]]:
@@ -131,6 +134,9 @@ class NoEvents:
 
     def send(self, target: str, message: bytes) -> Deferred[bool]:  # noqa: ARG002
         return succeed(False)
+
+    def configured(self) -> Deferred[None]:
+        return succeed(None)
 
     def listen(self, *_: object) -> Deferred[tuple[Any, bool]]:
         raise S3Error("ServiceUnavailable", "Nothing is announced here.")

@@ -22,7 +22,7 @@ from zope.interface import implementer
 MODIFY, CLOSE_WRITE = 0x2, 0x8
 MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
 OVERFLOW, IGNORED = 0x4000, 0x8000
-ONLYDIR, DONT_FOLLOW, ISDIR = 0x1000000, 0x2000000, 0x40000000
+ONLYDIR, ISDIR = 0x1000000, 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _add_watch = _libc.inotify_add_watch
@@ -77,11 +77,11 @@ class Inotify:
             self._fd = -1
 
     def watch(self, path: bytes, mask: int) -> int:
-        """Watch a directory; gives the number of the watch, the same one for the same directory.
+        """Watch a directory; gives the number of the watch, the same one for the same directory.  In any thread.
 
         :raises OSError: it is none; ENOSPC: there are as many watches as a user may have.
         """
-        return _checked(_add_watch(self._fd, path, mask | ONLYDIR | DONT_FOLLOW))
+        return _checked(_add_watch(self._fd, path, mask | ONLYDIR))
 
     def forget(self, watch: int) -> None:
         """Watch a directory no more."""

@@ -33,7 +33,8 @@ class Listeners:
         self._fd = -1
         self._changed_ns = self._looked_ns = 0
         self._since: dict[str, int] = {}
-        self._own: dict[str, tuple[bytes, int]] = {}
+        self._streamed: set[str] = set()
+        self._own: dict[tuple[str, bool], tuple[bytes, int]] = {}
 
     def start(self) -> None:
         """:raises OSError: this user may not write there."""
@@ -42,8 +43,8 @@ class Listeners:
 
     def stop(self) -> None:
         """Take no interest in anything."""
-        for bucket in list(self._own):
-            self.remove(bucket)
+        for bucket, watches in list(self._own):
+            self.remove(bucket, watches=watches)
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -67,8 +68,14 @@ class Listeners:
         self.since("")
         return set(self._since)
 
+    @property
+    def streamed(self) -> set[str]:
+        """Likewise, but for who only watches."""
+        self.since("")
+        return self._streamed
+
     def _look(self, changed_ns: int, now: int) -> None:
-        self._since = {}
+        self._since, self._streamed = {}, set()
         for name in os.listdir(self._fd):
             if name.startswith("."):
                 continue
@@ -76,13 +83,18 @@ class Listeners:
                 if kernel.try_lock(file.fileno(), 0, 0):
                     os.unlink(name, dir_fd=self._fd)  # of a process that was killed
                     continue
-                bucket, since = json.load(file)
+                bucket, since, watches = json.load(file)
                 self._since[bucket] = min(since, self._since.get(bucket, since))
+                if not watches:
+                    self._streamed.add(bucket)
         self._changed_ns, self._looked_ns = changed_ns, now
 
-    def add(self, bucket: str) -> None:
-        """Want to hear of a bucket from now on."""
-        if bucket in self._own:
+    def add(self, bucket: str, *, watches: bool = False) -> None:
+        """Want to hear of a bucket from now on.
+
+        :param watches: to tell apart what others do there, and for no stream.
+        """
+        if (bucket, watches) in self._own:
             return
         name = secrets.token_hex(8).encode()
         # Under another name until it is locked: before, it would be taken for that of a dead process.
@@ -90,16 +102,16 @@ class Listeners:
         fd = self._internals.open_lock(hidden)
         try:
             kernel.try_lock(fd, 0, 0)
-            os.write(fd, json.dumps([bucket, time.time_ns()]).encode("ascii"))
+            os.write(fd, json.dumps([bucket, time.time_ns(), watches]).encode("ascii"))
             os.rename(hidden, path)
         except BaseException:
             os.close(fd)
             raise
-        self._own[bucket] = (path, fd)
+        self._own[bucket, watches] = (path, fd)
 
-    def remove(self, bucket: str) -> None:
+    def remove(self, bucket: str, *, watches: bool = False) -> None:
         """Want to hear no more of a bucket."""
-        path, fd = self._own.pop(bucket)
+        path, fd = self._own.pop((bucket, watches))
         with suppress(FileNotFoundError):
             os.unlink(path)
         os.close(fd)

@@ -203,12 +203,26 @@ class Writer:
 
 
 class Lock:
-    """The right to read a queue and to remove what was read: one process at a time has it, whatever host it is on."""
+    """The right to read a queue and to remove what was read: one process at a time has it, whatever host it is on.
 
-    def __init__(self, directory: bytes, internals: Internals) -> None:
-        self._path = os.path.join(directory, _LOCK)
+    :param name: of the file, for what else one process at a time does.
+    """
+
+    def __init__(self, directory: bytes, internals: Internals, name: bytes = _LOCK) -> None:
+        self._path = os.path.join(directory, name)
         self._internals = internals
         self._held = -1
+
+    def is_free(self) -> bool:
+        """Whether nobody has it, found out so that those who wait for its file to be closed are not told of it."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return True
+        try:
+            return kernel.is_unlocked(fd)
+        finally:
+            os.close(fd)
 
     def acquire(self) -> bool:
         """Take it, without waiting; False if another has it."""

@@ -17,6 +17,7 @@ from zs3.events.records import Event
 from zs3.events.rules import NOTIFICATION
 from zs3.events.streams import Streams
 from zs3.events.targets import Target
+from zs3.events.watch import Watcher
 from zs3.events.webhook import Webhook
 from zs3.store import layout
 from zs3.store.durability import Durability
@@ -24,6 +25,8 @@ from zs3.store.internals import Internals
 from zs3.store.values import Configuration
 
 _DIRECTORY, _QUEUES = b"events", b"queues"
+#: Written to when a bucket was configured, for `zs3.events.watch`.
+CONFIGURED = b"configured"
 
 log = Logger()
 
@@ -71,7 +74,7 @@ class EventsService(Service):
         self, reactor: Any, data: str, hop: Hop, load: Callable[[], Mapping[str, Target]], region: str, *, sync: bool
     ) -> None:
         self.reactor, self.hop, self._load = reactor, hop, load
-        path = os.fsencode(data)
+        self._data, path = data, os.fsencode(data)
         self.directory = os.path.join(path, layout.INTERNAL, _DIRECTORY)
         durability = Durability(enabled=sync, report=lambda message: log.error("events: {what}", what=message))
         self.internals = Internals(path, durability)
@@ -87,7 +90,10 @@ class EventsService(Service):
 
     def startService(self) -> None:
         super().startService()
-        self.streams.start()
+        try:
+            self.streams.start()
+        except OSError as error:
+            log.error("there are no streams of events: {reason}", reason=error.strerror)
         self.reload()
         # Not before: until then the threads are not there.
         self.reactor.callWhenRunning(self._begin)
@@ -123,6 +129,13 @@ class EventsService(Service):
         queues, self._queues = self._queues, {}
         return DeferredList([self.streams.stop(), *(queue.end() for queue in queues.values())], consumeErrors=True)
 
+    def watcher(self, store: Any) -> Watcher:
+        """What announces here what other programs change.
+
+        :param store: an `IStore`.
+        """
+        return Watcher(self.reactor, self._data, self.directory, self.internals, store, self, self.streams, self.hop)
+
     # Events
 
     @property
@@ -141,6 +154,13 @@ class EventsService(Service):
     def send(self, target: str, message: bytes) -> Deferred[bool]:
         """See `Events`."""
         return Deferred.fromCoroutine(self._send(target, message))
+
+    def configured(self) -> Deferred[None]:
+        """See `Events`."""
+        path = os.path.join(self.directory, CONFIGURED)
+        return self.hop(self.internals.write_file, path, b"", durable=False).addErrback(
+            lambda failure: log.warn("changes by others may be missed: {reason}", reason=str(failure.value))
+        )
 
     def listen(
         self, bucket: str, identifier: str, hear: Hear, ended: Callable[[], object], after: int | None = None

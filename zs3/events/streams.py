@@ -43,11 +43,22 @@ class Listening:
     """What listens to one bucket.
 
     :ivar ended: is called when there is nothing more to hear.
+    :ivar watches: whether it is for no client.
     :ivar after: the number after which it hears.
     """
 
-    def __init__(self, hub: Streams, bucket: str, identifier: str, hear: Hear, ended: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        hub: Streams,
+        bucket: str,
+        identifier: str,
+        hear: Hear,
+        ended: Callable[[], object] = lambda: None,
+        *,
+        watches: bool = False,
+    ) -> None:
         self.hub, self.bucket, self.identifier, self.hear, self.ended = hub, bucket, identifier, hear, ended
+        self.watches = watches
         self.after = 0
         self._held: list[Entry] | None = []
 
@@ -159,17 +170,14 @@ class Streams:
         """
         if not self.running:
             raise S3Error("ServiceUnavailable")
-        if len(self._open) >= MAX_STREAMS:
+        if sum(not each.watches for each in self._open) >= MAX_STREAMS:
             raise S3Error("SlowDown", "There are too many streams: reduce their number.")
         return Deferred.fromCoroutine(self._listen(Listening(self, bucket, identifier, hear, ended), after))
 
     async def _listen(self, new: Listening, after: int | None) -> tuple[Listening, bool]:
         since = self._listeners.since(new.bucket)
-        self.keep(new.bucket)
-        if self._reader is None:
-            self._reader = Reader(self._directory, self._internals, ends(self._directory))
-            self._attend()
-        self._open.append(new)
+        self._keep(new.bucket)
+        self._begin(new)
         if after is None:
             new.remember((), time.time_ns())
             return new, True
@@ -195,8 +203,30 @@ class Streams:
             reader.done(entries)
         return found
 
-    def keep(self, bucket: str) -> None:
-        """Take an interest in a bucket."""
+    def _begin(self, new: Listening) -> None:
+        if self._reader is None:
+            self._reader = Reader(self._directory, self._internals, ends(self._directory))
+            self._attend()
+        self._open.append(new)
+
+    def watch(self, bucket: str, identifier: str, hear: Hear) -> Listening:
+        """Hear what zs3 does in a bucket from now on, for who tells it from what others do.
+
+        :raises OSError: this user may not write there.
+        """
+        new = Listening(self, bucket, identifier, hear, watches=True)
+        self._listeners.add(bucket, watches=True)
+        self._begin(new)
+        new.remember((), time.time_ns())
+        new.begin()
+        return new
+
+    @property
+    def streamed(self) -> set[str]:
+        """The buckets that clients of any process listen to."""
+        return self._listeners.streamed
+
+    def _keep(self, bucket: str) -> None:
         leaving = self._leaving.pop(bucket, None)
         if leaving is not None:
             leaving.cancel()
@@ -208,12 +238,18 @@ class Streams:
             return
         self._open.remove(listening)
         bucket = listening.bucket
-        if self.running and not any(each.bucket == bucket for each in self._open):
+        if listening.watches:
+            self._listeners.remove(bucket, watches=True)
+            self._rest_if_alone()
+        elif self.running and not any(each.bucket == bucket and not each.watches for each in self._open):
             self._leaving[bucket] = self._reactor.callLater(_KEPT_S, self._leave, bucket)
 
     def _leave(self, bucket: str) -> None:
         self._leaving.pop(bucket, None)
         self._listeners.remove(bucket)
+        self._rest_if_alone()
+
+    def _rest_if_alone(self) -> None:
         if not self._open and not self._leaving:
             self._rest()
             if not self._listeners.buckets:

@@ -171,6 +171,12 @@ def write_lock(start: int, length: int) -> bytes:
     return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
 
 
+def is_unlocked(fd: int) -> bool:
+    """Whether nobody has an OFD lock on any byte; for who may only read, too."""
+    found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, write_lock(0, 0))
+    return bool(_FLOCK.unpack(found)[0] == fcntl.F_UNLCK)
+
+
 def try_lock(fd: int, start: int, length: int) -> bool:
     """Take an exclusive OFD lock on a range of bytes (length 0: to the end) without waiting; False if another has it.
 

@@ -47,6 +47,7 @@ async def put_bucket_notification_configuration(call: Call) -> None:
             configuration[NOTIFICATION] = kept(rules)
 
     await call.store.change_configuration(call.bucket, change)
+    await events.configured()
     send_empty(call.request, 200)
 
 
