@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +17,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.certificates import self_signed
 from tests.e2e.conftest import Run
 from tests.e2e.daemon import ACCESS_KEY, REGION, SECRET_KEY, Daemon, running
 from tests.e2e.test_awscli import command
 from tests.e2e.webhook import Receiver, key_of, receiving, targets_file
+from tests.e2e.workers import wait_until
 
 ARN = "arn:aws:sqs:us-east-1:000000000000:hook"
 EVERYTHING = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
@@ -190,3 +197,69 @@ def test_a_file_of_targets_that_is_wrong_ends_the_start(tmp_path: Path) -> None:
     assert "--event-targets" in daemon.log()
     assert "targets.hook: url must be" in daemon.log()
     assert daemon.wait() == 1
+
+
+def test_a_target_is_known_by_its_certificate(tmp_path: Path, connect: Connect) -> None:
+    key, certificate = tmp_path / "target-key.pem", tmp_path / "target.pem"
+    for path, pem in zip((key, certificate), self_signed(), strict=True):
+        path.write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with receiving(context=context) as receiver:
+        targets = targets_file(tmp_path, receiver.url)
+        with running(tmp_path, tmp_path / "data", "--event-targets", str(targets)) as daemon:
+            s3 = connect(daemon)
+            s3.create_bucket(Bucket="photos")
+            with pytest.raises(ClientError, match="Unable to validate"):
+                configure(s3)
+            targets_file(tmp_path, receiver.url, f'ca = "{certificate}"')
+            os.kill(daemon.pid, signal.SIGHUP)
+            wait_until(lambda: "event targets reloaded" in daemon.log(), daemon)
+            configure(s3)
+            s3.put_object(Bucket="photos", Key="a")
+            receiver.wait_for_keys("a")
+
+
+def test_of_an_endless_answer_no_more_is_read_than_its_status(tmp_path: Path, connect: Connect) -> None:
+    taken: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                taken.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:
+                    connection.sendall(bytes(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        targets = targets_file(tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with running(tmp_path, tmp_path / "data", "--event-targets", str(targets)) as daemon:
+            s3 = connect(daemon)
+            s3.create_bucket(Bucket="photos")
+            configure(s3)
+            for key in ("one", "other"):
+                s3.put_object(Bucket="photos", Key=key)
+            wait_until(lambda: b'"key":"other"' in b"".join(taken), daemon)
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_target_that_does_not_answer_in_time_is_asked_again(tmp_path: Path, connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        targets = targets_file(tmp_path, f"http://127.0.0.1:{port}/hook", "timeout = 1")
+        stack = ExitStack()
+        daemon = stack.enter_context(running(tmp_path, tmp_path / "data", "--event-targets", str(targets)))
+        s3 = connect(daemon)
+        s3.create_bucket(Bucket="photos")
+        configure(s3, SkipDestinationValidation=True)
+        s3.put_object(Bucket="photos", Key="a")
+        wait_until(lambda: "it did not answer in time" in daemon.log(), daemon)
+    with stack, receiving(port) as receiver:
+        receiver.wait_for_keys("a")

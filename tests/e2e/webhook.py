@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ class Receiver:
     """
 
     port: int = 0
+    secure: bool = False
     status: int = 200
     messages: list[dict[str, Any]] = field(default_factory=list)
     refused: int = 0
@@ -60,7 +62,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}/hook"
 
 
 def key_of(record: Record) -> str:
@@ -68,9 +70,15 @@ def key_of(record: Record) -> str:
 
 
 @contextmanager
-def receiving(port: int = 0, receiver: Receiver | None = None) -> Iterator[Receiver]:
-    """A target that listens as long as the block."""
+def receiving(
+    port: int = 0, receiver: Receiver | None = None, context: ssl.SSLContext | None = None
+) -> Iterator[Receiver]:
+    """A target that listens as long as the block.
+
+    :param context: for TLS.
+    """
     receiver = receiver or Receiver()
+    receiver.secure = context is not None
 
     connections: list[socket.socket] = []
 
@@ -95,6 +103,8 @@ def receiving(port: int = 0, receiver: Receiver | None = None) -> Iterator[Recei
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     receiver.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

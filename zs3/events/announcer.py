@@ -157,6 +157,7 @@ class Announcer:
         self._appender_of, self._region, self._streams = appender_of, region, streams
         self._numbers = Numbers()
         self.failed = 0
+        self._lost_of: dict[str, int] = {}
 
     def announce(self, configuration: Configuration, owner: str, events: Sequence[Event]) -> Deferred[None]:
         """See `Events`."""
@@ -188,13 +189,21 @@ class Announcer:
         if appender is None:
             self._lost(target, len(entries), "there is no such target any more")
             return succeed(None)
-        return appender.append(entries).addErrback(self._not_kept, target, len(entries))
+        return appender.append(entries).addCallbacks(
+            self._kept, self._not_kept, callbackArgs=(target,), errbackArgs=(target, len(entries))
+        )
+
+    def _kept(self, _: None, target: str) -> None:
+        count = self._lost_of.pop(target, 0)
+        if count:
+            log.error("{count} events for the target {target} were lost", count=count, target=target)
 
     def _not_kept(self, failure: Any, target: str, count: int) -> None:
         # What was written is written; the request must not fail for it.
         self._lost(target, count, getattr(failure.value, "strerror", None) or str(failure.value))
 
     def _lost(self, target: str, count: int, reason: str) -> None:
-        if not self.failed:
+        if target not in self._lost_of:
             log.error("events for the target {target} are lost: {reason}", target=target, reason=reason)
+        self._lost_of[target] = self._lost_of.get(target, 0) + count
         self.failed += count

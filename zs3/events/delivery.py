@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
@@ -43,8 +42,6 @@ def pause_after(tries: int) -> float:
 
 def reason_of(error: BaseException) -> str:
     """Why a message did not arrive, in one line."""
-    if isinstance(error, defer.TimeoutError):
-        return "it did not answer in time"
     if isinstance(error, ResponseFailed) and error.reasons:
         return reason_of(error.reasons[0].value)
     reasons = getattr(error, "reasons", None)  # of a request that failed while it was sent
@@ -74,6 +71,7 @@ class Delivery:
         self.webhook = webhook
         self._reactor, self._hop, self._now = reactor, hop, now
         self._lock = Lock(directory, internals)
+        self._reader: Reader | None = None
         self._working: Deferred[None] | None = None
         self._sleeping: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
@@ -111,22 +109,48 @@ class Delivery:
         self.wake()
 
     async def _work(self) -> None:
-        while not self._stopped and await self._hop(pending, self._directory):
+        while not self._stopped:
             try:
-                if not await self._hop(self._lock.acquire):
-                    # Another delivers; should it die, this will see to it.
-                    self._look_later()
-                    return
+                entries: list[Entry] | None = await self._hop(self._begin)
             except OSError as error:
                 log.error("events for {name} wait: {reason}", name=self._name, reason=error.strerror)
                 self._look_later()
                 return
+            if entries is None:
+                # Another delivers; should it die, this will see to it.
+                self._look_later()
+                return
+            if self._reader is None:
+                break
             try:
-                await self._deliver()
+                await self._deliver(self._reader, entries)
             finally:
-                await self._hop(self._lock.release)
-            # What was appended while the lock was held by this is looked for once more, without it.
+                # What was appended while the lock was held by this is looked for once more, without it.
+                more: bool = await self._hop(self._end)
+            if not more:
+                break
         self._looks = 0
+
+    # In a thread: little time at a time, for each hop costs as much as some of it.
+
+    def _begin(self) -> list[Entry] | None:
+        """Take the lock and the first entries, if there may be any: then there is a reader.  None: another has it."""
+        if not pending(self._directory):
+            return []
+        if not self._lock.acquire():
+            return None
+        self._reader = Reader(self._directory, self._internals)
+        return self._reader.read(self._now())
+
+    def _go_on(self, reader: Reader, done: Sequence[Entry], rest: list[Entry]) -> list[Entry]:
+        reader.done(done)
+        return rest or reader.read(self._now())
+
+    def _end(self) -> bool:
+        """Give the lock back; whether there is more now."""
+        self._reader = None
+        self._lock.release()
+        return pending(self._directory)
 
     def _look_later(self) -> None:
         self._looks += 1
@@ -137,21 +161,19 @@ class Delivery:
         self._timer = None
         self.wake()
 
-    async def _deliver(self) -> None:
-        reader = Reader(self._directory, self._internals)
+    async def _deliver(self, reader: Reader, entries: list[Entry]) -> None:
         while not self._stopped:
-            entries: list[Entry] = await self._hop(reader.read, self._now())
-            if not entries and reader.waiting:
-                await self._sleep(_AHEAD_PAUSE_S)
-                continue
-            if not entries:
-                break
-            size = self.webhook.target.batch
-            for at in range(0, len(entries), size):
-                batch = entries[at : at + size]
+            if entries:
+                size = self.webhook.target.batch
+                batch, rest = entries[:size], entries[size:]
                 if not await self._send(batch):
                     return
-                await self._hop(reader.done, batch)
+                entries = await self._hop(self._go_on, reader, batch, rest)
+            elif reader.waiting:
+                await self._sleep(_AHEAD_PAUSE_S)
+                entries = await self._hop(reader.read, self._now())
+            else:
+                break
         if reader.damaged:
             log.error("events for {name}: {count} were damaged on the disk", name=self._name, count=reader.damaged)
 

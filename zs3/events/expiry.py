@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred
 from zs3.auth.access import ENFORCED, bucket_access
 from zs3.errors import S3Error
 from zs3.events.announcer import Events
-from zs3.events.records import LIFECYCLE, Event
+from zs3.events.records import LIFECYCLE, Event, with_kept_version
 from zs3.events.rules import EXPIRED, EXPIRED_BY_MARKER
 from zs3.lifecycle.passes import Action
-from zs3.store.values import NULL_VERSION, BucketState, Deletion
+from zs3.store.values import BucketState, Deletion
 
 
 def expiry_announcer(store: Any, events: Events) -> Callable[[Action, Deletion], Deferred[None]]:
@@ -31,9 +31,8 @@ def expiry_announcer(store: Any, events: Events) -> Callable[[Action, Deletion],
             return
         by_marker = deletion.is_delete_marker and not action.version
         version = action.version or deletion.version
-        version = "" if version == NULL_VERSION else version
         name = EXPIRED_BY_MARKER if by_marker else EXPIRED
-        event = Event(name, state.name, action.key, LIFECYCLE, version=version)
+        event = with_kept_version(Event(name, state.name, action.key, LIFECYCLE, version=version), state.configuration)
         await events.announce(state.configuration, bucket_access(state.configuration, ENFORCED).owner, [event])
 
     return lambda action, deletion: Deferred.fromCoroutine(announce(action, deletion))

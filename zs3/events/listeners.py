@@ -40,6 +40,9 @@ class Listeners:
         """:raises OSError: this user may not write there."""
         self._internals.make_directory(self._directory)
         self._fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for name in os.listdir(self._fd):
+            if name.startswith("."):
+                self._remove_if_dead(name)
 
     def stop(self) -> None:
         """Take no interest in anything."""
@@ -79,15 +82,22 @@ class Listeners:
         for name in os.listdir(self._fd):
             if name.startswith("."):
                 continue
-            with suppress(OSError, ValueError), open(f"/proc/self/fd/{self._fd}/{name}", "r+b") as file:
-                if kernel.try_lock(file.fileno(), 0, 0):
-                    os.unlink(name, dir_fd=self._fd)  # of a process that was killed
-                    continue
+            if self._remove_if_dead(name):
+                continue
+            with suppress(OSError, ValueError), open(f"/proc/self/fd/{self._fd}/{name}", "rb") as file:
                 bucket, since, watches = json.load(file)
                 self._since[bucket] = min(since, self._since.get(bucket, since))
                 if not watches:
                     self._streamed.add(bucket)
         self._changed_ns, self._looked_ns = changed_ns, now
+
+    def _remove_if_dead(self, name: str) -> bool:
+        """Whether a file was of a process that was killed."""
+        with suppress(OSError), open(f"/proc/self/fd/{self._fd}/{name}", "r+b") as file:
+            if kernel.try_lock(file.fileno(), 0, 0):
+                os.unlink(name, dir_fd=self._fd)
+                return True
+        return False
 
     def add(self, bucket: str, *, watches: bool = False) -> None:
         """Want to hear of a bucket from now on.

@@ -252,6 +252,12 @@ class Reader:
         self._directory, self._internals = directory, internals
         self._changes = offsets is None
         self._offsets = _read_cursor(directory) if offsets is None else offsets
+        if self._changes:
+            with suppress(FileNotFoundError):
+                for name in os.listdir(directory):
+                    # Of one who was killed as it wrote it.
+                    if name.startswith(_CURSOR + b"."):
+                        os.unlink(os.path.join(directory, name))
         self.damaged = 0
         self.waiting = False
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote_plus
 
 from zs3.auth import accounts
 from zs3.events.rules import ACL_PUT, EXPIRED, EXPIRED_BY_MARKER, RETENTION_PUT, TAGS_DELETED, TAGS_PUT
+from zs3.store.values import NULL_VERSION, VERSIONING, Configuration
 
 #: By which S3 tells apart what records of several kinds of events hold.
 _VERSION = "2.1"
@@ -53,7 +54,7 @@ class Event:
     :ivar bucket: its name, as a `PinnedName` where it was looked at.
     :ivar size: in bytes; None for an object that is no more.
     :ivar etag: without quotes; "" likewise.
-    :ivar version: its id; "" where no versions are kept.
+    :ivar version: its id, if it is to be told of, see `with_kept_version`.
     :ivar mtime_ns: of the file; 0 where there is none.
     """
 
@@ -65,6 +66,16 @@ class Event:
     etag: str = ""
     version: str = ""
     mtime_ns: int = 0
+
+
+def with_kept_version(event: Event, configuration: Configuration) -> Event:
+    """The event with the version that it has, in a bucket that keeps any: as AWS tells none elsewhere.
+
+    :param configuration: of its bucket.
+    """
+    if VERSIONING in configuration and event.version != NULL_VERSION:
+        return event
+    return replace(event, version="")
 
 
 def iso_time(ns: int) -> str:

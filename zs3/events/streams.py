@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from zs3.errors import S3Error
 from zs3.events.announcer import Appender, Hear, Hop
@@ -108,7 +109,7 @@ class Streams:
         self._inotify: Inotify | None = None
         self._poll: IDelayedCall | None = None
         self._reading: Deferred[None] | None = None
-        self._again = False
+        self._again = self._failing = False
         self.running = False
 
     # From the start to the end
@@ -150,11 +151,15 @@ class Streams:
 
     def append(self, entries: Sequence[tuple[int, bytes]]) -> Deferred[None]:
         """Tell whoever listens; never fails."""
-        return self._appender.append(entries).addErrback(
-            lambda failure: log.warn("a stream misses events: {reason}", reason=str(failure.value))
-        )
+        return self._appender.append(entries).addErrback(self._not_appended)
+
+    def _not_appended(self, failure: Failure) -> None:
+        if not self._failing:
+            self._failing = True
+            log.warn("streams miss events: {reason}", reason=getattr(failure.value, "strerror", "") or failure.value)
 
     def _appended(self, _: int) -> None:
+        self._failing = False
         self._wake()
 
     # Who listens

@@ -38,13 +38,14 @@ from zs3.events.inotify import (
     Inotify,
 )
 from zs3.events.queue import Lock
-from zs3.events.records import OUTSIDE, Event
+from zs3.events.records import OUTSIDE, Event, with_kept_version
 from zs3.events.rules import CREATED_PUT, NOTIFICATION, REMOVED
 from zs3.events.streams import Listening, Streams
 from zs3.events.tree import Names, Scan, is_linked_file, key_of, scan
 from zs3.store import layout
 from zs3.store.internals import Internals
-from zs3.store.values import NULL_VERSION, VERSIONING, BucketInfo, BucketState, ObjectInfo
+from zs3.store.metadata import is_plain
+from zs3.store.values import BucketInfo, BucketState, ObjectInfo
 
 #: Seconds for which what happens is gathered before it is looked at.
 SETTLE_S = 0.2
@@ -385,7 +386,7 @@ class Watcher(Service):
             self._know(about, state)
             self._done(about)
             return
-        by_others = info is not None and info.checksum is None and not info.upload_id
+        by_others = info is not None and is_plain(info)
         if not by_others and now - since < PATIENCE_S:
             return  # zs3 may have done it, and is about to say so
         came_and_went = state is None and about in self._fresh
@@ -409,9 +410,8 @@ class Watcher(Service):
         if info is None:
             event = Event(REMOVED, state.name, key, OUTSIDE)
         else:
-            kept = VERSIONING in configuration and info.version != NULL_VERSION
-            version = info.version if kept else ""
-            event = Event(CREATED_PUT, state.name, key, OUTSIDE, info.size, info.etag, version, info.mtime_ns)
+            what = (info.size, info.etag, info.version, info.mtime_ns)
+            event = with_kept_version(Event(CREATED_PUT, state.name, key, OUTSIDE, *what), configuration)
         await self._events.announce(configuration, bucket_access(configuration, ENFORCED).owner, [event])
 
 

@@ -125,7 +125,7 @@ class Webhook:
     def send(self, message: bytes) -> Deferred[None]:
         """Fires when the target has taken it, by a status of 2xx; fails with `Refused`, or what went wrong."""
         sending = Deferred.fromCoroutine(self._send(message))
-        return sending.addTimeout(self.target.timeout, self._reactor)
+        return sending.addTimeout(self.target.timeout, self._reactor, _timed_out)
 
     async def _send(self, message: bytes) -> None:
         headers = Headers({b"Content-Type": [b"application/json"], b"User-Agent": [b"zs3"]})
@@ -143,6 +143,11 @@ class Webhook:
         """Give the connections back."""
         closing: Deferred[Any] = self._pool.closeCachedConnections()
         return closing
+
+
+def _timed_out(result: Any, _seconds: float) -> Any:
+    # A request that is cancelled fails with the state that it was in; an answer whose end does not come is one.
+    return Failure(TimeoutError("it did not answer in time")) if isinstance(result, Failure) else result
 
 
 def _policy(target: Target) -> BrowserLikePolicyForHTTPS:

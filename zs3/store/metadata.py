@@ -199,8 +199,17 @@ def plain_info(key: str, status: os.stat_result, *, inode: bool) -> ObjectInfo:
     facts = (status.st_size, mtime_ns, status.st_ino if inode else 0)
     digest = hashlib.blake2b(struct.pack("<qqQ", *facts), digest_size=16).hexdigest()
     headers = {"content-type": guess_type(key)}
-    version = f"{max(mtime_ns, 0):016x}{digest[:16]}"
+    version = _plain_version(mtime_ns, digest)
     return ObjectInfo(key, status.st_size, status.st_mtime_ns, f"{digest}-1", Attributes(headers), version=version)
+
+
+def _plain_version(mtime_ns: int, digest: str) -> str:
+    return f"{max(mtime_ns, 0):016x}{digest[:16]}"
+
+
+def is_plain(info: ObjectInfo) -> bool:
+    """Whether a file is told so, see `plain_info`, and not from a record."""
+    return info.etag.endswith("-1") and info.version == _plain_version(info.mtime_ns, info.etag)
 
 
 def guess_type(key: str) -> str:

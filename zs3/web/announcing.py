@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 
-from zs3.events.records import ANONYMOUS, Cause, Event
+from zs3.events.records import ANONYMOUS, Cause, Event, with_kept_version
 from zs3.events.rules import REMOVED, REMOVED_BY_MARKER
-from zs3.store.values import NULL_VERSION, BucketState, Configuration, Deletion, ObjectInfo
+from zs3.store.values import BucketState, Configuration, Deletion, ObjectInfo
 from zs3.web.call import Call
 
 #: After so many seconds a request asks again what is configured.
@@ -27,10 +27,6 @@ def _configuration(call: Call) -> Configuration:
     return call.gate.configuration
 
 
-def _kept(version: str) -> str:
-    return "" if version == NULL_VERSION else version
-
-
 async def _announce(call: Call, make: Callable[[Cause], Iterable[Event]]) -> None:
     events, configuration = call.settings.events, _configuration(call)
     if not events.wanted(configuration, call.bucket):
@@ -42,7 +38,8 @@ async def _announce(call: Call, make: Callable[[Cause], Iterable[Event]]) -> Non
         request.request_id,
         request.site.host_id,
     )
-    await events.announce(configuration, call.access.owner, list(make(cause)))
+    found = [with_kept_version(event, configuration) for event in make(cause)]
+    await events.announce(configuration, call.access.owner, found)
 
 
 async def announce(call: Call, name: str, info: ObjectInfo) -> None:
@@ -53,7 +50,7 @@ async def announce(call: Call, name: str, info: ObjectInfo) -> None:
     """
 
     def make(cause: Cause) -> Iterable[Event]:
-        yield Event(name, call.bucket, call.key, cause, info.size, info.etag, _kept(info.version), info.mtime_ns)
+        yield Event(name, call.bucket, call.key, cause, info.size, info.etag, info.version, info.mtime_ns)
 
     await _announce(call, make)
 
@@ -79,6 +76,6 @@ async def announce_deletions(call: Call, deletions: Iterable[tuple[str, str, Del
     def make(cause: Cause) -> Iterable[Event]:
         for key, version, deletion in deletions:
             name = REMOVED_BY_MARKER if deletion.is_delete_marker and not version else REMOVED
-            yield Event(name, call.bucket, key, cause, version=_kept(version or deletion.version))
+            yield Event(name, call.bucket, key, cause, version=version or deletion.version)
 
     await _announce(call, make)
