@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.certificates import self_signed
@@ -24,8 +25,12 @@ from tests.e2e.test_awscli import command
 from tests.e2e.webhook import Receiver, key_of, receiving, targets_file
 from tests.e2e.workers import wait_until
 
+DOCS = Path(__file__).parents[2] / "docs"
 ARN = "arn:aws:sqs:us-east-1:000000000000:hook"
 EVERYTHING = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
+
+#: What is not answered shall not be sent again.
+NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
 Connect = Callable[[Daemon], Any]
 
@@ -36,7 +41,7 @@ def connect() -> Iterator[Connect]:
 
         def connect(daemon: Daemon) -> Any:
             session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-            return stack.enter_context(closing(session.client("s3", endpoint_url=daemon.plain.url)))
+            return stack.enter_context(closing(session.client("s3", endpoint_url=daemon.plain.url, config=NO_RETRIES)))
 
         yield connect
 
@@ -159,19 +164,63 @@ def test_the_workers_deliver_each_event_once_and_in_the_order_of_its_key(
             assert sequencers == sorted(sequencers)
 
 
-def test_the_aws_cli_configures_it(tmp_path: Path, receiver: Receiver, run: Run) -> None:
-    targets = targets_file(tmp_path, receiver.url)
+def test_the_examples_of_the_manual(tmp_path: Path, receiver: Receiver, run: Run) -> None:
+    targets = tmp_path / "targets.toml"
+    targets.touch(0o600)
+    text = (DOCS / "targets.toml").read_text()
+    targets.write_text(text.replace("https://hooks.example/photos", receiver.url))
     with running(tmp_path, tmp_path / "data", "--event-targets", str(targets)) as daemon:
         aws = command(run, daemon.plain)
         aws("s3", "mb", "s3://photos")
-        wanted = {"QueueConfigurations": [{"Id": "all", "QueueArn": ARN, "Events": EVERYTHING}]}
-        arguments = ("--bucket", "photos", "--notification-configuration", json.dumps(wanted))
+        example = DOCS / "notification.json"
+        arguments = ("--bucket", "photos", "--notification-configuration", f"file://{example}")
         aws("s3api", "put-bucket-notification-configuration", *arguments)
         found = json.loads(aws("s3api", "get-bucket-notification-configuration", "--bucket", "photos"))
+        wanted = json.loads(example.read_text())
+        for rule in wanted["QueueConfigurations"][0]["Filter"]["Key"]["FilterRules"]:
+            rule["Name"] = rule["Name"].title()  # as AWS gives it back
         assert found == wanted
         (tmp_path / "a").write_bytes(b"x")
-        aws("s3", "cp", str(tmp_path / "a"), "s3://photos/a")
-        receiver.wait_for_keys("a")
+        aws("s3", "cp", str(tmp_path / "a"), "s3://photos/2024/a.jpg")
+        receiver.wait_for_keys("2024/a.jpg")
+        aws("s3api", "put-bucket-notification-configuration", *arguments[:3], "{}")
+        assert aws("s3api", "get-bucket-notification-configuration", "--bucket", "photos") == ""
+
+
+def test_no_answered_write_is_without_an_event_whenever_the_daemon_is_killed(
+    tmp_path: Path, receiver: Receiver, connect: Connect
+) -> None:
+    targets = targets_file(tmp_path, receiver.url, "batch = 10")
+    (tmp_path / "data").mkdir()
+    daemon = Daemon(tmp_path, tmp_path / "data", "--event-targets", str(targets), "--workers", "2", "--no-watch")
+    answered: list[str] = []
+
+    def write(who: int) -> None:
+        client = connect(daemon)
+        with suppress(Exception):  # the daemon is killed meanwhile
+            for number in range(1000):
+                key = f"{rounds}-{who}-{number}"
+                client.put_object(Bucket="photos", Key=key)
+                answered.append(key)
+
+    for rounds in range(4):
+        daemon.start()
+        if not rounds:
+            s3 = connect(daemon)
+            s3.create_bucket(Bucket="photos")
+            configure(s3)
+        before = len(answered)
+        threads = [threading.Thread(target=write, args=(who,)) for who in range(4)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda wanted=before + 20 * (rounds + 1): len(answered) > wanted, daemon)  # type: ignore[misc]
+        daemon.kill()
+        for thread in threads:
+            thread.join()
+    daemon.start()
+    receiver.wait_for_keys(*answered)
+    assert len(answered) > 200
+    daemon.stop()
 
 
 def test_what_expires_is_told(tmp_path: Path, receiver: Receiver, connect: Connect) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from urllib.parse import unquote_plus
 
 import botocore.session
@@ -9,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zs3.errors import S3Error
 from zs3.events.records import OUTSIDE, Event, encode, message, record, sequencer
 from zs3.events.rules import NAMES, Rule, kept, names_event, overlapping, rules_of
+from zs3.web.notificationxml import document, parse
 
 ARN = "arn:aws:sqs:us-east-1:000000000000:hook"
+TOPIC = "arn:aws:sns:us-east-1:000000000000:hook"
 TEXT = st.text("ab", max_size=3)
 RULES = st.builds(
     Rule,
@@ -101,3 +105,26 @@ def test_a_message_holds_its_records():
     records = [encode({"n": n, "t": "ü\n"}) for n in range(3)]
     assert b"\n" not in b"".join(records)
     assert json.loads(message(records)) == {"Records": [{"n": n, "t": "ü\n"} for n in range(3)]}
+
+
+# As a document
+
+
+@given(st.lists(RULES, max_size=4, unique_by=lambda rule: rule.id))
+def test_a_document_tells_all_of_the_rules_that_it_is_made_of(rules):
+    rules = [replace(rule, id=str(n), arn=ARN if rule.kind == "Queue" else TOPIC) for n, rule in enumerate(rules)]
+    if overlapping(rules) is None:
+        found = parse(document(rules), {"hook"})
+        assert sorted(found, key=lambda rule: rule.id) == sorted(rules, key=lambda rule: rule.id)
+    else:
+        with pytest.raises(S3Error, match="overlap"):
+            parse(document(rules), {"hook"})
+
+
+@pytest.mark.parametrize(
+    "arn", ["arn:aws:sqs:::hook", "arn:aws:sqs:eu-central-1:123456789012:hook", "arn:aws-cn:sqs:cn-north-1::hook"]
+)
+def test_the_region_and_the_account_of_an_arn_do_not_matter(arn):
+    rule = Rule("r", "Queue", arn, ("s3:ObjectAcl:Put",))
+    assert parse(document([rule]), {"hook"}) == (rule,)
+    assert rule.target == "hook"
