@@ -145,6 +145,23 @@ def test_what_was_appended_as_the_lock_was_given_back_is_not_forgotten(place):
     assert webhook.answer() == ["b"]
 
 
+def test_damage_is_passed_over_once(place):
+    webhook = Webhook()
+    delivery = place.delivery(webhook)
+    place.append("a", "b")
+    (name,) = (each for each in os.listdir(place.directory) if each.endswith(b".events"))
+    with open(os.path.join(place.directory, name), "r+b") as file:
+        text = file.read()
+        file.seek(text.index(b'"b"'))
+        file.write(b"xxx")
+    delivery.wake()
+    assert webhook.answer() == ["a"]
+    assert not pending(place.directory)
+    place.append("c")
+    delivery.wake()
+    assert webhook.answer() == ["c"]
+
+
 def test_what_was_under_way_at_the_end_is_sent_by_the_next(place):
     webhook = Webhook()
     delivery = place.delivery(webhook)

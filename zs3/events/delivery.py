@@ -148,6 +148,8 @@ class Delivery:
 
     def _end(self) -> bool:
         """Give the lock back; whether there is more now."""
+        if self._reader is not None and self._reader.damaged:
+            self._reader.done(())  # what was passed over need not be looked at again either
         self._reader = None
         self._lock.release()
         return pending(self._directory)

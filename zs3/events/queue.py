@@ -309,6 +309,8 @@ class Reader:
             if entries and len(data) == _CHUNK:
                 return entries, entries[-1].number
             if not entries:
+                if at > start:
+                    self._offsets[name] = at
                 if len(data) == _CHUNK:
                     # Nothing but damage: others need not wait for its end.
                     self._offsets[name] = max(at, start + len(data) - (_CHUNK // 2))

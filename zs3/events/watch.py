@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -55,7 +56,8 @@ PATIENCE_S = 3.0
 _MOST_KNOWN = 50_000
 #: Objects that are looked at at once.
 _WIDTH = 4
-_LOCK = b"watch.lock"
+#: One for each machine: inotify tells of what is done on it alone.
+_LOCK = b"watch.%b.lock" % os.fsencode(re.sub("[^A-Za-z0-9-]", "_", os.uname().nodename))
 _MASK = CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE
 
 log = Logger()

@@ -6,9 +6,11 @@ Where nobody wants to know, nothing is done here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from twisted.internet.defer import Deferred
 
+from zs3.errors import S3Error
 from zs3.events.records import ANONYMOUS, Cause, Event, with_kept_version
 from zs3.events.rules import REMOVED, REMOVED_BY_MARKER
 from zs3.store.values import BucketState, Configuration, Deletion, ObjectInfo
@@ -18,17 +20,17 @@ from zs3.web.call import Call
 _LONG_S = 1.0
 
 
-def _configuration(call: Call) -> Configuration:
-    """What is configured of the bucket by now, as far as that is known at once."""
+async def _configuration(call: Call) -> Configuration:
+    """What is configured of the bucket by now."""
     if call.settings.clock.seconds() - call.request.received_s > _LONG_S:
-        state: BucketState | None = call.store.look_now(call.bucket)
-        if state is not None:
+        with suppress(S3Error):  # the bucket is no more
+            state: BucketState = call.store.look_now(call.bucket) or await call.store.look_at(call.bucket)
             return state.configuration
     return call.gate.configuration
 
 
 async def _announce(call: Call, make: Callable[[Cause], Iterable[Event]]) -> None:
-    events, configuration = call.settings.events, _configuration(call)
+    events, configuration = call.settings.events, await _configuration(call)
     if not events.wanted(configuration, call.bucket):
         return
     user, request = call.principal.user, call.request
