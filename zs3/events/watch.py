@@ -118,6 +118,8 @@ class Watcher(Service):
         self._adopting: set[_Key] = set()
         #: When each key that is to be looked at was first touched, in seconds.
         self._touched: dict[_Key, float] = {}
+        #: When those are to be looked at of which it is waited for what zs3 says.
+        self._due: dict[_Key, float] = {}
         #: Keys of files that were not there before.
         self._fresh: set[_Key] = set()
 
@@ -192,6 +194,7 @@ class Watcher(Service):
 
     def _hear_zs3(self, _number: int, document: Mapping[str, Any]) -> None:
         name, key, version = document["name"], document["key"], document["version"]
+        self._due.pop((document["bucket"], key), None)
         if name.startswith(("ObjectRemoved:", "LifecycleExpiration:")):
             state: _State = None
             if version and not name.endswith("DeleteMarkerCreated"):
@@ -320,6 +323,7 @@ class Watcher(Service):
 
     async def _take(self, happened: list[Happening]) -> None:
         moved: dict[int, tuple[_Bucket, Names]] = {}
+        touched = {(each.watch, each.name) for each in happened if each.mask & (CLOSE_WRITE | MOVED_TO)}
         for each in happened:
             place = self._places.get(each.watch)
             if each.mask & IGNORED:
@@ -335,7 +339,9 @@ class Watcher(Service):
             if each.name == layout.INTERNAL:
                 continue
             if not each.mask & ISDIR:
-                if not each.mask & CREATE or await self._hop(is_linked_file, bucket.path, names):
+                if not each.mask & CREATE or (
+                    (each.watch, each.name) not in touched and await self._hop(is_linked_file, bucket.path, names)
+                ):
                     self._touch(bucket, names)
                 else:
                     self._note_fresh(bucket, names)
@@ -362,7 +368,8 @@ class Watcher(Service):
 
     async def _judge(self) -> None:
         """Look at what was touched, and announce what zs3 has not done."""
-        waiting = list(self._touched.items())
+        now = self._reactor.seconds()
+        waiting = [(key, since) for key, since in self._touched.items() if self._due.get(key, now) <= now]
         for at in range(0, len(waiting), _WIDTH):
             if not self.running:
                 return
@@ -390,7 +397,9 @@ class Watcher(Service):
             return
         by_others = info is not None and is_plain(info)
         if not by_others and now - since < PATIENCE_S:
-            return  # zs3 may have done it, and is about to say so
+            # zs3 may have done it, and is about to say so.
+            self._due[about] = since + PATIENCE_S
+            return
         came_and_went = state is None and about in self._fresh
         self._done(about)
         if not came_and_went:
@@ -399,6 +408,7 @@ class Watcher(Service):
 
     def _done(self, about: _Key) -> None:
         self._touched.pop(about, None)
+        self._due.pop(about, None)
         self._fresh.discard(about)
         self._adopting.discard(about)
 
