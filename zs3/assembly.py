@@ -20,10 +20,10 @@ from twisted.logger import Logger
 from zs3.auth.credentials import UsersFileChecker
 from zs3.auth.generated import credentials_path, ensure_users_file
 from zs3.console.assembly import make_console
-from zs3.health import Health
 from zs3.events.expiry import expiry_announcer
 from zs3.events.service import EventsService
 from zs3.events.targets import load as load_targets
+from zs3.health import Health
 from zs3.lifecycle.ledger import Ledger
 from zs3.lifecycle.service import LifecycleService
 from zs3.metrics.shared import SharedDirectory
@@ -103,7 +103,7 @@ def server(
     pool = PoolService(reactor, options["threads"], None if metrics is None else metrics.pending)
     store = _store(options, reactor, pool.hop, metrics if worker is None else LossObserver(metrics, lost))
     probe = DiskProbe(os.fsencode(options["data"]), read_only=options["read-only"])
-    health = Health(reactor, pool.hop, probe.look, lambda: store.healthy)
+    health = Health(reactor, pool.hop, probe.look, lambda: store.healthy and events.healthy)
     if worker is not None and worker.get("failed"):
         health.fail()
     path = options["event-targets"]

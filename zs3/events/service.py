@@ -136,6 +136,11 @@ class EventsService(Service):
         """
         return Watcher(self.reactor, self._data, self.directory, self.internals, store, self, self.streams, self.hop)
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the disk has kept what it was given."""
+        return not self.internals.durability.broken
+
     # Events
 
     @property
