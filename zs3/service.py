@@ -70,6 +70,14 @@ class SequentialService(MultiService):
                 log.failure("stopping {service} failed", service=each)
 
 
+def in_sequence(*services: Service) -> SequentialService:
+    """One service of several, of which each needs those before it."""
+    together = SequentialService()
+    for each in services:
+        each.setServiceParent(together)
+    return together
+
+
 class PoolService(Service):
     """The pool of threads that block on the disk.
 

@@ -49,6 +49,7 @@ class Site(server.Site):
     """
 
     protocol = Channel  # type: ignore[assignment]
+    noisy = False  # who listens says it better
 
     def __init__(
         self,
