@@ -92,6 +92,14 @@ def test_durations_are_in_the_first_bucket_that_holds_them(setup):
     assert scrape(f"{name}_sum") == pytest.approx(sum(bounds) + 1000)
 
 
+def test_how_long_somebody_listened_for_events_is_no_latency(setup):
+    for operation in ("ListenBucketNotification", "ListenBucketNotification", "GetObject"):
+        record(setup, RequestLog(operation, "photos"), seconds=3600.0)
+    scrape = told(setup)
+    assert scrape("zs3_requests_total", operation="ListenBucketNotification") == 2
+    assert scrape.labels("zs3_request_duration_seconds_count", "operation") == {"GetObject"}
+
+
 def test_every_code_of_a_failed_authentication_is_counted_apart(setup):
     for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
         record(setup, RequestLog(error=code), 403)

@@ -30,16 +30,19 @@ _UPLOAD_EVENTS = {
     "AbortMultipartUpload": "aborted",
 }
 
+#: They last as long as somebody listens, which says nothing of how fast anything is.
+_LASTING = frozenset(("ListenBucketNotification",))
+
 _DURATIONS, _FSYNCS = definitions.DURATION.bounds, definitions.FSYNC.bounds
 #: Of the numbers of a histogram, how many are in each interval, the last is the sum of all values.
 _DURATION_SUM, _FSYNC_SUM = len(_DURATIONS) + 1, len(_FSYNCS) + 1
 
 
 class _Series(NamedTuple):
-    """Where it is that requests of one kind are counted."""
+    """Where it is that requests of one kind are counted; `duration` is None where that says nothing."""
 
     requests: int
-    duration: int
+    duration: int | None
     received: int
     sent: int
 
@@ -98,11 +101,12 @@ class Instruments:
             found = self._find(operation, status, log.bucket, used=0 < status < 400 and not error)
         requests, duration, received, sent = found
         cells[requests] += 1
-        # A clock that was set back makes no time negative.
-        if seconds < 0:
-            seconds = 0.0
-        cells[duration + bisect_left(_DURATIONS, seconds)] += 1
-        cells[duration + _DURATION_SUM] += seconds
+        if duration is not None:
+            # A clock that was set back makes no time negative.
+            if seconds < 0:
+                seconds = 0.0
+            cells[duration + bisect_left(_DURATIONS, seconds)] += 1
+            cells[duration + _DURATION_SUM] += seconds
         if log.bytes_in:
             cells[received] += log.bytes_in
         if log.bytes_out:
@@ -121,7 +125,7 @@ class Instruments:
         label = self._buckets.label(bucket, used=used)
         series = _Series(
             self._place(definitions.REQUESTS, operation, str(status), label),
-            self._place(definitions.DURATION, operation),
+            None if operation in _LASTING else self._place(definitions.DURATION, operation),
             self._place(definitions.RECEIVED, label),
             self._place(definitions.SENT, label),
         )
