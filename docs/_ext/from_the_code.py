@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -132,17 +131,6 @@ class Headers(Directive):
         return [_table(["Header", "zs3", ""], [40, 22, 38], rows)]
 
 
-class CommandLine(Directive):
-    """`.. command-line::`: the help text of `twistd zs3`, from zs3.tap."""
-
-    def run(self) -> list[nodes.Node]:
-        from zs3.tap import Options
-
-        os.environ["COLUMNS"] = "100"
-        usage = Options().getUsage()
-        return [nodes.literal_block(text=usage[usage.index("Options:") :].strip(), language="text")]
-
-
 class Metrics(Directive):
     """`.. metrics::`: what `--metrics` tells, from zs3.metrics.definitions."""
 
@@ -162,7 +150,6 @@ class Metrics(Directive):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("operations", Operations)
-    app.add_directive("command-line", CommandLine)
     app.add_directive("compatibility", Compatibility)
     app.add_directive("request-headers", Headers)
     app.add_directive("metrics", Metrics)

@@ -217,7 +217,7 @@ Every user is a table:
 
     [users.alice]
     access_key = "ALICE"
-    secret_key = "at least eight characters"
+    secret_key = "at-least-eight-characters"
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others
     account = "family"              # optional: what owns the buckets; "default" if left out

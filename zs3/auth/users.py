@@ -5,7 +5,7 @@ The file::
 
     [users.alice]
     access_key = "ALICE"
-    secret_key = "at least eight characters"
+    secret_key = "at-least-eight-characters"
     role = "writer"                 # admin, writer or reader
     buckets = ["photos", "music"]   # optional: no others, not even to create
     account = "family"              # optional: what owns the buckets; "default" if left out
@@ -14,7 +14,7 @@ The file::
 
     [[users.alice.keys]]            # optional: more key pairs, or all of them
     access_key = "ALICE2"
-    secret_key = "another long secret"
+    secret_key = "another-long-secret"
     enabled = true                  # optional
     created = 2026-11-23T05:00:00Z  # optional
 
