@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from zs3 import __version__
-from zs3.cli import cert, clientconfig, doctor, lifecycle, policy, user, verify
+from zs3.cli import adopt, cert, clientconfig, doctor, lifecycle, policy, user, verify
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -35,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     clientconfig.add_commands(groups.add_parser("client-config", help="a ready configuration of an S3 client"))
     doctor.add_command(groups.add_parser("doctor", help="what to change on this machine and in a data directory"))
     verify.add_command(groups.add_parser("verify", help="whether everything is as it was stored"))
+    adopt.add_command(groups.add_parser("adopt", help="give restored buckets their configuration and older versions"))
     return parser
 
 

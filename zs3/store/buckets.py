@@ -242,13 +242,7 @@ class Buckets:
         known = self._read_record(identifier) if identifier else None
         if known is not None:
             created_ns = known["created_ns"]
-        record = {
-            "name": name,
-            "device": status.st_dev,
-            "inode": status.st_ino,
-            "generation": kernel.generation(fd),
-            "created_ns": status.st_mtime_ns if created_ns is None else created_ns,
-        }
+        record = _record(fd, name, status.st_mtime_ns if created_ns is None else created_ns)
         claimed = identifier or secrets.token_hex(16)
         home = self.home(claimed)
         try:
@@ -267,6 +261,47 @@ class Buckets:
                 remove_tree(home)
             raise
         return claimed
+
+    def adopt(self, name: str, *, pretend: bool = False) -> str:
+        """Give a restored copy of a bucket what belongs to the bucket: its configuration and its older versions.
+
+        A copy does not come by these by itself: who may write here could take a public policy along.
+
+        :param pretend: only look whether it could be done.
+        :returns: the name of the bucket that it is a copy of; "" if it has what is its own, or there is nothing for it.
+        :raises S3Error: NoSuchBucket.
+        :raises ValueError: another directory has it, or it is not certain which one is meant.
+        :raises WouldBlock: a daemon is just making a bucket.
+        """
+        with self.naming(), self.opened(name) as bucket:
+            if bucket.id:
+                return ""
+            written = _read_id(bucket.fd)
+            found = {written: self._read_record(written)} if written else self._records_of(name)
+            (identifier, record), *others = [*found.items()] or [("", None)]
+            if record is None:
+                return ""
+            if others:
+                raise ValueError(f"{name}: there are {len(found)} buckets of that name that it could be")
+            for other, path in self.directories(lambda _: None):
+                with suppress(OSError), paths.opened(os.open(path, paths.DIRECTORY | os.O_CLOEXEC)) as fd:
+                    if self._identify(fd, os.fstat(fd), other)[0] == identifier:
+                        raise ValueError(f"{name}: it is a copy of the bucket {other}, which keeps what it has")
+            if not pretend:
+                home = self.home(identifier)
+                adopted = _record(bucket.fd, name, record["created_ns"])
+                self.internals.write_file(os.path.join(home, b"bucket"), json.dumps(adopted).encode())
+                if not written:
+                    self._write_id(bucket.fd, identifier)
+                signposts.put(home, name)
+            return str(record["name"])
+
+    def _records_of(self, name: str) -> dict[str, dict[str, Any]]:
+        """What is recorded of buckets that had this name when they were written to last, by id."""
+        homes = os.path.join(self._base, b"buckets")
+        identifiers = [parse_id(each) for each in os.listdir(homes)] if os.path.isdir(homes) else []
+        known = {identifier: self._read_record(identifier) for identifier in identifiers if identifier}
+        return {identifier: record for identifier, record in known.items() if record and record["name"] == name}
 
     def _write_id(self, fd: int, identifier: str) -> None:
         try:
@@ -484,6 +519,18 @@ class Buckets:
 def is_name(name: str) -> bool:
     """Whether a directory that is called so is a bucket."""
     return _NAME.fullmatch(name) is not None
+
+
+def _record(fd: int, name: str, created_ns: int) -> dict[str, Any]:
+    """What is recorded of the directory to which an id is given."""
+    status = os.fstat(fd)
+    return {
+        "name": name,
+        "device": status.st_dev,
+        "inode": status.st_ino,
+        "generation": kernel.generation(fd),
+        "created_ns": created_ns,
+    }
 
 
 def _taken(name: str, path: bytes) -> S3Error:
