@@ -56,6 +56,11 @@ _VERSION_ID = (
     "$(aws s3api list-object-versions --bucket {0} --prefix {1} --query 'Versions[0].VersionId' --output text)"
 )
 _PHOTOS = "aws s3 mb s3://photos; cp ~/Pictures/cat.jpg .; mkdir -p ~/s3/photos/2024\n"
+#: What it says must be that, and attributes must have come along.
+_ADOPTED = (
+    'test "$(zs3 adopt --data {0})" = "photos: adopted" && "$ZS3_TEST_PYTHON" -c \'import os, sys;'
+    ' os.getxattr(sys.argv[1], "user.zs3")\' {0}/photos/cat.jpg\n'
+)
 #: The account id of S3 Control comes before the host, which must be a name then: this one is found by a proxy.
 _BY_NAME = "HTTP_PROXY=http://127.0.0.1:9000 AWS_ENDPOINT_URL=http://s3.example.org "
 
@@ -104,6 +109,18 @@ PAGES: dict[str, Page] = {
             "RESTIC_PASSWORD=...": "RESTIC_PASSWORD=test",
             " --ca-cert /etc/zs3/cert.pem": "",
             "export AWS_CA_BUNDLE=": ": ",
+        },
+    ),
+    "handbook.rst": Page(
+        prepare=_PHOTOS
+        + "aws s3 cp cat.jpg s3://photos/cat.jpg; mkdir -p ~/newbox ~/s3-on-newbox ~/restored-by-restic",
+        replace={
+            "RESTIC_PASSWORD=...": "RESTIC_PASSWORD=test",
+            "newbox:s3/": "~/s3-on-newbox/",
+            "zs3 adopt --data ~/restored\n": _ADOPTED.format("~/restored"),
+            "zs3 adopt --data ~/restored-by-restic\n": _ADOPTED.format("~/restored-by-restic"),
+            "zs3 adopt --data ~/restored-by-borg\n": _ADOPTED.format("~/restored-by-borg"),
+            "zs3 adopt --data ~/s3-on-newbox\n": _ADOPTED.format("~/s3-on-newbox"),
         },
     ),
     "lifecycle.rst": Page(prepare=_PHOTOS + "aws s3 cp cat.jpg s3://photos/logs/today"),
