@@ -95,6 +95,10 @@ PAGES: dict[str, Page] = {
             **({} if os.environ.get("CI") else _NO_REGISTRY),
             "AWS_ACCESS_KEY_ID=...": f"AWS_ACCESS_KEY_ID={_ACCESS_KEY_MADE}",
             "AWS_SECRET_ACCESS_KEY=...": f"AWS_SECRET_ACCESS_KEY={_SECRET_KEY_MADE}",
+            # The link shows the photo.
+            "aws s3 presign s3://photos/2024/cat.jpg --expires-in 86400": (
+                'curl -fsS "$(aws s3 presign s3://photos/2024/cat.jpg --expires-in 86400)" | cmp - ~/Pictures/cat.jpg'
+            ),
         },
     ),
     "access.rst": Page(
@@ -110,6 +114,12 @@ PAGES: dict[str, Page] = {
             " --ca-cert /etc/zs3/cert.pem": "",
             "export AWS_CA_BUNDLE=": ": ",
         },
+    ),
+    "faq.rst": Page(
+        replace={
+            "arn:aws:s3:::backup/locks/1": "arn:aws:s3:::backup/locks/1 | grep ^allowed",
+            "arn:aws:s3:::backup/data/1": "arn:aws:s3:::backup/data/1 | grep ^denied",
+        }
     ),
     "handbook.rst": Page(
         prepare=_PHOTOS
