@@ -30,6 +30,11 @@ REASONS = (
     "it is what runs",
 )
 
+#: What must not be tried on the machine of whoever runs the tests.
+_FOR_ROOT = re.compile(
+    r"\s*(?:.*&& )?(?:systemctl|apt|apt-get|dpkg|groupadd|useradd|usermod|mount|umount|mkfs\S*|hdparm|certbot|sysctl"
+    r"|(?:cp|mv|ln|install|mkdir|chown|chmod|tee)\s.*\s/(?:etc|opt|usr|lib|srv|var)/)\b"
+)
 #: Beginnings of lines that are commands, wherever they stand.
 _COMMAND = re.compile(
     r"\s*(?:\$ |# )?(?:\.venv/bin/)?(?:twistd|zs3|aws|rclone|restic|s3cmd|pip|systemctl|curl|docker|podman) "
@@ -51,6 +56,8 @@ class Block:
     :ivar caption: the name of the file that it shows.
     :ivar reason: why it is not run, "" if it is.
     :ivar needs: programs without which it is not run.
+    :ivar name: by which other tests find it.
+    :ivar included: it is another file, and not for typing.
     """
 
     language: str
@@ -59,6 +66,8 @@ class Block:
     caption: str = ""
     reason: str = ""
     needs: tuple[str, ...] = ()
+    included: bool = False
+    name: str = ""
 
     @property
     def text(self) -> str:
@@ -117,7 +126,8 @@ def _directive(
     if directive["kind"] == "literalinclude":
         source = path.parent / directive["argument"]
         language = options.get("language", "text")
-        yield Block(language, 1, tuple(source.read_text("utf-8").splitlines()), options.get("caption", source.name))
+        lines = source.read_text("utf-8").splitlines()
+        yield Block(language, 1, tuple(lines), options.get("caption", source.name), included=True)
         return
     language = directive["argument"] or "text"
     if language in _FORBIDDEN:
@@ -128,8 +138,12 @@ def _directive(
     reason = said.get("not run", "")
     if reason and not reason.startswith(REASONS):
         raise PageError(f"{place}: {reason!r} is no reason not to run it; known are: {', '.join(REASONS)}")
+    if language in RUN and not reason and any(_FOR_ROOT.match(each) for each in content):
+        raise PageError(f"{place}: this takes root; put `.. not run: it takes root` before it")
     needs = tuple(said.get("needs", "").replace(",", " ").split())
-    yield Block(language, first, tuple(content), options.get("caption", ""), reason, needs)
+    yield Block(
+        language, first, tuple(content), options.get("caption", ""), reason, needs, name=options.get("name", "")
+    )
 
 
 def _content(lines: list[str], number: int, indent: int) -> tuple[int, list[str]]:
@@ -151,7 +165,7 @@ def main() -> None:
     """List all blocks with commands."""
     for name, path in pages().items():
         for block in blocks(path):
-            if block.language in RUN:
+            if block.language in RUN and not block.included:
                 needs = f" (needs {', '.join(block.needs)})" if block.needs else ""
                 print(f"{name}:{block.line}: {f'not run: {block.reason}' if block.reason else f'run{needs}'}")
 

@@ -37,6 +37,7 @@ class Page:
     :ivar prepare: commands before the first; the current directory and `~` are empty but for a few files.
     :ivar replace: what stands in the page as a placeholder, and what a reader would put there: shell, may be a command.
     :ivar clone: whether the current directory is a clone of the repository.
+    :ivar elsewhere: the module of tests beside this one that types the blocks of the page, by their names.
     :ivar pair: whether a daemon that the page starts is given its key pair, by the environment.
     """
 
@@ -44,6 +45,7 @@ class Page:
     prepare: str = ""
     replace: dict[str, str] = field(default_factory=dict)
     clone: bool = False
+    elsewhere: str = ""
     pair: bool = True
 
 
@@ -113,6 +115,7 @@ PAGES: dict[str, Page] = {
             "RESTIC_PASSWORD=...": "RESTIC_PASSWORD=test",
             " --ca-cert /etc/zs3/cert.pem": "",
             "export AWS_CA_BUNDLE=": ": ",
+            "--users /etc/zs3/users.toml --user camera": "--users ~/s3/.zs3/private/credentials --user admin",
         },
     ),
     "faq.rst": Page(
@@ -133,6 +136,7 @@ PAGES: dict[str, Page] = {
             "zs3 adopt --data ~/s3-on-newbox\n": _ADOPTED.format("~/s3-on-newbox"),
         },
     ),
+    "import.rst": Page(elsewhere="test_import.py"),
     "lifecycle.rst": Page(prepare=_PHOTOS + "aws s3 cp cat.jpg s3://photos/logs/today"),
     "locking.rst": Page(
         replace={
@@ -149,6 +153,7 @@ PAGES: dict[str, Page] = {
     "running.rst": Page(
         replace={"--key ACCESS_KEY": f"--key {_KEY_OF_CAMERA}", "camera ACCESS_KEY": f"camera {_KEY_OF_CAMERA}"}
     ),
+    "verify.rst": Page(prepare=_PHOTOS + "cp cat.jpg ~/s3/photos/2024/"),
     "versions.rst": Page(
         prepare=_PHOTOS,
         replace={
@@ -193,7 +198,9 @@ def _runnable(blocks: list[Block]) -> list[Block]:
     return [
         each
         for each in blocks
-        if each.language in pages.RUN and not each.reason and all(shutil.which(name) for name in each.needs)
+        if each.language in pages.RUN
+        and not (each.included or each.reason)
+        and all(shutil.which(name) for name in each.needs)
     ]
 
 
@@ -331,7 +338,9 @@ for _name, _path in pages.pages().items():
         _BLOCKS[_name] = pages.blocks(_path)
     except pages.PageError as _error:
         _ERRORS.append(str(_error))
-_WITH_COMMANDS = [name for name, blocks in _BLOCKS.items() if _runnable(blocks)]
+_WITH_COMMANDS = [
+    name for name, blocks in _BLOCKS.items() if _runnable(blocks) and not PAGES.get(name, Page()).elsewhere
+]
 
 
 @pytest.mark.parametrize("name", _WITH_COMMANDS)
@@ -351,6 +360,15 @@ def test_what_a_page_tells_to_type_works(name: str, tmp_path: Path) -> None:
 
 def test_commands_are_where_they_are_found() -> None:
     assert not _ERRORS, "\n".join(_ERRORS)
+
+
+def test_blocks_that_are_typed_elsewhere_are_typed_there() -> None:
+    for name, page in PAGES.items():
+        if page.elsewhere:
+            tests = Path(__file__).with_name(page.elsewhere).read_text("utf-8")
+            for block in _runnable(_BLOCKS[name]):
+                assert block.name, f"{name}:{block.line} has no `:name:` by which {page.elsewhere} finds it"
+                assert f'"{block.name}"' in tests, f"{page.elsewhere} does not type {block.name} of {name}"
 
 
 def test_no_page_is_listed_that_is_not_there() -> None:

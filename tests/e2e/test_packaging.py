@@ -164,6 +164,6 @@ def test_the_container_has_all_that_it_copies_and_starts_what_there_is(tmp_path:
 def test_the_package_of_debian_takes_files_that_are_there() -> None:
     rules = (REPOSITORY / "packaging" / "debian" / "rules").read_text("utf-8")
     taken = re.findall(r"install -D -m \d+ (\S+)", rules)
-    assert len(taken) == 6
+    assert len(taken) == 8
     for source in taken:
         assert (REPOSITORY / source).exists(), source

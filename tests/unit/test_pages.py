@@ -62,6 +62,8 @@ def test_blocks_have_their_lines_and_what_is_said_of_them(tmp_path: Path) -> Non
     [
         ("Type::\n\n   twistd zs3\n", "page.rst:1: commands belong in"),
         (".. code-block:: text\n\n   $ aws s3 ls\n", "page.rst:1: commands belong in"),
+        (".. code-block:: shell\n\n   true\n   systemctl restart zs3\n", "this takes root"),
+        (".. code-block:: shell\n\n   cp -r systemd /etc/systemd\n", "this takes root"),
         (".. code-block:: bash\n\n   ls\n", "page.rst:1: say `shell`"),
         (".. not run: no time\n\n.. code-block:: shell\n\n   ls\n", "'no time' is no reason"),
         (".. not run: it takes root\n\nText.\n", "stands before something that is no block"),
