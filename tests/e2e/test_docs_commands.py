@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from tests import pages
-from tests.e2e import foreground
+from tests.e2e import foreground, quickaws
 from tests.e2e.daemon import ACCESS_KEY, SECRET_KEY, isolated_environment
 from tests.pages import Block
 from zs3.auth import users
@@ -222,7 +222,8 @@ def _script(blocks: list[Block]) -> str:
 class Sandbox:
     """A home with what the readers of a page have, and with a daemon that serves `~/s3`."""
 
-    def __init__(self, place: Path, page: Page) -> None:
+    def __init__(self, place: Path, page: Page, aws: Path | None) -> None:
+        """:param aws: the socket of `quickaws`."""
         self.place = place
         self.page = page
         self.home = place / "home"
@@ -249,6 +250,10 @@ class Sandbox:
             AWS_EC2_METADATA_DISABLED="true",
             AWS_PAGER="",
         )
+        if aws is not None:
+            (place / "bin").mkdir()
+            quickaws.write_client(place / "bin" / "aws", aws)
+            self.environment["PATH"] = f"{place / 'bin'}{os.pathsep}{self.environment['PATH']}"
 
     def start(self) -> None:
         """Start the daemon that the page takes for granted."""
@@ -302,9 +307,9 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(place: Path, page: Page) -> Iterator[Sandbox]:
+def sandbox(place: Path, page: Page, aws: Path | None) -> Iterator[Sandbox]:
     """A sandbox whose daemon runs as long as the block."""
-    made = Sandbox(place, page)
+    made = Sandbox(place, page, aws)
     try:
         if page.clone:
             for name in (
@@ -331,6 +336,24 @@ def sandbox(place: Path, page: Page) -> Iterator[Sandbox]:
     made.check_log()
 
 
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of an aws-cli that is loaded once for all pages."""
+    place = tmp_path_factory.mktemp("aws")
+    with subprocess.Popen(
+        [sys.executable, quickaws.__file__, str(place / "socket")],
+        env=isolated_environment(place),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"ready\n"
+            yield place / "socket"
+        finally:
+            server.terminate()
+
+
 _BLOCKS: dict[str, list[Block]] = {}
 _ERRORS: list[str] = []
 for _name, _path in pages.pages().items():
@@ -344,9 +367,9 @@ _WITH_COMMANDS = [
 
 
 @pytest.mark.parametrize("name", _WITH_COMMANDS)
-def test_what_a_page_tells_to_type_works(name: str, tmp_path: Path) -> None:
+def test_what_a_page_tells_to_type_works(name: str, tmp_path: Path, aws: Path) -> None:
     page = PAGES.get(name, Page())
-    with sandbox(tmp_path, page) as made:
+    with sandbox(tmp_path, page, aws) as made:
         for path in (*pages.DOCS.glob("*.json"), *pages.DOCS.glob("*.toml")):
             shutil.copy(path, made.work)
             (made.work / path.name).chmod(0o600)
