@@ -37,6 +37,7 @@ _PLACEHOLDERS = {
     "dir-mode": "MODE",
     "domain": "NAME",
     "drain-timeout": "SECONDS",
+    "event-targets": "FILE",
     "file-mode": "MODE",
     "help-auth-type": "TYPE",
     "lifecycle-day": "SECONDS",

@@ -118,6 +118,15 @@ PAGES: dict[str, Page] = {
             "--users /etc/zs3/users.toml --user camera": "--users ~/s3/.zs3/private/credentials --user admin",
         },
     ),
+    "events.rst": Page(
+        prepare=_PHOTOS,
+        replace={
+            # Nobody is there to take a test event, and nothing is sent.
+            "file://notification.json": "file://notification.json --skip-destination-validation",
+            "curl -N": "timeout 1 curl -N",
+            "suffix=.jpg'": "suffix=.jpg' || test $? = 124",
+        },
+    ),
     "faq.rst": Page(
         replace={
             "arn:aws:s3:::backup/locks/1": "arn:aws:s3:::backup/locks/1 | grep ^allowed",
@@ -169,7 +178,7 @@ PAGES: dict[str, Page] = {
 }
 
 #: Ports in the pages; each is another one here.
-_PORTS = ("9000", "9001", "9443", "8080", "8443")
+_PORTS = ("9000", "9001", "9100", "9443", "8080", "8443")
 
 _HELP = """
 {output}
