@@ -1,0 +1,12 @@
+import { render } from "preact";
+import { App } from "./app";
+import { objectMade } from "./model";
+import { whenUploaded } from "./s3/transfers";
+import "./styles/base.css";
+import "./styles/parts.css";
+import "./styles/pages.css";
+
+whenUploaded((upload) => objectMade(upload.bucket, upload.key, upload.size));
+
+const root = document.getElementById("app");
+if (root !== null) render(<App />, root);

@@ -1,0 +1,152 @@
+/**
+ * The list of a prefix as it is shown: pages are added as somebody comes near its end, and what this tab changes is put
+ * right in it without asking for all anew.
+ */
+
+import { signal } from "@preact/signals";
+import { isAbort, told } from "./s3/client";
+import { compareKeys, list, type Entry, type ObjectEntry } from "./s3/listing";
+
+const REMEMBERED = 12;
+
+export class Listing {
+  readonly entries = signal<readonly Entry[]>([]);
+  readonly complete = signal(false);
+  readonly loading = signal(false);
+  readonly error = signal("");
+  readonly selected = signal<ReadonlySet<string>>(new Set());
+  /** The row that keys are for. */
+  readonly active = signal(0);
+  scrollTop = 0;
+  private token: string | undefined;
+  private controller = new AbortController();
+
+  /** @param filter what the names in the prefix begin with. */
+  constructor(
+    readonly bucket: string,
+    readonly prefix: string,
+    readonly filter: string,
+  ) {}
+
+  async more(): Promise<void> {
+    if (this.loading.value || this.complete.value) return;
+    this.loading.value = true;
+    this.error.value = "";
+    const { signal: aborted } = this.controller;
+    try {
+      const page = await list(this.bucket, this.prefix + this.filter, { delimiter: "/", token: this.token, signal: aborted });
+      // A page is shown without the prefix itself, which some programs store as an object.
+      const found = page.entries.filter((entry) => entry.key !== this.prefix || entry.kind === "prefix");
+      this.entries.value = this.token === undefined ? found : this.entries.value.concat(found);
+      this.token = page.next;
+      this.complete.value = page.next === undefined;
+    } catch (error) {
+      if (!isAbort(error)) this.error.value = told(error);
+    } finally {
+      if (!aborted.aborted) this.loading.value = false;
+    }
+  }
+
+  /** Begins anew; what is shown stays until there is something else. */
+  async reload(): Promise<void> {
+    this.controller.abort();
+    this.controller = new AbortController();
+    this.loading.value = false;
+    this.token = undefined;
+    this.complete.value = false;
+    this.selected.value = new Set();
+    this.active.value = 0;
+    await this.more();
+  }
+
+  /** The name of an entry in this list. */
+  nameOf(entry: Entry): string {
+    return entry.key.slice(this.prefix.length);
+  }
+
+  /** An object was made: it has a row now, or its folder has. */
+  insert(bucket: string, key: string, size: number): void {
+    if (bucket !== this.bucket || !key.startsWith(this.prefix + this.filter) || key === this.prefix) return;
+    const slash = key.indexOf("/", this.prefix.length);
+    const entry: Entry =
+      slash < 0
+        ? { kind: "object", key, size, modified: new Date().toISOString(), etag: "" }
+        : { kind: "prefix", key: key.slice(0, slash + 1) };
+    const entries = this.entries.value;
+    let low = 0;
+    let high = entries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compareKeys(entries[middle]?.key ?? "", entry.key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    const there = entries[low]?.key === entry.key;
+    if (there && entry.kind === "prefix") return;
+    if (low === entries.length && !this.complete.value) return; // It comes with its page.
+    this.entries.value = [...entries.slice(0, low), entry, ...entries.slice(there ? low + 1 : low)];
+  }
+
+  /** Objects are no more. */
+  remove(bucket: string, gone: ReadonlySet<string>): void {
+    if (bucket !== this.bucket) return;
+    this.entries.value = this.entries.value.filter((entry) => !gone.has(entry.key));
+    this.selected.value = new Set([...this.selected.value].filter((key) => !gone.has(key)));
+    this.active.value = Math.max(0, Math.min(this.active.value, this.entries.value.length - 1));
+  }
+
+  toggle(key: string): void {
+    const selected = new Set(this.selected.value);
+    if (!selected.delete(key)) selected.add(key);
+    this.selected.value = selected;
+  }
+
+  selectRange(from: number, to: number): void {
+    const selected = new Set(this.selected.value);
+    for (const entry of this.entries.value.slice(Math.min(from, to), Math.max(from, to) + 1)) selected.add(entry.key);
+    this.selected.value = selected;
+  }
+
+  selectAll(): void {
+    this.selected.value = new Set(this.entries.value.map((entry) => entry.key));
+  }
+
+  clear(): void {
+    this.selected.value = new Set();
+  }
+
+  /** What is selected, in order; else the row that keys are for. */
+  chosen(): Entry[] {
+    const { value: selected } = this.selected;
+    if (selected.size > 0) return this.entries.value.filter((entry) => selected.has(entry.key));
+    const entry = this.entries.value[this.active.value];
+    return entry === undefined ? [] : [entry];
+  }
+}
+
+/** Those that were shown last, so that going back finds the same row; the youngest last. */
+let remembered: Listing[] = [];
+
+export function listingOf(bucket: string, prefix: string, filter: string): Listing {
+  const is = (each: Listing): boolean => each.bucket === bucket && each.prefix === prefix && each.filter === filter;
+  const found = remembered.find(is) ?? new Listing(bucket, prefix, filter);
+  remembered = [...remembered.filter((each) => each !== found), found].slice(-REMEMBERED);
+  if (found.entries.value.length === 0 && !found.loading.value) {
+    if (found.complete.value) void found.reload();
+    else void found.more();
+  }
+  return found;
+}
+
+export function objectMade(bucket: string, key: string, size: number): void {
+  for (const listing of remembered) listing.insert(bucket, key, size);
+}
+
+export function objectsGone(bucket: string, keys: ReadonlySet<string>): void {
+  for (const listing of remembered) listing.remove(bucket, keys);
+}
+
+export function forgetListings(): void {
+  remembered = [];
+}
+
+export type { Entry, ObjectEntry };
