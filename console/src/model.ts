@@ -35,9 +35,7 @@ export class Listing {
     const { signal: aborted } = this.controller;
     try {
       const page = await list(this.bucket, this.prefix + this.filter, { delimiter: "/", token: this.token, signal: aborted });
-      // A page is shown without the prefix itself, which some programs store as an object.
-      const found = page.entries.filter((entry) => entry.key !== this.prefix || entry.kind === "prefix");
-      this.entries.value = this.token === undefined ? found : this.entries.value.concat(found);
+      this.entries.value = this.token === undefined ? page.entries : this.entries.value.concat(page.entries);
       this.token = page.next;
       this.complete.value = page.next === undefined;
     } catch (error) {
@@ -59,14 +57,16 @@ export class Listing {
     await this.more();
   }
 
-  /** The name of an entry in this list. */
+  /** The name of an entry in this list, as it is shown. */
   nameOf(entry: Entry): string {
-    return entry.key.slice(this.prefix.length);
+    const name = entry.key.slice(this.prefix.length);
+    // Some programs store an object by the name of the folder, slash and all.
+    return name === "" ? "(the folder itself)" : name === "/" ? "/ (no name)" : name;
   }
 
   /** An object was made: it has a row now, or its folder has. */
   insert(bucket: string, key: string, size: number): void {
-    if (bucket !== this.bucket || !key.startsWith(this.prefix + this.filter) || key === this.prefix) return;
+    if (bucket !== this.bucket || !key.startsWith(this.prefix + this.filter)) return;
     const slash = key.indexOf("/", this.prefix.length);
     const entry: Entry =
       slash < 0

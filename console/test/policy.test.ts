@@ -22,6 +22,12 @@ test("a policy by which everybody may write is warned of", () => {
   expect(inspect(text, "b")).toEqual([{ fatal: false, text: "Statement 1 lets everybody write, without a signature." }]);
 });
 
+test("a public policy is warned of where the bucket refuses it", () => {
+  const [open] = TEMPLATES;
+  expect(inspect(open!.make("b"), "b", true)).toHaveLength(1);
+  expect(inspect(TEMPLATES.at(-1)!.make("b"), "b", true)).toEqual([]);
+});
+
 test("where a text ceases to be JSON is found", () => {
   const cases: [string, number][] = [
     ["", 0], ["  x", 2], ["[1, 2,]", 6], ['{"a": 1,}', 8], ['{"a" 1}', 5], ['{"a": "b\nc"}', 6], ["[1 2]", 3], ['{"a": [', 7], ["[01]", 2],

@@ -112,11 +112,11 @@ class Daemon:
 
     @property
     def plain(self) -> Endpoint:
-        return Endpoint(self._port_of(PLAIN))
+        return Endpoint(self.port_of(PLAIN))
 
     @property
     def tls(self) -> Endpoint:
-        return Endpoint(self._port_of(self._secure), self.certificate)
+        return Endpoint(self.port_of(self._secure), self.certificate)
 
     @property
     def metrics(self) -> Endpoint:
@@ -212,7 +212,8 @@ class Daemon:
         for sign in ("Traceback", "Unhandled", "#error]", "#critical]"):
             assert sign not in log, f"{sign} in the daemon's log:\n{log}"
 
-    def _port_of(self, description: str) -> int:
+    def port_of(self, description: str) -> int:
+        """Of an endpoint on 127.0.0.1, as it was given to the daemon."""
         this_run = self.log_of_this_run()
         found = re.search(rf"listening on 127\.0\.0\.1:(\d+) \({re.escape(description)}\)$", this_run, re.MULTILINE)
         assert found is not None, f"{description} is not listened on:\n{this_run}"

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { bytes, number, time } from "../format";
+import { bytes, counted, time } from "../format";
 import { Button, Empty, Failure, MenuButton, Spinner } from "../parts/basics";
 import { Crumbs } from "../parts/head";
 import { useLoaded, useTitle } from "../parts/hooks";
@@ -139,7 +139,6 @@ export function Section({ title, children, id }: { title: string; children: Comp
 /** What a header is called here, in the order in which they are shown. */
 const NAMES: readonly (readonly [string, string])[] = [
   ["content-type", "Type"],
-  ["cache-control", "Cache-Control"],
   ["content-disposition", "Content-Disposition"],
   ["content-encoding", "Content-Encoding"],
   ["content-language", "Content-Language"],
@@ -155,7 +154,7 @@ const NAMES: readonly (readonly [string, string])[] = [
 function Details({ head }: { head: Head }) {
   const { headers } = head;
   const until = headers.get("x-amz-object-lock-retain-until-date");
-  const facts: [string, string][] = [["Size", `${number(head.size)} bytes`], ["Modified", time(head.modified)], ["ETag", head.etag]];
+  const facts: [string, string][] = [["Size", counted(head.size, "byte")], ["Modified", time(head.modified)], ["ETag", head.etag]];
   for (const [header, label] of NAMES) {
     const value = headers.get(header);
     if (value) facts.push([label, value]);

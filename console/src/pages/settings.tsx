@@ -155,12 +155,14 @@ function pretty(text: string | null): string {
 
 function PolicyEditor({ bucket, initial }: { bucket: string; initial: string | null }) {
   const [text, setText] = useState(() => pretty(initial));
+  const block = useLoaded(() => buckets.getBlock(bucket), [bucket]);
+  const look = (edited: string) => inspect(edited, bucket, block.value?.BlockPublicPolicy === true);
   const { saved, busy, error, setError, save } = useSaved(initial, (body) => buckets.putPolicy(bucket, body), "the policy");
   const edit = (value: string): void => {
     setError("");
     setText(value);
   };
-  const fatal = inspect(text, bucket).some((each) => each.fatal);
+  const fatal = look(text).some((each) => each.fatal);
   return (
     <Section title="Policy">
       <p class="hint">Who may do what in this bucket, besides what the users of its account may anyway.</p>
@@ -176,7 +178,7 @@ function PolicyEditor({ bucket, initial }: { bucket: string; initial: string | n
           </select>
         )}
       </Field>
-      <TextEditor label="Policy (JSON)" text={text} onText={edit} inspect={(edited) => inspect(edited, bucket)} serverError={error} />
+      <TextEditor label="Policy (JSON)" text={text} onText={edit} inspect={look} serverError={error} />
       <SaveBar what="the policy" busy={busy} canSave={text.trim() !== "" && !fatal && text !== pretty(saved)} canRemove={saved !== null}
         onSave={() => void save(text)}
         onRemove={() => void save(null).then((ok) => {

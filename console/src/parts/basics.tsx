@@ -146,6 +146,12 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide, fixe
   useEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
+    const fields = "input:not([type=checkbox]), select, textarea:not([readonly])";
+    const first =
+      element.current?.querySelector<HTMLElement>(`.dialog-body :is(${fields})`) ??
+      element.current?.querySelector<HTMLElement>("footer button");
+    first?.focus();
+    if (first instanceof HTMLInputElement) first.select();
     return () => {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };

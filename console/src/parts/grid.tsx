@@ -222,7 +222,7 @@ function Row({ listing, entry, row, top, active, selected, onPick, onPoint, onMe
       <span role="gridcell" class="cell-name">
         <span class={`kind ${entry.kind}`}><Icon name={entry.kind === "prefix" ? "folder" : iconOf(entry.key)} /></span>
         <span class="name-and-facts">
-          <a href={entryHref(listing.bucket, entry)} tabIndex={-1} dir="auto">{name === "/" ? "/ (no name)" : name}</a>
+          <a href={entryHref(listing.bucket, entry)} tabIndex={-1} dir="auto">{name}</a>
           {size && <span class="facts" aria-hidden="true">{size} · {modified}</span>}
         </span>
       </span>

@@ -287,8 +287,8 @@ async function transfer(
       const target = to(path);
       try {
         const from = { bucket, key: entry.key };
-        if (keep) await copy(from, null, entry.size, target, { replace, signal });
-        else await move(from, entry.size, target, { replace, signal });
+        if (keep) await copy(from, null, target, { replace, signal });
+        else await move(from, target, { replace, signal });
         objectMade(target.bucket, target.key, entry.size);
         if (!keep) objectsGone(bucket, new Set([entry.key]));
       } catch (error) {

@@ -82,7 +82,9 @@ function RulesEditor<Rule>({ kind, initial, put }: RulesProps & { kind: Kind<Rul
             <fieldset class="rule" key={i}>
               <legend>Rule {i + 1}</legend>
               <kind.Form rule={rule} set={(part) => change(i, part)} />
-              {(problems[i] ?? []).length > 0 && <ul class="error" role="status">{problems[i]?.map((each) => <li key={each}>{each}</li>)}</ul>}
+              <div role="status">
+                {(problems[i] ?? []).length > 0 && <ul class="error">{problems[i]?.map((each) => <li key={each}>{each}</li>)}</ul>}
+              </div>
               <Button kind="quiet" icon="trash" onClick={() => setRules(rules.filter((_, j) => j !== i))}>{`Remove rule ${i + 1}`}</Button>
             </fieldset>
           ))}

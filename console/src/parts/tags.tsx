@@ -12,6 +12,9 @@ interface TagsProps {
   readonly save: (tags: readonly Tag[]) => Promise<void>;
 }
 
+/** What S3 takes in names and values. */
+const ALLOWED = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
+
 /** Why these cannot be saved, or "". */
 export function wrongTags(tags: readonly Tag[], most: number): string {
   const names = tags.map(([name]) => name);
@@ -20,6 +23,8 @@ export function wrongTags(tags: readonly Tag[], most: number): string {
   if (new Set(names).size < names.length) return "Two tags have the same name.";
   if (names.some((name) => name.length > 128)) return "A name has at most 128 characters.";
   if (tags.some(([, value]) => value.length > 256)) return "A value has at most 256 characters.";
+  const odd = tags.flat().find((text) => !ALLOWED.test(text));
+  if (odd !== undefined) return `“${odd}”: letters, digits, spaces and _ . : / = + - @ only.`;
   return "";
 }
 

@@ -32,7 +32,7 @@ export function VersionList({ bucket, versions, prefix, onChanged }: VersionList
   ];
   return (
     <>
-      <div class="table-scroll" tabIndex={0} role="region" aria-label="Versions">
+      <div class="table-scroll" tabIndex={0} role="region" aria-label="Table of versions">
         <table class="versions">
           <thead>
             <tr>
@@ -76,7 +76,7 @@ function VersionDialog({ bucket, asked, onClose, onChanged }: { bucket: string; 
     try {
       if (what === "restore") {
         const place = { bucket, key: entry.key };
-        await copy(place, entry.version, entry.size, place, { replace: true });
+        await copy(place, entry.version, place, { replace: true });
         objectMade(bucket, entry.key, entry.size);
         done("Restored: that version is the current one again.");
       } else {

@@ -109,86 +109,26 @@ export interface Place {
   readonly key: string;
 }
 
-const GIB = 1024 ** 3;
-const COPY_LIMIT = 5 * GIB;
-const COPY_PART = GIB;
-
 /**
- * Copies an object with its metadata and tags.
+ * Copies an object with its metadata and tags, whatever its size: the daemon does it at once, and has no limit to it.
  *
  * @param version of the source; null for the current one.
  * @param replace whether what is there by the new name may be replaced; else S3Error PreconditionFailed.
- * @param progress is told how many bytes are copied, for large ones.
  */
 export async function copy(
   from: Place,
   version: string | null,
-  size: number,
   to: Place,
-  options: { replace: boolean; signal?: AbortSignal | undefined; progress?: (bytes: number) => void },
+  options: { replace: boolean; signal?: AbortSignal | undefined },
 ): Promise<void> {
   const source =
     `/${percent(from.bucket)}/${percent(from.key, "/")}` + (version === null ? "" : `?versionId=${percent(version)}`);
-  const condition = options.replace ? undefined : "*";
-  const path = objectPath(to.bucket, to.key);
-  if (size > COPY_LIMIT) {
-    await copyInParts(from, version, size, to, source, condition, options);
-    return;
-  }
   await document({
     method: "PUT",
-    path,
-    headers: { "x-amz-copy-source": source, "if-none-match": condition },
+    path: objectPath(to.bucket, to.key),
+    headers: { "x-amz-copy-source": source, "if-none-match": options.replace ? undefined : "*" },
     signal: options.signal,
   });
-}
-
-const KEPT = ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
-
-async function copyInParts(
-  from: Place,
-  version: string | null,
-  size: number,
-  to: Place,
-  source: string,
-  condition: string | undefined,
-  options: { signal?: AbortSignal | undefined; progress?: (bytes: number) => void },
-): Promise<void> {
-  const path = objectPath(to.bucket, to.key);
-  const { signal } = options;
-  const known = await head(from.bucket, from.key, version, signal);
-  const headers: Record<string, string> = {};
-  for (const [name, value] of known.headers) {
-    if (KEPT.includes(name) || name.startsWith("x-amz-meta-")) headers[name] = value;
-  }
-  const tags = await getTags(from.bucket, from.key, version);
-  if (tags.length > 0) headers["x-amz-tagging"] = tags.map((tag) => tag.map((each) => percent(each)).join("=")).join("&");
-  const begun = await document({ method: "POST", path, query: [["uploads", ""]], headers, signal });
-  const id = textOf(begun, "UploadId");
-  try {
-    const parts: XmlNode[] = [];
-    for (let at = 0, number = 1; at < size; at += COPY_PART, number++) {
-      const end = Math.min(size, at + COPY_PART);
-      const answer = await document({
-        method: "PUT",
-        path,
-        query: [["partNumber", String(number)], ["uploadId", id]],
-        headers: {
-          "x-amz-copy-source": source,
-          "x-amz-copy-source-range": `bytes=${at}-${end - 1}`,
-          "x-amz-copy-source-if-match": known.etag,
-        },
-        signal,
-      });
-      parts.push(["Part", [["PartNumber", number], ["ETag", textOf(answer, "ETag")]]]);
-      options.progress?.(end);
-    }
-    const body = writeXml("CompleteMultipartUpload", parts);
-    await document({ method: "POST", path, query: [["uploadId", id]], headers: { "if-none-match": condition }, body, signal });
-  } catch (error) {
-    await send({ method: "DELETE", path, query: [["uploadId", id]] }).catch(() => undefined);
-    throw error;
-  }
 }
 
 export interface Doomed {
@@ -232,11 +172,10 @@ export async function deleteMany(bucket: string, doomed: readonly Doomed[], sign
 /** Copies, and deletes the source if that is still what was copied. */
 export async function move(
   from: Place,
-  size: number,
   to: Place,
-  options: { replace: boolean; signal?: AbortSignal | undefined; progress?: (bytes: number) => void },
+  options: { replace: boolean; signal?: AbortSignal | undefined },
 ): Promise<void> {
-  await copy(from, null, size, to, options);
+  await copy(from, null, to, options);
   // By the document, because it takes names that no address can have.
   const [left] = await deleteMany(from.bucket, [{ key: from.key }], options.signal);
   if (left !== undefined) throw new S3Error(403, left.code, `It was copied, but the original stays: ${left.message}`);

@@ -63,7 +63,8 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 const fatal = (text: string): Finding => ({ fatal: true, text });
 const warning = (text: string): Finding => ({ fatal: false, text });
 
-export function inspect(text: string, bucket: string): Finding[] {
+/** @param blocked whether the bucket refuses policies that make something public. */
+export function inspect(text: string, bucket: string, blocked = false): Finding[] {
   let policy: unknown;
   try {
     policy = JSON.parse(text);
@@ -79,6 +80,9 @@ export function inspect(text: string, bucket: string): Finding[] {
   const statements = policy["Statement"];
   if (statements === undefined) return [...found, fatal("A policy has a Statement.")];
   listed(statements).forEach((statement, i) => found.push(...inspectStatement(statement, i + 1, bucket)));
+  if (blocked && listed(statements).some(isOpen)) {
+    found.push(warning("This bucket refuses policies that make something public: switch that off first, under General, Public access."));
+  }
   return found;
 }
 
@@ -95,7 +99,7 @@ function inspectStatement(statement: unknown, number: number, bucket: string): F
       found.push(warning(`${at}: ${resource} is not of this bucket.`));
     }
   }
-  const open = statement["Effect"] === "Allow" && isEverybody(statement["Principal"]) && statement["Condition"] === undefined;
+  const open = isOpen(statement);
   const writes = listed(statement["Action"] ?? []).some((action) => typeof action === "string" && /^s3:(\*|Put|Delete)/i.test(action));
   if (open && writes) found.push(warning(`${at} lets everybody write, without a signature.`));
   return found;
@@ -103,6 +107,9 @@ function inspectStatement(statement: unknown, number: number, bucket: string): F
 
 const isEverybody = (principal: unknown): boolean =>
   principal === "*" || (isObject(principal) && listed(principal["AWS"] ?? []).includes("*"));
+
+const isOpen = (statement: unknown): boolean =>
+  isObject(statement) && statement["Effect"] === "Allow" && isEverybody(statement["Principal"]) && statement["Condition"] === undefined;
 
 export interface Template {
   readonly name: string;
