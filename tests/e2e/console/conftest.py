@@ -6,12 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.e2e.console.pages import ADMIN, LAN, Console, Watch, sign_in
 from tests.e2e.daemon import REGION, running
@@ -36,19 +37,26 @@ role = "reader"
 """
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if BROWSER is None:
-        pytest.skip("no Chromium is installed (an operating system's package, e.g. apt)")
+@contextmanager
+def launched(playwright: Playwright) -> Iterator[Browser]:
+    """A Chromium of the operating system."""
     options = ["--disable-background-networking", f"--host-resolver-rules=MAP {LAN} 127.0.0.1"]
     if os.getuid() == 0:
         options.append("--no-sandbox")  # it will not run as root with one
     # The path of its socket has to be short.
-    with tempfile.TemporaryDirectory(dir="/tmp") as short, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
         environment = {**os.environ, "TMPDIR": short, "HOME": short}
         browser = playwright.chromium.launch(executable_path=BROWSER, args=options, env=environment)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if BROWSER is None:
+        pytest.skip("no Chromium is installed (an operating system's package, e.g. apt)")
+    with sync_playwright() as playwright, launched(playwright) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
