@@ -13,7 +13,7 @@ import { SignInAgain, SignInPage, Logo } from "./pages/signin";
 import { UsersPage } from "./pages/users";
 import { VersionsPage } from "./pages/versions";
 import { hrefOf, route, type Route } from "./route";
-import { totals } from "./s3/transfers";
+import { overview } from "./s3/transfers";
 import { dismiss, ended, notices, resume, session, signOut, spoken, startFailure, starting } from "./state";
 
 function Page({ at }: { at: Route }) {
@@ -80,7 +80,7 @@ export function App() {
   useEffect(() => {
     void resume();
     const leaving = (event: BeforeUnloadEvent): void => {
-      if (session.value !== null && totals.value.active + totals.value.paused > 0) event.preventDefault();
+      if (session.value !== null && overview.value.active + overview.value.paused > 0) event.preventDefault();
     };
     addEventListener("beforeunload", leaving);
     return () => removeEventListener("beforeunload", leaving);

@@ -3,11 +3,13 @@
  * right in it without asking for all anew.
  */
 
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { isAbort, told } from "./s3/client";
 import { compareKeys, list, type Entry, type ObjectEntry } from "./s3/listing";
 
 const REMEMBERED = 12;
+/** A list is taken for what is there for so long. */
+const FRESH_MS = 3000;
 
 export class Listing {
   readonly entries = signal<readonly Entry[]>([]);
@@ -19,6 +21,7 @@ export class Listing {
   readonly active = signal(0);
   scrollTop = 0;
   private token: string | undefined;
+  private loadedAt = 0;
   private controller = new AbortController();
 
   /** @param filter what the names in the prefix begin with. */
@@ -37,6 +40,7 @@ export class Listing {
       const page = await list(this.bucket, this.prefix + this.filter, { delimiter: "/", token: this.token, signal: aborted });
       this.entries.value = this.token === undefined ? page.entries : this.entries.value.concat(page.entries);
       this.token = page.next;
+      this.loadedAt = performance.now();
       this.complete.value = page.next === undefined;
     } catch (error) {
       if (!isAbort(error)) this.error.value = told(error);
@@ -55,6 +59,28 @@ export class Listing {
     this.selected.value = new Set();
     this.active.value = 0;
     await this.more();
+  }
+
+  /** Of a list of one page that is not of this moment: looks what has changed meanwhile, with the rows staying in place. */
+  async refresh(): Promise<void> {
+    if (this.loading.value || !this.complete.value || this.entries.value.length > 1000 || performance.now() - this.loadedAt < FRESH_MS) return;
+    try {
+      const page = await list(this.bucket, this.prefix + this.filter, { delimiter: "/", signal: this.controller.signal });
+      if (page.next !== undefined) {
+        await this.reload();
+        return;
+      }
+      const active = this.entries.value[this.active.value]?.key;
+      const there = new Set(page.entries.map((entry) => entry.key));
+      batch(() => {
+        this.entries.value = page.entries;
+        this.selected.value = new Set([...this.selected.value].filter((key) => there.has(key)));
+        this.active.value = Math.max(0, page.entries.findIndex((entry) => entry.key === active));
+      });
+      this.loadedAt = performance.now();
+    } catch {
+      // What is shown stays; who reloads is told.
+    }
   }
 
   /** The name of an entry in this list, as it is shown. */
@@ -130,6 +156,7 @@ export function listingOf(bucket: string, prefix: string, filter: string): Listi
   const is = (each: Listing): boolean => each.bucket === bucket && each.prefix === prefix && each.filter === filter;
   const found = remembered.find(is) ?? new Listing(bucket, prefix, filter);
   remembered = [...remembered.filter((each) => each !== found), found].slice(-REMEMBERED);
+  void found.refresh();
   if (found.entries.value.length === 0 && !found.loading.value) {
     if (found.complete.value) void found.reload();
     else void found.more();

@@ -27,7 +27,12 @@ export function BucketsPage() {
       <PageHead title="Buckets" facts={all && counted(all.length, "bucket")}>
         <Button kind="primary" icon="plus" onClick={() => setMaking(true)}>New bucket</Button>
       </PageHead>
-      {buckets.error && <Failure text={buckets.error} again={buckets.reload} />}
+      {buckets.error && (
+        <>
+          <Failure text={buckets.error} again={buckets.reload} />
+          <GoToBucket />
+        </>
+      )}
       {all === undefined && !buckets.error && <Spinner label="Loading the buckets" />}
       {all !== undefined && all.length > MANY && <TextField label="Find a bucket" type="search" value={filter} onInput={setFilter} />}
       {all?.length === 0 && (
@@ -49,6 +54,20 @@ export function BucketsPage() {
         }} />
       )}
     </div>
+  );
+}
+
+/** For who may use a bucket, and not list all of them. */
+function GoToBucket() {
+  const [name, setName] = useState("");
+  return (
+    <form class="card" onSubmit={(event) => {
+      event.preventDefault();
+      if (name.trim() !== "") go({ page: "browse", bucket: name.trim(), prefix: "" });
+    }}>
+      <TextField label="Open a bucket by its name" value={name} onInput={setName} />
+      <Button kind="primary" type="submit" disabled={name.trim() === ""}>Open</Button>
+    </form>
   );
 }
 

@@ -2,7 +2,7 @@
 
 import type { Entry } from "../model";
 import { fileName, link } from "../s3/objects";
-import { totals } from "../s3/transfers";
+import { overview } from "../s3/transfers";
 import { done, failed, session } from "../state";
 
 /** In seconds: a download has begun by then; it may take as long as it likes. */
@@ -18,7 +18,7 @@ export function saveOne(bucket: string, key: string, version: string | null): vo
     anchor.href = link(session.value?.s3_url, bucket, key, version, GOOD_FOR, name);
     anchor.download = name;
     // Leaving the page, which a link to a file seems to be at first, would be asked about while something is uploaded.
-    if (totals.value.active > 0) anchor.target = "_blank";
+    if (overview.value.active > 0) anchor.target = "_blank";
     anchor.rel = "noopener noreferrer";
     document.body.append(anchor);
     anchor.click();

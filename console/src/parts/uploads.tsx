@@ -4,13 +4,12 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { bytes, counted, duration, number, percentOf } from "../format";
 import {
   cancelUpload,
-  clearFinished,
   forAll,
   pauseUpload,
   replaceExisting,
   resumeUpload,
-  totals,
-  uploads,
+  overview,
+  type Overview,
   type State,
   type Upload,
 } from "../s3/transfers";
@@ -18,8 +17,6 @@ import { spoken } from "../state";
 import { Button, Progress } from "./basics";
 import { Icon } from "./icons";
 
-const SHOWN = 60;
-const ORDER: readonly State[] = ["exists", "failed", "running", "paused", "waiting", "done", "skipped"];
 const SAMPLE_MS = 1000;
 const FOLD_MS = 5000;
 
@@ -34,7 +31,7 @@ function useSpeed(active: boolean): number {
       return undefined;
     }
     const timer = setInterval(() => {
-      const now = { at: performance.now(), sent: totals.peek().sent };
+      const now = { at: performance.now(), sent: overview.peek().sent };
       const last = before.current;
       before.current = now;
       if (last === null) return;
@@ -48,8 +45,7 @@ function useSpeed(active: boolean): number {
 
 export function UploadDock() {
   const [open, setOpen] = useState(true);
-  const all = uploads.value;
-  const sum = totals.value;
+  const sum = overview.value;
   const speed = useSpeed(sum.active > 0);
   const summary = summaryOf(sum, speed);
   // Ends are told, not each percent.
@@ -66,12 +62,7 @@ export function UploadDock() {
     const timer = setTimeout(() => setOpen(false), FOLD_MS);
     return () => clearTimeout(timer);
   }, [well]);
-  if (all.length === 0) return null;
-  const shown = [...all]
-    .map((upload) => ({ upload, rank: ORDER.indexOf(upload.state.value) }))
-    .sort((a, b) => a.rank - b.rank)
-    .slice(0, SHOWN)
-    .map(({ upload }) => upload);
+  if (sum.files === 0) return null;
   return (
     <section class={`dock${open ? " open" : ""}`} aria-label="Uploads">
       <header>
@@ -84,7 +75,7 @@ export function UploadDock() {
         {sum.active + sum.paused + sum.failed + sum.asking > 0 ? (
           <Button kind="quiet" icon="close" label="Cancel all" onClick={() => forAll(cancelUpload, "running", "waiting", "paused", "failed", "exists")} />
         ) : (
-          <Button kind="quiet" icon="close" label="Clear the list" onClick={clearFinished} />
+          <Button kind="quiet" icon="close" label="Clear the list" onClick={() => forAll(cancelUpload, "done")} />
         )}
       </header>
       <Progress value={sum.sent} max={sum.bytes} label="All uploads" />
@@ -97,15 +88,15 @@ export function UploadDock() {
       )}
       {open && (
         <ul tabIndex={0} aria-label="Files being uploaded">
-          {shown.map((upload) => <UploadRow key={upload.id} upload={upload} />)}
-          {all.length > SHOWN && <li class="more">and {number(all.length - SHOWN)} more</li>}
+          {sum.shown.map((upload) => <UploadRow key={upload.id} upload={upload} />)}
+          {sum.files > sum.shown.length && <li class="more">and {number(sum.files - sum.shown.length)} more</li>}
         </ul>
       )}
     </section>
   );
 }
 
-function summaryOf(sum: typeof totals.value, speed: number): string {
+function summaryOf(sum: Overview, speed: number): string {
   if (sum.files === 0) return "No uploads";
   const parts = [`${number(sum.done)} of ${counted(sum.files, "file")}`];
   if (sum.active > 0) {

@@ -1,6 +1,6 @@
 /** All uploads of this tab: which run, which wait, and what became of each. */
 
-import { computed, signal, type Signal } from "@preact/signals";
+import { signal, type Signal } from "@preact/signals";
 import { S3Error, isAbort, told } from "./client";
 import { FileUpload, Turns } from "./upload";
 
@@ -26,6 +26,8 @@ interface Own extends Upload {
   readonly work: FileUpload;
   replace: boolean;
   controller: AbortController | null;
+  /** The run that was stopped last, until it has come to its end. */
+  ending: Promise<void>;
 }
 
 export interface Dropped {
@@ -34,14 +36,66 @@ export interface Dropped {
   readonly path: string;
 }
 
-export const uploads = signal<readonly Upload[]>([]);
+export interface Overview {
+  readonly files: number;
+  readonly done: number;
+  readonly bytes: number;
+  readonly sent: number;
+  readonly active: number;
+  readonly asking: number;
+  readonly failed: number;
+  readonly paused: number;
+  /** The first of them, those that need somebody before those that run, and those before the rest. */
+  readonly shown: readonly Upload[];
+}
+
+const NOTHING: Overview = { files: 0, done: 0, bytes: 0, sent: 0, active: 0, asking: 0, failed: 0, paused: 0, shown: [] };
+const SHOWN = 60;
+const ORDER: readonly State[] = ["exists", "failed", "running", "paused", "waiting", "done"];
+/** A folder may have many thousand files: they are counted some times a second, not whenever one of them moves. */
+const COUNTING_MS = 120;
+
+export const overview = signal<Overview>(NOTHING);
 
 const turns = new Turns(REQUESTS_AT_ONCE);
 let running = 0;
 let count = 0;
 const own = new Map<number, Own>();
-/** Those that wait, in order. */
-let queue: Own[] = [];
+/** Those that wait, in order, among some that do not any more. */
+const queue: Own[] = [];
+let first = 0;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function changed(): void {
+  timer ??= setTimeout(() => {
+    timer = undefined;
+    overview.value = counted();
+  }, COUNTING_MS);
+}
+
+function counted(): Overview {
+  let done = 0, bytes = 0, sent = 0, active = 0, asking = 0, failed = 0, paused = 0;
+  const byState = new Map<State, Upload[]>(ORDER.map((state) => [state, []]));
+  for (const upload of own.values()) {
+    const state = upload.state.peek();
+    bytes += upload.size;
+    sent += upload.sent.peek();
+    if (state === "done") done++;
+    else if (state === "running" || state === "waiting") active++;
+    else if (state === "exists") asking++;
+    else if (state === "failed") failed++;
+    else paused++;
+    const same = byState.get(state);
+    if (same !== undefined && same.length < SHOWN) same.push(upload);
+  }
+  const shown = [...byState.values()].flat().slice(0, SHOWN);
+  return { files: own.size, done, bytes, sent, active, asking, failed, paused, shown };
+}
+
+function setState(upload: Own, state: State): void {
+  upload.state.value = state;
+  changed();
+}
 
 type Listener = (upload: Upload) => void;
 let finished: Listener = () => undefined;
@@ -50,26 +104,13 @@ export function whenUploaded(listener: Listener): void {
   finished = listener;
 }
 
-export const totals = computed(() => {
-  let files = 0, done = 0, bytes = 0, sent = 0, active = 0, asking = 0, failed = 0, paused = 0;
-  for (const upload of uploads.value) {
-    const state = upload.state.value;
-    if (state === "skipped") continue;
-    files++;
-    bytes += upload.size;
-    sent += upload.sent.value;
-    if (state === "done") done++;
-    else if (state === "running" || state === "waiting") active++;
-    else if (state === "exists") asking++;
-    else if (state === "failed") failed++;
-    else paused++;
-  }
-  return { files, done, bytes, sent, active, asking, failed, paused };
-});
-
 export function add(bucket: string, prefix: string, dropped: readonly Dropped[]): void {
   const made = dropped.map(({ file, path }): Own => {
     const sent = signal(0);
+    const progress = (bytes: number): void => {
+      sent.value = bytes;
+      changed();
+    };
     const key = prefix + path;
     return {
       id: ++count,
@@ -80,38 +121,48 @@ export function add(bucket: string, prefix: string, dropped: readonly Dropped[])
       state: signal<State>("waiting"),
       sent,
       message: signal(""),
-      work: new FileUpload(file, bucket, key, turns, (bytes) => (sent.value = bytes)),
+      work: new FileUpload(file, bucket, key, turns, progress),
       replace: false,
       controller: null,
+      ending: Promise.resolve(),
     };
   });
-  for (const each of made) own.set(each.id, each);
-  uploads.value = [...uploads.value, ...made];
-  queue.push(...made);
+  for (const each of made) {
+    own.set(each.id, each);
+    queue.push(each);
+  }
+  overview.value = counted();
   pump();
 }
 
 function pump(): void {
-  while (running < FILES_AT_ONCE) {
-    const next = queue.shift();
-    if (next === undefined) return;
-    if (next.state.value === "waiting") void run(next);
+  while (running < FILES_AT_ONCE && first < queue.length) {
+    const next = queue[first++];
+    if (next?.state.peek() !== "waiting") continue;
+    running++;
+    next.state.value = "running";
+    next.ending = next.ending.then(() => run(next));
+  }
+  if (first === queue.length) {
+    queue.length = 0;
+    first = 0;
   }
 }
 
 async function run(upload: Own): Promise<void> {
-  running++;
   const controller = new AbortController();
   upload.controller = controller;
-  upload.state.value = "running";
-  upload.message.value = "";
   try {
+    // It may have been stopped again before the run before it had ended.
+    if (upload.state.peek() !== "running") return;
+    upload.message.value = "";
     await upload.work.run(upload.replace, controller.signal);
     upload.sent.value = upload.size;
-    upload.state.value = "done";
+    setState(upload, "done");
     finished(upload);
   } catch (error) {
-    fail(upload, controller.signal.aborted && isAbort(controller.signal.reason), error);
+    // Who stopped it has set the state.
+    if (!(controller.signal.aborted && isAbort(controller.signal.reason))) fail(upload, error);
   } finally {
     upload.controller = null;
     running--;
@@ -119,25 +170,23 @@ async function run(upload: Own): Promise<void> {
   }
 }
 
-function fail(upload: Own, stopped: boolean, error: unknown): void {
-  if (stopped) return; // Who stopped it has set the state.
+function fail(upload: Own, error: unknown): void {
   if (error instanceof S3Error && error.code === "PreconditionFailed" && !upload.replace) {
-    upload.state.value = "exists";
+    setState(upload, "exists");
     return;
   }
-  upload.state.value = "failed";
   const unreadable = error instanceof DOMException && error.name === "NotReadableError";
   upload.message.value = unreadable ? "The file cannot be read: it was moved, changed or removed." : told(error);
+  setState(upload, "failed");
 }
 
 function stop(upload: Own, state: State): void {
-  upload.state.value = state;
-  queue = queue.filter((each) => each !== upload);
+  setState(upload, state);
   upload.controller?.abort();
 }
 
 function start(upload: Own): void {
-  upload.state.value = "waiting";
+  setState(upload, "waiting");
   queue.push(upload);
   pump();
 }
@@ -168,21 +217,18 @@ export function replaceExisting(upload: Upload): void {
 export function cancelUpload(upload: Upload): void {
   const mine = ownOf(upload);
   if (mine === undefined) return;
+  own.delete(mine.id);
   if (mine.state.value !== "done") {
     stop(mine, "skipped");
-    mine.work.abandon().catch(() => undefined); // A rule for incomplete uploads removes it then.
+    // A rule for incomplete uploads removes what stays.
+    void mine.ending.then(() => mine.work.abandon()).catch(() => undefined);
   }
-  own.delete(mine.id);
-  uploads.value = uploads.value.filter((each) => each.id !== mine.id);
+  changed();
 }
 
 export const forAll = (action: (upload: Upload) => void, ...states: State[]): void => {
-  for (const upload of uploads.value) if (states.includes(upload.state.value)) action(upload);
+  for (const upload of [...own.values()]) if (states.includes(upload.state.value)) action(upload);
 };
-
-export function clearFinished(): void {
-  uploads.value = uploads.value.filter((each) => each.state.value !== "done");
-}
 
 /** Files that were dropped, with those in folders; call it while the event is being handled. */
 export async function filesOf(transfer: DataTransfer): Promise<Dropped[]> {

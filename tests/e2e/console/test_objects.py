@@ -21,6 +21,15 @@ from tests.e2e.plainhttp import fetch
 MIB = 1024 * 1024
 
 
+#: Sees how long the page did nothing else, in milliseconds.
+LONGEST_PAUSE = """
+    window.longest = 0;
+    new PerformanceObserver(list => {
+        for (const each of list.getEntries()) window.longest = Math.max(window.longest, each.duration);
+    }).observe({type: "longtask"});
+"""
+
+
 def hold(route: Route) -> None:
     """A request on its way that does not arrive."""
 
@@ -413,10 +422,7 @@ def test_a_hundred_thousand_keys_are_browsed_without_a_pause(open_page: Open, co
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request) if "list-type=2" in request.url else None)
     sign_in(page, console, ADMIN)
-    page.evaluate(
-        "window.longest = 0; new PerformanceObserver(list => { for (const each of list.getEntries())"
-        " window.longest = Math.max(window.longest, each.duration) }).observe({type: 'longtask'})"
-    )
+    page.evaluate(LONGEST_PAUSE)
     page.evaluate("url => { location.href = url }", console.browse(bucket.name))
     expect(page.get_by_role("link", name="key-000000")).to_be_visible()
     assert len(asked) == 1

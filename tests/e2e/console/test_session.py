@@ -9,8 +9,19 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.e2e.console.conftest import USERS, Open
-from tests.e2e.console.pages import ADMIN, GUEST, LAN, Console, KeyPair, give_keys, names, sign_in, upload
+from tests.e2e.console.pages import ADMIN, GUEST, LAN, Console, KeyPair, give_keys, names, png, sign_in, until, upload
 from tests.e2e.daemon import running
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    """A file of users for a daemon of the test's own, and an object for it to serve."""
+    users = tmp_path / "users.toml"
+    users.write_text(USERS)
+    users.chmod(0o600)
+    (tmp_path / "data" / "photos" / "2024").mkdir(parents=True)
+    (tmp_path / "data" / "photos" / "2024" / "cat.txt").write_text("meow")
+    return users
 
 
 def test_the_secret_neither_travels_nor_stays(open_page: Open, console: Console) -> None:
@@ -86,6 +97,23 @@ def test_on_a_lan_without_tls_all_works_without_webcrypto(
     expect(page.get_by_role("status").filter(has_text="Copied the link.").first).to_be_attached()
 
 
+def test_over_tls_the_media_come_over_tls_too(browser: Browser, tmp_path: Path, users: Path) -> None:
+    (tmp_path / "data" / "photos" / "image.png").write_bytes(png(30, 20))
+    where = f"ssl:port=0:interface=127.0.0.1:privateKey={tmp_path}/key.pem:certKey={tmp_path}/certificate.pem"
+    with running(tmp_path, tmp_path / "data", "--console", where, "--auth", f"zs3:{users}") as daemon:
+        context = browser.new_context(ignore_https_errors=True)
+        page = context.new_page()
+        page.goto(f"https://127.0.0.1:{daemon.port_of(where)}/")
+        give_keys(page, ADMIN)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="photos").click()
+        page.get_by_role("link", name="image.png").click()
+        expect(page.get_by_role("img")).to_be_visible()
+        until(page, "document.querySelector('img').naturalWidth === 30")
+        assert str(page.get_by_role("img").get_attribute("src")).startswith(f"{daemon.tls.url}/photos/image.png?")
+        context.close()
+
+
 def test_a_clock_that_is_wrong_does_not_keep_anybody_out(open_page: Open, console: Console) -> None:
     """As on a phone that was off for a year."""
     page = open_page()
@@ -93,17 +121,6 @@ def test_a_clock_that_is_wrong_does_not_keep_anybody_out(open_page: Open, consol
     sign_in(page, console, ADMIN)
     page.reload()
     expect(page.get_by_role("heading", name="Buckets", exact=True)).to_be_visible()
-
-
-@pytest.fixture
-def users(tmp_path: Path) -> Path:
-    """A file of users for a daemon of the test's own, and an object for it to serve."""
-    users = tmp_path / "users.toml"
-    users.write_text(USERS)
-    users.chmod(0o600)
-    (tmp_path / "data" / "photos" / "2024").mkdir(parents=True)
-    (tmp_path / "data" / "photos" / "2024" / "cat.txt").write_text("meow")
-    return users
 
 
 def test_who_is_locked_out_meanwhile_signs_in_again_and_is_where_they_were(
