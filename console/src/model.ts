@@ -3,7 +3,7 @@
  * right in it without asking for all anew.
  */
 
-import { batch, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { isAbort, told } from "./s3/client";
 import { compareKeys, list, type Entry, type ObjectEntry } from "./s3/listing";
 
@@ -11,9 +11,34 @@ const REMEMBERED = 12;
 /** A list is taken for what is there for so long. */
 const FRESH_MS = 3000;
 
+export type Column = "name" | "size" | "modified";
+
+export interface Order {
+  readonly by: Column;
+  readonly down: boolean;
+}
+
+/** As S3 lists. */
+const NATURAL: Order = { by: "name", down: false };
+
+function ordered(entries: readonly Entry[], order: Order): readonly Entry[] {
+  if (order.by === "name") return order.down ? [...entries].reverse() : entries;
+  const valueOf = (entry: Entry): number | string => (entry.kind === "prefix" ? "" : order.by === "size" ? entry.size : entry.modified);
+  // Folders, of which neither is known, stay together and first.
+  const folders = entries.filter((entry) => entry.kind === "prefix");
+  const objects = entries.filter((entry) => entry.kind === "object");
+  const sign = order.down ? -1 : 1;
+  objects.sort((a, b) => (valueOf(a) < valueOf(b) ? -sign : valueOf(a) > valueOf(b) ? sign : 0));
+  return [...folders, ...objects];
+}
+
 export class Listing {
+  /** In the order of keys. */
   readonly entries = signal<readonly Entry[]>([]);
   readonly complete = signal(false);
+  readonly order = signal(NATURAL);
+  /** In the order in which they are shown: what is not all there yet has one only. */
+  readonly rows = computed(() => ordered(this.entries.value, this.complete.value ? this.order.value : NATURAL));
   readonly loading = signal(false);
   readonly error = signal("");
   readonly selected = signal<ReadonlySet<string>>(new Set());
@@ -70,12 +95,12 @@ export class Listing {
         await this.reload();
         return;
       }
-      const active = this.entries.value[this.active.value]?.key;
+      const active = this.rows.value[this.active.value]?.key;
       const there = new Set(page.entries.map((entry) => entry.key));
       batch(() => {
         this.entries.value = page.entries;
         this.selected.value = new Set([...this.selected.value].filter((key) => there.has(key)));
-        this.active.value = Math.max(0, page.entries.findIndex((entry) => entry.key === active));
+        this.active.value = Math.max(0, this.rows.value.findIndex((entry) => entry.key === active));
       });
       this.loadedAt = performance.now();
     } catch {
@@ -120,6 +145,14 @@ export class Listing {
     this.active.value = Math.max(0, Math.min(this.active.value, this.entries.value.length - 1));
   }
 
+  /** By that column; once more, the other way round. */
+  sortBy(by: Column): void {
+    const { value: before } = this.order;
+    // What is large or new is what people look for.
+    this.order.value = before.by === by ? { by, down: !before.down } : { by, down: by !== "name" };
+    this.active.value = 0;
+  }
+
   toggle(key: string): void {
     const selected = new Set(this.selected.value);
     if (!selected.delete(key)) selected.add(key);
@@ -128,7 +161,7 @@ export class Listing {
 
   selectRange(from: number, to: number): void {
     const selected = new Set(this.selected.value);
-    for (const entry of this.entries.value.slice(Math.min(from, to), Math.max(from, to) + 1)) selected.add(entry.key);
+    for (const entry of this.rows.value.slice(Math.min(from, to), Math.max(from, to) + 1)) selected.add(entry.key);
     this.selected.value = selected;
   }
 
@@ -144,7 +177,7 @@ export class Listing {
   chosen(): Entry[] {
     const { value: selected } = this.selected;
     if (selected.size > 0) return this.entries.value.filter((entry) => selected.has(entry.key));
-    const entry = this.entries.value[this.active.value];
+    const entry = this.rows.value[this.active.value];
     return entry === undefined ? [] : [entry];
   }
 }

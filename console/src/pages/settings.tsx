@@ -1,7 +1,8 @@
 /** What is configured of a bucket. */
 
 import { useState } from "preact/hooks";
-import { Button, Check, Failure, Field, Spinner } from "../parts/basics";
+import { counted, time } from "../format";
+import { Button, Check, Dialog, Failure, Field, Spinner } from "../parts/basics";
 import { Crumbs, PageHead } from "../parts/head";
 import { useLoaded, useTitle } from "../parts/hooks";
 import { CorsEditor, LifecycleEditor } from "../parts/rulesforms";
@@ -44,6 +45,7 @@ function General({ bucket }: { bucket: string }) {
       <Versions bucket={bucket} />
       <PublicAccess bucket={bucket} />
       <Facts bucket={bucket} />
+      <UnfinishedUploads bucket={bucket} />
       <Section title="Delete this bucket">
         <p>Only an empty bucket can be deleted.</p>
         <Button kind="danger" icon="trash" onClick={() => setDeleting(true)}>Delete the bucket</Button>
@@ -134,6 +136,56 @@ function Facts({ bucket }: { bucket: string }) {
           <dd>{lock.error || (lock.value === undefined ? "…" : lock.value === null ? "off" : lock.value.mode ? `on; new versions for ${lock.value.period}, ${lock.value.mode.toLowerCase()}` : "on, without a default retention")}</dd>
         </div>
       </dl>
+    </Section>
+  );
+}
+
+/** Parts of these take room and are in no list of objects. */
+function UnfinishedUploads({ bucket }: { bucket: string }) {
+  const uploads = useLoaded((signal) => buckets.listUnfinished(bucket, signal), [bucket]);
+  const [asking, setAsking] = useState(false);
+  const abort = async (): Promise<void> => {
+    setAsking(false);
+    const found = uploads.value ?? [];
+    try {
+      for (const upload of found) await buckets.abortUpload(bucket, upload);
+      done(`Aborted ${counted(found.length, "upload")}.`);
+    } catch (error) {
+      failed(error, "Unfinished uploads");
+    }
+    uploads.reload();
+  };
+  const some = uploads.value !== undefined && uploads.value.length > 0;
+  return (
+    <Section title="Unfinished uploads">
+      <p class="hint">Parts of uploads that were broken off take room until they are completed, or aborted here or by a lifecycle rule.</p>
+      {uploads.error && <Failure text={uploads.error} again={uploads.reload} />}
+      {uploads.value?.length === 0 && <p>None.</p>}
+      {some && (
+        <>
+          <ul class="unfinished" tabIndex={0} aria-label="Unfinished uploads">
+            {uploads.value?.map((upload) => (
+              <li key={upload.id}><span dir="auto">{upload.key}</span> <span class="facts">begun {time(upload.begun)}</span></li>
+            ))}
+          </ul>
+          <Button icon="trash" onClick={() => setAsking(true)}>Abort them</Button>
+        </>
+      )}
+      {asking && (
+        <Dialog
+          title={`Abort ${counted(uploads.value?.length ?? 0, "upload")}?`}
+          onClose={() => setAsking(false)}
+          onSubmit={() => void abort()}
+          actions={
+            <>
+              <Button onClick={() => setAsking(false)}>Cancel</Button>
+              <Button kind="danger" type="submit">Abort them</Button>
+            </>
+          }
+        >
+          <p>What was sent of them is removed. One that a program is still sending fails.</p>
+        </Dialog>
+      )}
     </Section>
   );
 }

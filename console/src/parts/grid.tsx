@@ -9,7 +9,7 @@ import { useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { bytes, time } from "../format";
-import type { Entry, Listing } from "../model";
+import type { Column, Entry, Listing } from "../model";
 import { hrefOf } from "../route";
 import { useMedia } from "./hooks";
 import { Icon, iconOf } from "./icons";
@@ -45,7 +45,7 @@ export function Grid(props: GridProps) {
   const [height, setHeight] = useState(600);
   const [anchorRow, setAnchorRow] = useState(0);
 
-  const entries = listing.entries.value;
+  const entries = listing.rows.value;
   const active = listing.active.value;
   const selected = listing.selected.value;
   const complete = listing.complete.value;
@@ -87,6 +87,7 @@ export function Grid(props: GridProps) {
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
+    // What has the focus inside of it has these keys.
     if (event.target !== event.currentTarget && (event.key === "Enter" || event.key === " ")) return;
     const page = Math.max(1, Math.floor(height / rowHeight) - 1);
     const entry = entries[active];
@@ -140,9 +141,9 @@ export function Grid(props: GridProps) {
             onChange={() => (all ? listing.clear() : listing.selectAll())}
           />
         </span>
-        <span role="columnheader">Name</span>
-        <span role="columnheader" class="cell-size">Size</span>
-        <span role="columnheader" class="cell-time">Modified</span>
+        <ColumnHead listing={listing} by="name" label="Name" />
+        <ColumnHead listing={listing} by="size" label="Size" />
+        <ColumnHead listing={listing} by="modified" label="Modified" />
         <span role="columnheader" class="cell-more"><span class="visually-hidden">Actions</span></span>
       </div>
       <div role="rowgroup" class="rows" style={{ height: `${shown * rowHeight}px` }}>
@@ -171,6 +172,23 @@ export function Grid(props: GridProps) {
       </div>
       {shown === 0 && complete && <div role="row"><div role="gridcell" class="grid-empty">{props.empty}</div></div>}
     </div>
+  );
+}
+
+/** Sorts by its column, once all is there that is to be sorted. */
+function ColumnHead({ listing, by, label }: { listing: Listing; by: Column; label: string }) {
+  const { value: order } = listing.order;
+  const complete = listing.complete.value;
+  const sorted = !complete || order.by !== by ? "none" : order.down ? "descending" : "ascending";
+  return (
+    <span role="columnheader" class={`cell-${by}`} aria-sort={sorted}>
+      {complete ? (
+        <button type="button" class="sort" onClick={() => listing.sortBy(by)}>
+          {label}
+          <span class="arrow" aria-hidden="true">{sorted === "ascending" ? "↑" : sorted === "descending" ? "↓" : ""}</span>
+        </button>
+      ) : label}
+    </span>
   );
 }
 
@@ -227,7 +245,7 @@ function Row({ listing, entry, row, top, active, selected, onPick, onPoint, onMe
         </span>
       </span>
       <span role="gridcell" class="cell-size">{size}</span>
-      <span role="gridcell" class="cell-time">{modified}</span>
+      <span role="gridcell" class="cell-modified">{modified}</span>
       <span role="gridcell" class="cell-more">
         <MoreButton name={name} onMenu={(anchor) => {
           onPoint();

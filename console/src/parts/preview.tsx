@@ -65,7 +65,7 @@ function Media({ kind, bucket, name, version }: Omit<PreviewProps, "head"> & { k
     }
   });
   const onError = (): void => setBroken(true);
-  if (broken || url === "") return <p class="facts preview-none" role="status">The browser cannot show this one. It can be downloaded.</p>;
+  if (broken || url === "") return <p class="facts preview-none" role="status">The browser cannot show this one{session.value?.s3_url ? `, or cannot reach S3 at ${session.value.s3_url}` : ""}.</p>;
   return (
     <figure class={`preview ${kind}`}>
       {kind === "image" && <img src={url} alt={`Preview of ${name}`} referrerpolicy="no-referrer" onError={onError} />}

@@ -1,11 +1,11 @@
 /** Buckets and what is configured of them. */
 
 import { base64, utf8 } from "./bytes";
-import { S3Error, document, send } from "./client";
+import { S3Error, document, objectPath, send } from "./client";
 import { md5OfBytes } from "./digest";
 import { tagging, tagsOf, type Tag } from "./objects";
 import { DEFAULT_REGION } from "./session";
-import { child, children, maybeText, textOf, writeXml } from "./xml";
+import { child, children, decodeName, maybeText, textOf, writeXml } from "./xml";
 
 export interface Bucket {
   readonly name: string;
@@ -78,6 +78,27 @@ export async function getVersioning(bucket: string, signal?: AbortSignal): Promi
 
 export const putVersioning = (bucket: string, status: "Enabled" | "Suspended"): Promise<void> =>
   configure(bucket, "versioning", writeXml("VersioningConfiguration", [["Status", status]]));
+
+/** An upload in parts that was neither completed nor aborted. */
+export interface Unfinished {
+  readonly key: string;
+  readonly id: string;
+  readonly begun: string;
+}
+
+/** The first thousand of them. */
+export async function listUnfinished(bucket: string, signal?: AbortSignal): Promise<Unfinished[]> {
+  const root = await document({ path: `/${bucket}`, query: [["uploads", ""], ["encoding-type", "url"]], signal });
+  return children(root, "Upload").map((each) => ({
+    key: decodeName(textOf(each, "Key")),
+    id: textOf(each, "UploadId"),
+    begun: textOf(each, "Initiated"),
+  }));
+}
+
+export async function abortUpload(bucket: string, upload: Unfinished): Promise<void> {
+  await send({ method: "DELETE", path: objectPath(bucket, upload.key), query: [["uploadId", upload.id]] });
+}
 
 export interface Lock {
   /** As it is told: GOVERNANCE or COMPLIANCE. */

@@ -407,10 +407,8 @@ def test_tags_of_an_object_are_edited(page: Page, console: Console, bucket: Path
     tags.get_by_label("Value of tag 2").fill("b = c")
     tags.get_by_role("button", name="Save the tags").click()
     expect(tags.get_by_role("button", name="Save the tags")).not_to_be_visible()
-    assert s3.get_object_tagging(Bucket=bucket.name, Key="a")["TagSet"] == [
-        {"Key": "old", "Value": "1"},
-        {"Key": "new", "Value": "b = c"},
-    ]
+    saved = s3.get_object_tagging(Bucket=bucket.name, Key="a")["TagSet"]
+    assert {each["Key"]: each["Value"] for each in saved} == {"old": "1", "new": "b = c"}
 
 
 @pytest.mark.timeout(300)
@@ -431,12 +429,9 @@ def test_a_hundred_thousand_keys_are_browsed_without_a_pause(open_page: Open, co
     # The end is where the next page begins, until there is none.
     grid.focus()
     status = page.locator(".status-line")
-    for _ in range(count // 1000 + 5):
+    while (loaded := status.inner_text()) != "100,000 entries":
         page.keyboard.press("End")
-        if status.inner_text() == "100,000 entries":
-            break
-        with page.expect_response(lambda answer: "list-type=2" in answer.url):
-            page.keyboard.press("End")
+        expect(status).not_to_have_text(loaded)
     expect(status).to_have_text("100,000 entries")
     page.keyboard.press("End")
     expect(row(page, "key-099999")).to_have_attribute("aria-rowindex", str(count + 1))

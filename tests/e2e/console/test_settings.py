@@ -172,6 +172,18 @@ def test_public_access_tags_and_locks_of_a_bucket(page: Page, console: Console, 
     assert s3.get_bucket_tagging(Bucket=bucket.name)["TagSet"] == [{"Key": "cost centre", "Value": "42"}]
 
 
+def test_unfinished_uploads_are_seen_and_aborted(page: Page, console: Console, bucket: Path, s3: Any) -> None:
+    for key in ("film é.mkv", "a//b"):
+        s3.create_multipart_upload(Bucket=bucket.name, Key=key)
+    settings(page, console, bucket, "general")
+    uploads = page.get_by_role("list", name="Unfinished uploads")
+    expect(uploads).to_contain_text("film é.mkv")
+    page.get_by_role("button", name="Abort them").click()
+    page.get_by_role("dialog", name="Abort 2 uploads?").get_by_role("button", name="Abort them").click()
+    expect(page.get_by_role("region", name="Unfinished uploads")).to_contain_text("None.")
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket.name)
+
+
 def test_a_user_is_made_given_another_key_disabled_and_removed(page: Page, console: Console, bucket: Path) -> None:
     page.get_by_role("link", name="Users").click()
     page.get_by_role("button", name="New user").click()
