@@ -70,6 +70,7 @@ function Versions({ bucket }: { bucket: string }) {
   return (
     <Section title="Versions">
       {versioning.error && <Failure text={versioning.error} again={versioning.reload} />}
+      {versioning.value === undefined && !versioning.error && <Spinner label="Loading" />}
       {versioning.value !== undefined && (
         <>
           <Check toggle checked={versioning.value === "Enabled"} onChange={(on) => void set(on)}
@@ -107,6 +108,7 @@ function PublicAccess({ bucket }: { bucket: string }) {
     <Section title="Public access">
       <p class="hint">Without a policy nothing here is public. These hold whatever a policy or an ACL says.</p>
       {block.error && <Failure text={block.error} again={block.reload} />}
+      {block.value === undefined && !block.error && <Spinner label="Loading" />}
       {block.value !== undefined &&
         buckets.BLOCKS.map((name) => (
           <Check key={name} toggle checked={block.value?.[name] === true} onChange={(on) => void set(name, on)}>{BLOCK_TEXTS[name]}</Check>
@@ -160,6 +162,7 @@ function UnfinishedUploads({ bucket }: { bucket: string }) {
     <Section title="Unfinished uploads">
       <p class="hint">Parts of uploads that were broken off take room until they are completed, or aborted here or by a lifecycle rule.</p>
       {uploads.error && <Failure text={uploads.error} again={uploads.reload} />}
+      {uploads.value === undefined && !uploads.error && <Spinner label="Loading" />}
       {uploads.value?.length === 0 && <p>None.</p>}
       {some && (
         <>

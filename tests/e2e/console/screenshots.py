@@ -140,6 +140,7 @@ class Album:
         return page
 
     def take(self, page: Page, name: str) -> None:
+        expect(page.locator(".spinner")).to_have_count(0)
         page.wait_for_load_state("networkidle")
         path = self.directory / f"console-{name}.png"
         page.screenshot(path=path)
