@@ -287,13 +287,14 @@ async function transfer(
       const target = to(path);
       try {
         const from = { bucket, key: entry.key };
-        if (keep) await copy(from, null, target, { replace, signal });
-        else await move(from, target, { replace, signal });
+        const options = { replace, signal, etag: entry.etag };
+        if (keep) await copy(from, null, target, options);
+        else await move(from, target, options);
         objectMade(target.bucket, target.key, entry.size);
         if (!keep) objectsGone(bucket, new Set([entry.key]));
       } catch (error) {
         if (!(error instanceof S3Error)) throw error;
-        wrong.push(`${path}: ${error.code === "PreconditionFailed" ? "something is there by that name" : told(error)}`);
+        wrong.push(`${path}: ${error.code === "PreconditionFailed" ? "something is there by that name, or it was changed meanwhile" : told(error)}`);
       }
       step(1);
     }

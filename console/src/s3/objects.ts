@@ -109,24 +109,36 @@ export interface Place {
   readonly key: string;
 }
 
+export interface CopyOptions {
+  /** Whether what is there by the new name may be replaced. */
+  readonly replace: boolean;
+  /** Of the source as it was seen; "" for whatever it is. */
+  readonly etag?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Copies an object with its metadata and tags, whatever its size: the daemon does it at once, and has no limit to it.
  *
  * @param version of the source; null for the current one.
- * @param replace whether what is there by the new name may be replaced; else S3Error PreconditionFailed.
+ * @throws S3Error PreconditionFailed if something is there by the new name, or if the source is another by now.
  */
 export async function copy(
   from: Place,
   version: string | null,
   to: Place,
-  options: { replace: boolean; signal?: AbortSignal | undefined },
+  options: CopyOptions,
 ): Promise<void> {
   const source =
     `/${percent(from.bucket)}/${percent(from.key, "/")}` + (version === null ? "" : `?versionId=${percent(version)}`);
   await document({
     method: "PUT",
     path: objectPath(to.bucket, to.key),
-    headers: { "x-amz-copy-source": source, "if-none-match": options.replace ? undefined : "*" },
+    headers: {
+      "x-amz-copy-source": source,
+      "x-amz-copy-source-if-match": options.etag || undefined,
+      "if-none-match": options.replace ? undefined : "*",
+    },
     signal: options.signal,
   });
 }
@@ -134,6 +146,8 @@ export async function copy(
 export interface Doomed {
   readonly key: string;
   readonly version?: string;
+  /** Deleted only if it is still that; "" for whatever it is. */
+  readonly etag?: string;
 }
 
 export interface NotDeleted {
@@ -146,9 +160,13 @@ export interface NotDeleted {
 export async function deleteMany(bucket: string, doomed: readonly Doomed[], signal?: AbortSignal): Promise<NotDeleted[]> {
   const body = writeXml("Delete", [
     ["Quiet", true],
-    ...doomed.map(({ key, version }): XmlNode => [
+    ...doomed.map(({ key, version, etag }): XmlNode => [
       "Object",
-      [["Key", key] as XmlNode, ...(version === undefined ? [] : [["VersionId", version] as XmlNode])],
+      [
+        ["Key", key] as XmlNode,
+        ...(version === undefined ? [] : [["VersionId", version] as XmlNode]),
+        ...(etag ? [["ETag", etag] as XmlNode] : []),
+      ],
     ]),
   ]);
   const answer = await send({
@@ -170,13 +188,12 @@ export async function deleteMany(bucket: string, doomed: readonly Doomed[], sign
 }
 
 /** Copies, and deletes the source if that is still what was copied. */
-export async function move(
-  from: Place,
-  to: Place,
-  options: { replace: boolean; signal?: AbortSignal | undefined },
-): Promise<void> {
+export async function move(from: Place, to: Place, options: CopyOptions): Promise<void> {
   await copy(from, null, to, options);
   // By the document, because it takes names that no address can have.
-  const [left] = await deleteMany(from.bucket, [{ key: from.key }], options.signal);
-  if (left !== undefined) throw new S3Error(403, left.code, `It was copied, but the original stays: ${left.message}`);
+  const doomed = { key: from.key, etag: options.etag ?? "" };
+  const [left] = await deleteMany(from.bucket, [doomed], options.signal);
+  if (left === undefined) return;
+  const why = left.code === "PreconditionFailed" ? "it was changed meanwhile" : left.message;
+  throw new S3Error(403, left.code === "PreconditionFailed" ? "" : left.code, `It was copied, but the original stays: ${why}.`);
 }

@@ -267,6 +267,33 @@ def test_renaming_and_moving_keep_what_is_known_and_replace_nothing(
     assert tags == [{"Key": "kind", "Value": "test"}]
 
 
+def test_what_was_changed_meanwhile_is_not_moved_away(page: Page, console: Console, bucket: Path, s3: Any) -> None:
+    for name in ("a.txt", "b.txt"):
+        s3.put_object(Bucket=bucket.name, Key=name, Body=b"old")
+    page.goto(console.browse(bucket.name))
+    assert names(page) == ["a.txt", "b.txt"]
+    # Before it is copied: nothing is done.
+    s3.put_object(Bucket=bucket.name, Key="a.txt", Body=b"new")
+    choose(page, "a.txt", "Rename")
+    page.get_by_label("New name").fill("c.txt")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("changed meanwhile")
+    page.get_by_role("button", name="Cancel").click()
+    assert sorted(path.name for path in bucket.iterdir()) == ["a.txt", "b.txt"]
+
+    # Between the copy and the deletion: what is new stays.
+    def change(route: Route) -> None:
+        (bucket / "b.txt").write_text("newer")
+        route.continue_()
+
+    page.route("**/*?delete=", change)
+    choose(page, "b.txt", "Rename")
+    page.get_by_label("New name").fill("d.txt")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("the original stays: it was changed meanwhile")
+    assert ((bucket / "b.txt").read_text(), (bucket / "d.txt").read_text()) == ("newer", "old")
+
+
 def test_folders_are_deleted_once_it_is_known_how_much_is_in_them(page: Page, console: Console, bucket: Path) -> None:
     (bucket / "logs").mkdir()
     for i in range(1200):
