@@ -12,11 +12,15 @@ from typing import Any
 
 import boto3
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.e2e.console.pages import ADMIN, LAN, Console, Watch, sign_in
 from tests.e2e.daemon import REGION, running
 from tests.e2e.test_cors import BROWSER
+
+#: Milliseconds; only there so that a broken page fails a test instead of hanging it.
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 
 USERS = f"""\
 [users.admin]
@@ -98,7 +102,7 @@ def open_page(browser: Browser, console: Console) -> Iterator[Open]:
 
     def open_page(**options: Any) -> Page:
         context = browser.new_context(**{"accept_downloads": True, "reduced_motion": "reduce"} | options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         made.append((context, Watch(page, console)))
         return page
