@@ -141,6 +141,7 @@ function NewBucket({ onClose }: { onClose: () => void }) {
 
 export function DeleteBucketDialog({ bucket, onClose, onDeleted }: { bucket: string; onClose: () => void; onDeleted: () => void }) {
   const [error, setError] = useState("");
+  const [full, setFull] = useState(false);
   const [busy, setBusy] = useState(false);
   const remove = async (): Promise<void> => {
     setBusy(true);
@@ -150,8 +151,9 @@ export function DeleteBucketDialog({ bucket, onClose, onDeleted }: { bucket: str
       done(`Deleted the bucket ${bucket}.`);
       onDeleted();
     } catch (problem) {
-      const full = problem instanceof S3Error && problem.code === "BucketNotEmpty";
-      setError(full ? "It is not empty. Delete what is in it first, with all versions." : told(problem));
+      const isFull = problem instanceof S3Error && problem.code === "BucketNotEmpty";
+      setFull(isFull);
+      setError(isFull ? "It is not empty." : told(problem));
       setBusy(false);
     }
   };
@@ -169,6 +171,7 @@ export function DeleteBucketDialog({ bucket, onClose, onDeleted }: { bucket: str
     >
       <p>Only an empty bucket can be deleted. Its policy, rules and tags go with it.</p>
       {error && <p class="error" role="alert">{error}</p>}
+      {full && <p>What it holds can be removed <a href={hrefOf({ page: "versions", bucket, prefix: "" })}>on the page of its versions</a>, all at once.</p>}
     </Dialog>
   );
 }

@@ -5,6 +5,7 @@ import { counted } from "../format";
 import { Button, Empty, Failure, Spinner } from "../parts/basics";
 import { Crumbs, PageHead } from "../parts/head";
 import { useLoaded, useTitle } from "../parts/hooks";
+import { PurgeDialog } from "../parts/purge";
 import { VersionList } from "../parts/versionlist";
 import { hrefOf } from "../route";
 import { getVersioning } from "../s3/buckets";
@@ -52,11 +53,13 @@ export function useVersions(bucket: string, prefix: string, exact: boolean): Ver
 export function VersionsPage({ bucket, prefix }: { bucket: string; prefix: string }) {
   useTitle(`Versions in ${bucket}/${prefix}`);
   const { versions, next, loading, error, more, reload } = useVersions(bucket, prefix, false);
+  const [purging, setPurging] = useState(false);
   const versioning = useLoaded((signal) => getVersioning(bucket, signal), [bucket]);
   return (
     <div class="page">
       <Crumbs bucket={bucket} path={prefix} page="versions" />
       <PageHead title="Versions" facts={versions.length > 0 && `${counted(versions.length, "version")}${next === undefined ? "" : " so far"}`}>
+        {versions.length > 0 && <Button icon="trash" onClick={() => setPurging(true)}>Remove versions</Button>}
         <a class="button" href={hrefOf({ page: "browse", bucket, prefix })}>Back to the objects</a>
       </PageHead>
       {versioning.value === "Off" && (
@@ -69,6 +72,7 @@ export function VersionsPage({ bucket, prefix }: { bucket: string; prefix: strin
       {versions.length === 0 && !loading && !error && <Empty icon="clock" title="Nothing here" />}
       {loading && <Spinner label="Loading versions" />}
       {next !== undefined && !loading && <Button onClick={more}>Load more</Button>}
+      {purging && <PurgeDialog bucket={bucket} prefix={prefix} onClose={() => setPurging(false)} onDone={reload} />}
     </div>
   );
 }

@@ -63,7 +63,7 @@ function useCounted(bucket: string, base: string, chosen: readonly Entry[]): Cou
 }
 
 /** What is being done, and its end by a button. */
-function useRun(): { running: boolean; ended: number; start: (work: (signal: AbortSignal, step: (count: number) => void) => Promise<void>) => void; stop: () => void } {
+export function useRun(): { running: boolean; ended: number; start: (work: (signal: AbortSignal, step: (count: number) => void) => Promise<void>) => void; stop: () => void } {
   const [running, setRunning] = useState(false);
   const [ended, setEnded] = useState(0);
   const controller = useRef<AbortController | null>(null);
@@ -170,7 +170,7 @@ function consequence(versioning: string): string {
   return "This cannot be undone.";
 }
 
-function Running({ label, ended, all }: { label: string; ended: number; all: number }) {
+export function Running({ label, ended, all }: { label: string; ended: number; all: number }) {
   return (
     <div role="status">
       <p>{label} {number(ended)} of {number(all)}</p>
@@ -179,12 +179,12 @@ function Running({ label, ended, all }: { label: string; ended: number; all: num
   );
 }
 
-function Problems({ problems, what }: { problems: readonly string[]; what: string }) {
+export function Problems({ problems, what, one = "object" }: { problems: readonly string[]; what: string; one?: string }) {
   if (problems.length === 0) return null;
   return (
     <div role="alert" class="problems">
-      <p class="error">{counted(problems.length, "object")} {problems.length === 1 ? "was" : "were"} {what}:</p>
-      <ul tabIndex={0} aria-label={`Objects that were ${what}`}>
+      <p class="error">{counted(problems.length, one)} {problems.length === 1 ? "was" : "were"} {what}:</p>
+      <ul tabIndex={0} aria-label={`What was ${what}`}>
         {problems.slice(0, 200).map((text) => <li key={text}>{text}</li>)}
       </ul>
     </div>

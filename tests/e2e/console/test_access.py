@@ -81,6 +81,11 @@ def show(name: str) -> Callable[[Page, Console, str], None]:
         page.get_by_label("Policy (JSON)").fill("{")
         expect(page.locator("#main").get_by_role("alert")).to_be_visible()
 
+    def purge(page: Page, console: Console, bucket: str) -> None:
+        page.goto(console.url(f"#/v/{bucket}/"))
+        page.get_by_role("button", name="Remove versions").click()
+        expect(page.get_by_label("Type “remove” to go on")).to_be_visible()
+
     def new_user(page: Page, console: Console, bucket: str) -> None:
         page.goto(console.url("#/users"))
         page.get_by_role("button", name="New user").click()
@@ -100,6 +105,7 @@ def show(name: str) -> Callable[[Page, Console, str], None]:
         "text": at("#/o/{}/text.txt", "Details"),
         "missing": at("#/o/{}/missing", "There is no such object"),
         "versions": at("#/v/{}/", "delete marker"),
+        "purge": purge,
         "general": at("#/s/{}/general", "Delete this bucket"),
         "policy": policy,
         "cors": editor("cors"),
@@ -126,7 +132,7 @@ PAGES = (
         "text",
         "missing",
     ),
-    *("versions", "general", "policy", "cors", "lifecycle", "tags", "users", "new user", "disk"),
+    *("versions", "purge", "general", "policy", "cors", "lifecycle", "tags", "users", "new user", "disk"),
 )
 
 

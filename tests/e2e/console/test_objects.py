@@ -418,6 +418,40 @@ def test_versions_are_listed_restored_and_removed(page: Page, console: Console, 
     assert len(s3.list_object_versions(Bucket=bucket.name)["Versions"]) == 2
 
 
+def test_all_versions_are_removed_at_once_and_the_bucket_goes(page: Page, console: Console, s3: Any) -> None:
+    s3.create_bucket(Bucket="to-be-purged")
+    s3.put_bucket_versioning(Bucket="to-be-purged", VersioningConfiguration={"Status": "Enabled"})
+    for key in ("a", "a", "a", "b/c", "b/c", "gone"):
+        s3.put_object(Bucket="to-be-purged", Key=key, Body=b"x")
+    s3.delete_object(Bucket="to-be-purged", Key="gone")
+    page.goto(console.url("#/s/to-be-purged/general"))
+    page.get_by_role("button", name="Delete the bucket").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete the bucket").click()
+    page.get_by_role("link", name="on the page of its versions").click()
+    page.get_by_role("button", name="Remove versions").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("4 older versions, 4 bytes in all")
+    button = dialog.get_by_role("button", name="Remove 4 versions")
+    expect(button).to_be_disabled()
+    dialog.get_by_label("Type “remove” to go on").fill("remove")
+    button.click()
+    expect(page.get_by_role("status").filter(has_text="Removed 4 versions.").first).to_be_visible()
+    left = s3.list_object_versions(Bucket="to-be-purged")
+    assert [each["Key"] for each in left["Versions"]] == ["a", "b/c"]
+    assert [each["Key"] for each in left["DeleteMarkers"]] == ["gone"]
+
+    page.get_by_role("button", name="Remove versions").click()
+    dialog.get_by_role("checkbox", name="The current ones, too").check()
+    dialog.get_by_label("Type “remove” to go on").fill("remove")
+    dialog.get_by_role("button", name="Remove 3 versions").click()
+    expect(page.get_by_text("Nothing here")).to_be_visible()
+    page.goto(console.url("#/s/to-be-purged/general"))
+    page.get_by_role("button", name="Delete the bucket").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete the bucket").click()
+    expect(page.get_by_role("heading", name="Buckets", exact=True)).to_be_visible()
+    assert not (console.daemon.data / "to-be-purged").exists()
+
+
 def test_tags_of_an_object_are_edited(page: Page, console: Console, bucket: Path, s3: Any) -> None:
     s3.put_object(Bucket=bucket.name, Key="a", Body=b"a", Tagging="old=1", Metadata={"colour": "dark blue"})
     page.goto(console.object(bucket.name, "a"))
