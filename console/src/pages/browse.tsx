@@ -13,7 +13,7 @@ import { save } from "../parts/save";
 import { listingOf, type Entry } from "../model";
 import { go, parentOf } from "../route";
 import { add, filesOf, filesOfInput, type Dropped } from "../s3/transfers";
-import { failed, spoken } from "../state";
+import { failed, session, spoken } from "../state";
 
 type Open =
   | { readonly what: "delete" | "move" | "copy"; readonly chosen: readonly Entry[] }
@@ -40,6 +40,10 @@ export function BrowsePage({ bucket, prefix }: { bucket: string; prefix: string 
     return () => clearTimeout(timer);
   }, [filter]);
   useEffect(() => setListing(listingOf(bucket, prefix, asked)), [bucket, prefix, asked]);
+  // Who has signed in again need not ask again.
+  useEffect(() => {
+    if (listing.error.value) void listing.more();
+  }, [session.value]);
   // With the keyboard one goes on from folder to folder.
   useEffect(() => {
     document.querySelector<HTMLElement>("[role=grid]")?.focus({ preventScroll: true });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,27 @@ def test_a_clock_that_is_wrong_does_not_keep_anybody_out(open_page: Open, consol
     sign_in(page, console, ADMIN)
     page.reload()
     expect(page.get_by_role("heading", name="Buckets", exact=True)).to_be_visible()
+
+
+def test_after_two_days_one_signs_in_again_where_one_is(open_page: Open, console: Console, bucket: Path) -> None:
+    (bucket / "cat.txt").write_text("meow")
+    page = open_page()
+    sign_in(page, console, ADMIN)
+    page.goto(console.browse(bucket.name))
+    assert names(page) == ["cat.txt"]
+    page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=2))
+    page.get_by_role("button", name="Reload the list").click()
+    again = page.get_by_role("dialog", name="Sign in again")
+    expect(again).to_be_visible()
+    # What was there is still to be seen, behind it.
+    expect(page.get_by_text("cat.txt")).to_be_visible()
+    expect(again.get_by_label("Access key")).to_have_value(ADMIN.access_key)
+    again.get_by_label("Secret key").fill(ADMIN.secret_key)
+    again.get_by_role("button", name="Go on").click()
+    expect(again).not_to_be_visible()
+    expect(page.locator("#main").get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("link", name="cat.txt")).to_be_visible()
+    assert page.url == console.browse(bucket.name)
 
 
 def test_who_is_locked_out_meanwhile_signs_in_again_and_is_where_they_were(
