@@ -2,8 +2,8 @@
 
 import { signal } from "@preact/signals";
 import { session as fetchSession, signIn as signInWith, type Session } from "./s3/admin";
-import { isAbort, S3Error, SessionExpired, told, whenExpired } from "./s3/client";
-import { credentials, keep } from "./s3/session";
+import { isAbort, S3Error, told, whenExpired } from "./s3/client";
+import { credentials, keep, SessionExpired } from "./s3/session";
 
 export const session = signal<Session | null>(null);
 /** A session came to its end while somebody was at work: their page stays, and they are asked to sign in over it. */

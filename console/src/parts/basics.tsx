@@ -134,13 +134,12 @@ interface DialogProps {
   /** The buttons; the one that goes on comes last. */
   readonly actions?: ComponentChildren;
   readonly onSubmit?: () => void;
-  readonly wide?: boolean;
   /** It cannot be closed while something is being done. */
   readonly fixed?: boolean;
 }
 
 /** The browser's own modal dialog: it keeps the focus, and gives it back. */
-export function Dialog({ title, onClose, children, actions, onSubmit, wide, fixed }: DialogProps) {
+export function Dialog({ title, onClose, children, actions, onSubmit, fixed }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -159,7 +158,6 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide, fixe
   return (
     <dialog
       ref={element}
-      class={wide === true ? "wide" : undefined}
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();

@@ -1,7 +1,8 @@
 /** What is loaded when a page is shown, and whether a condition of the screen holds. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { isAbort, SessionExpired, told } from "../s3/client";
+import { isAbort, told } from "../s3/client";
+import { SessionExpired } from "../s3/session";
 import { session } from "../state";
 
 export interface Loaded<Value> {

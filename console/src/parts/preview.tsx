@@ -7,7 +7,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { bytes } from "../format";
-import { SessionExpired, isAbort, isAddressable, told } from "../s3/client";
+import { isAbort, isAddressable, told } from "../s3/client";
+import { SessionExpired } from "../s3/session";
 import { beginning, link, type Head } from "../s3/objects";
 import { session } from "../state";
 import { Button, Failure, Spinner } from "./basics";

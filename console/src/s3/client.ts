@@ -6,7 +6,7 @@
 
 import { hex, utf8 } from "./bytes";
 import { sha256OfBlob, sha256OfBytes } from "./digest";
-import { correctClock, keep, SessionExpired, signer } from "./session";
+import { correctClock, keep, signer } from "./session";
 import { EMPTY_SHA256, canonicalQuery, encodePath, signHeaders, type Query } from "./sigv4";
 import { parseXml, textOf } from "./xml";
 
@@ -208,5 +208,3 @@ export function told(error: unknown): string {
   if (error instanceof Error) return error.message;
   return String(error);
 }
-
-export { SessionExpired };
