@@ -51,6 +51,7 @@ def test_a_bucket_is_made_filled_and_deleted(page: Page, console: Console, tmp_p
     (tmp_path / "größe ?#%.txt").write_text("hello")
     upload(page, tmp_path / "größe ?#%.txt")
     expect(dock(page)).to_contain_text("1 of 1 file")
+    expect(page.get_by_role("link", name="größe ?#%.txt")).to_be_visible()
     assert names(page) == ["größe ?#%.txt"]
     bucket = console.daemon.data / "walk-through"
     assert (bucket / "größe ?#%.txt").read_text() == "hello"
@@ -164,6 +165,7 @@ def test_a_folder_goes_up_with_its_folders(page: Page, console: Console, bucket:
     page.goto(console.browse(bucket.name, "2024/"))
     page.get_by_label("A folder to upload").set_input_files(tmp_path / "trip")
     expect(dock(page)).to_contain_text("3 of 3 files")
+    expect(page.get_by_role("link", name="trip/")).to_be_visible()
     assert names(page) == ["trip/"]
     assert (bucket / "2024/trip/day 1/deep/c.txt").read_text() == "trip/day 1/deep/c.txt"
 
@@ -179,6 +181,7 @@ def test_what_is_dropped_is_uploaded(page: Page, console: Console, bucket: Path)
     expect(page.locator(".drop-hint")).to_be_visible()
     page.dispatch_event(".browse", "drop", {"dataTransfer": transfer})
     expect(dock(page)).to_contain_text("1 of 1 file")
+    expect(page.get_by_role("link", name="drop.txt")).to_be_visible()
     assert names(page) == ["drop.txt"]
     assert (bucket / "drop.txt").read_text() == "dropped"
 
@@ -246,12 +249,14 @@ def test_renaming_and_moving_keep_what_is_known_and_replace_nothing(
     choose(page, "in/", "Rename")
     page.get_by_label("New name").fill("out/deep")
     page.get_by_role("button", name="Rename", exact=True).click()
+    expect(page.get_by_role("dialog")).not_to_be_visible()
     expect(page.get_by_role("link", name="out/")).to_be_visible()
     assert names(page) == ["out/"]
     page.get_by_role("checkbox", name="Select out/").check()
     page.get_by_role("button", name="Move", exact=True).click()
     page.get_by_label("In the folder").fill("moved")
     page.get_by_role("button", name="Move 2 objects").click()
+    expect(page.get_by_role("dialog")).not_to_be_visible()
     expect(page.get_by_role("link", name="moved/")).to_be_visible()
     assert sorted(each["Key"] for each in s3.list_objects_v2(Bucket=bucket.name)["Contents"]) == [
         "moved/out/deep/a.txt",
@@ -308,6 +313,7 @@ def test_folders_are_deleted_once_it_is_known_how_much_is_in_them(page: Page, co
     dialog.get_by_label("Type “delete” to go on").fill("delete")
     button.click()
     expect(page.get_by_role("status").filter(has_text="Deleted 1,200 objects.").first).to_be_visible()
+    expect(page.get_by_role("link", name="logs/")).not_to_be_visible()
     assert names(page) == ["kept.txt"]
     assert not (bucket / "logs").exists()
 
