@@ -149,6 +149,7 @@ class TestPage:
         assert "img-src 'self' http://nas.lan:9000" in policy
         assert "media-src http://nas.lan:9000" in policy
         assert "form-action 'none'" in policy
+        assert policy[-2:] == ["require-trusted-types-for 'script'", "trusted-types zs3-xml"]
         assert "frame-ancestors 'none'" in policy
         assert not any("unsafe" in each or "*" in each for each in policy)
 

@@ -52,7 +52,8 @@ def page_policy(s3_url: str | None) -> bytes:
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; connect-src 'self';"
         f" worker-src 'self'; manifest-src 'self'; img-src 'self' {s3_url or ''}; media-src {media};"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+        " trusted-types zs3-xml"
     ).encode("ascii")
 
 
