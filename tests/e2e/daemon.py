@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +121,7 @@ class Daemon:
     @property
     def metrics(self) -> Endpoint:
         """With `METRICS` among the arguments."""
-        return Endpoint(self._port_of(METRICS))
+        return Endpoint(self.port_of(METRICS))
 
     def log(self) -> str:
         """What this run of the daemon and those before it logged, access log and events."""
@@ -221,10 +221,15 @@ class Daemon:
 
 
 @contextmanager
-def running(home: Path, data: Path, *arguments: str) -> Iterator[Daemon]:
-    """A daemon that lives as long as the block, and must have had a good life if the block ended well."""
+def running(home: Path, data: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> Iterator[Daemon]:
+    """A daemon that lives as long as the block, and must have had a good life if the block ended well.
+
+    :param variables: its own ones of the environment; by default those of the key pair.
+    """
     data.mkdir(exist_ok=True)
     daemon = Daemon(home, data, *arguments)
+    if variables is not None:
+        daemon.variables = dict(variables)
     daemon.start()
     try:
         yield daemon
