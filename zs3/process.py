@@ -17,7 +17,6 @@ from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamServerEndpoint
 
-from zs3.console.assembly import make_console
 from zs3.events.expiry import expiry_announcer
 from zs3.events.service import EventsService
 from zs3.events.targets import load as load_targets
@@ -173,6 +172,8 @@ class Server:
         )
         yield s3, endpoints["listen"]
         if endpoints["console"]:
+            from zs3.console.assembly import make_console  # takes memory
+
             try:
                 console = make_console(
                     make_guard,

@@ -313,7 +313,7 @@ class TestDaemon:
         assert [server[0] for server in reactor.tcpServers] == [9000]
         self.stop(daemon, reactor)
 
-    def test_who_asks_for_no_metrics_does_not_load_what_counts(self, data):
+    def test_who_asks_for_no_metrics_and_no_console_does_not_load_them(self, data):
         code = (
             "import sys; from zs3 import tap; options = tap.Options(); "
             "options.parseOptions(['--data', sys.argv[1]]); tap.makeService(options); "
@@ -323,7 +323,7 @@ class TestDaemon:
             [sys.executable, "-c", code, str(data)], capture_output=True, text=True, check=True
         ).stdout.split()
         assert "zs3.assembly" in modules
-        assert not {"prometheus_client", "zs3.metrics.instruments"} & set(modules)
+        assert not {"prometheus_client", "zs3.metrics.instruments", "zs3.console.assembly", "tomlkit"} & set(modules)
 
     def test_writes_its_access_log(self, data, reactor, tmp_path):
         self.stop(self.start("--data", data, "--access-log", tmp_path / "log"), reactor)
