@@ -99,6 +99,12 @@ def test_a_key_that_others_can_read_is_a_warning(verdicts):
     assert verdicts(pem(own) + key_pem(key), mode=0o644)["key"] is WARNING
 
 
+def test_a_key_that_a_group_can_read_is_in_order(verdicts):
+    key, own = make()
+    assert verdicts(pem(own) + key_pem(key), mode=0o640)["key"] is OK
+    assert verdicts(pem(own) + key_pem(key), mode=0o660)["key"] is WARNING
+
+
 def test_no_key_is_a_problem(verdicts):
     _, own = make()
     assert verdicts(pem(own))["key"] is PROBLEM
@@ -156,6 +162,73 @@ def test_each_file_of_a_directory_is_looked_at(tmp_path):
         (tmp_path / f"{name}.pem").chmod(0o600)
     found = [each for each in certificate.examine(str(tmp_path), None, NOW) if each.check == "certificate.names"]
     assert [each.values["names"] for each in found] == [["a.example"], ["b.example"]]
+
+
+@pytest.fixture
+def live(tmp_path):
+    """A directory as certbot has it, and its files: of links to key, certificate and intermediate one."""
+    middle = make("middle", signer=make("root"))
+    key, own = make(signer=middle)
+    live, archive = tmp_path / "live", tmp_path / "archive"
+    (live / "s3.home.lan").mkdir(parents=True)
+    archive.mkdir()
+    files = {}
+    pieces = {"privkey": key_pem(key), "cert": pem(own), "chain": pem(middle[1]), "fullchain": pem(own, middle[1])}
+    for name, data in pieces.items():
+        files[name] = live / "s3.home.lan" / f"{name}.pem"
+        (archive / f"{name}1.pem").write_bytes(data)
+        (archive / f"{name}1.pem").chmod(0o600)
+        files[name].symlink_to(archive / f"{name}1.pem")
+    return live, files
+
+
+def test_a_key_and_a_chain_may_be_in_other_files_of_a_directory(live):
+    directory, files = live
+    found = list(certificate.examine(str(directory), None, NOW))
+    assert [(each.check, told(each)) for each in found] == 2 * [
+        ("certificate.names", OK),
+        ("certificate.validity", OK),
+        ("certificate.chain", OK),
+        ("certificate.key", OK),
+    ]
+    assert {each.values["file"] for each in found if each.check == "certificate.names"} == {
+        str(files["cert"]),
+        str(files["fullchain"]),
+    }
+
+
+def test_what_the_daemon_passes_over_in_a_directory_is_not_told(live):
+    directory, _ = live
+    before = len(list(certificate.examine(str(directory), None, NOW)))
+    (directory / ".half.pem").write_bytes(b"-----BEGIN CERTIFICATE-----")
+    root = x509.BasicConstraints(ca=True, path_length=None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root")])
+    authority = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    )
+    authority = authority.not_valid_before(day(-1)).not_valid_after(day(9)).add_extension(root, critical=True)
+    (directory / "root.pem").write_bytes(pem(authority.sign(key, hashes.SHA256())))
+    assert len(list(certificate.examine(str(directory), None, NOW))) == before
+
+
+def test_a_key_or_a_certificate_alone_in_a_directory_is_a_problem(live):
+    directory, files = live
+    files["privkey"].unlink()
+    found = list(certificate.examine(str(directory), None, NOW))
+    assert {(each.check, told(each)) for each in found} == {("certificate.key", PROBLEM)}
+    assert len(found) == 2
+    other, _ = make()
+    files["privkey"].write_bytes(key_pem(other))
+    found = [told(each) for each in certificate.examine(str(directory), None, NOW) if each.check == "certificate.file"]
+    assert found == [PROBLEM]
+
+
+def test_a_broken_file_does_not_hide_the_others_of_a_directory(live):
+    directory, _ = live
+    (directory / "broken.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    found = list(certificate.examine(str(directory), None, NOW))
+    assert [told(each) for each in found] == [PROBLEM, *8 * [OK]]
 
 
 def test_the_one_in_the_data_directory_is_looked_at_by_itself(data):
