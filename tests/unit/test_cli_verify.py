@@ -26,6 +26,7 @@ from zs3.verify import run as runs
 from zs3.verify.findings import Finding, Tally, Verdict
 from zs3.verify.ledger import Ledger, Position, Progress, Selection
 from zs3.verify.reading import Throttle
+from zs3.verify.run import Run
 
 BUCKETS = ("music", "photos")
 KEYS = ("1", "2", "3", "4")
@@ -249,6 +250,22 @@ def test_wherever_it_is_stopped_nothing_is_lost_nor_told_twice(
             return
     assert last["summary"] == whole["summary"]
     assert {each["path"] for each in seen} == {each["path"] for each in expected}
+
+
+def test_what_cannot_be_listed_is_counted_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "loop").symlink_to("loop")
+    found: list[Finding] = []
+    measured = Run(str(data), Selection(), throttle=Throttle(), report=found.append)
+    measured.measure()
+    measured.make()
+    assert [each.verdict for each in found] == [Verdict.UNREADABLE]
+    assert measured.tally.verdicts[Verdict.UNREADABLE] == 1
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6)
+        assert run_json(data)[0] == 3
+    status, again, last = run_json(data)
+    assert (status, last["resumed"], last["summary"]["verdicts"]["unreadable"]) == (3, True, 1)
+    assert [each["verdict"] for each in again] == ["unreadable"]
 
 
 def test_a_restart_begins_anew(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

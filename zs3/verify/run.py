@@ -85,7 +85,7 @@ class Run(Troubles):
         :raises OSError: the data directory cannot be read.
         """
         try:
-            for name in self._names():
+            for name in self._names(self._unlisted):
                 if name >= self._start.bucket:
                     self._bucket(name)
             self.is_over = True
@@ -105,7 +105,7 @@ class Run(Troubles):
         :raises Stopped: it is to end.
         """
         total = 0
-        for name in self._names():
+        for name in self._names(lambda _: None):
             if name < self._start.bucket:
                 continue
             start = self._start if name == self._start.bucket else Position()
@@ -124,14 +124,15 @@ class Run(Troubles):
         for upload in files.uploads(self._buckets, start.upload):
             yield from files.of_upload(upload)
 
-    def _names(self) -> list[str]:
+    def _names(self, report: Callable[[str], None]) -> list[str]:
         if self._selection.buckets:
             return [self._buckets.info(name).name for name in sorted(set(self._selection.buckets))]
-
-        def report(message: str) -> None:
-            self._add(Finding(Verdict.UNREADABLE, "", "", reason=message))
-
         return [bucket.name for bucket in self._buckets.list(report)]
+
+    def _unlisted(self, message: str) -> None:
+        # Who goes on with a run has it from that one.
+        if not self._start.bucket:
+            self._add(Finding(Verdict.UNREADABLE, "", "", reason=message))
 
     # Buckets
 
