@@ -11,12 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.daemon import PATIENCE, Daemon, program, running
+from tests.e2e.daemon import PATIENCE, Daemon, Endpoint, program, running
 from tests.e2e.plainhttp import fetch
 from tests.e2e.test_workers_start import AS_SYSTEMD
 from tests.pages import REPOSITORY
@@ -71,13 +71,65 @@ def test_the_command_of_the_unit_serves_the_socket_that_systemd_passes(tmp_path:
         daemon.stop()
 
 
+#: As `AS_SYSTEMD`, with a name and a descriptor for each socket.
+WITH_SOCKETS = """
+import os, sys
+names, fds = sys.argv[1].split(":"), [os.dup(int(each)) for each in sys.argv[2].split(":")]
+for at, fd in enumerate(fds):
+    os.dup2(fd, 3 + at)
+    os.set_inheritable(3 + at, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=sys.argv[1])
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_sockets_for_metrics_and_the_console_are_those_that_the_manual_names(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "data").mkdir()
+    text = (REPOSITORY / "docs" / "packaging.rst").read_text("utf-8")
+    found = re.search(r"ZS3_OPTIONS=(--metrics systemd:\S+) --console (systemd:\S+)$", text, re.MULTILINE)
+    assert found is not None
+    # What they are for is the same to a socket.
+    options = shlex.split(f"{found[1]} --metrics {found[2]} --listen systemd:domain=INET6:name=zs3 --workers {workers}")
+    names, sockets = [], []
+    with ExitStack() as stack:
+        for name in ("zs3-console", "zs3", "zs3-metrics"):
+            unit = (REPOSITORY / "systemd" / f"{name}.socket").read_text("utf-8")
+            assert f"\nFileDescriptorName={name}\n" in unit
+            only_ipv4 = "\nListenStream=127.0.0.1:" in unit
+            made = stack.enter_context(socket.socket(socket.AF_INET if only_ipv4 else socket.AF_INET6))
+            if not only_ipv4:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            made.bind(("127.0.0.1" if only_ipv4 else "::", 0))
+            made.listen()
+            names.append(name)
+            sockets.append(made)
+        fds = [each.fileno() for each in sockets]
+        command = [sys.executable, "-c", WITH_SOCKETS, ":".join(names), ":".join(map(str, fds))]
+        daemon = Daemon(
+            tmp_path, tmp_path / "data", *options, command=[*command, program("twistd"), "--nodaemon", "--pidfile="]
+        )
+        daemon.pass_fds = fds
+        daemon.start()
+        statuses = []
+        for each in sockets:
+            answer = fetch(Endpoint(each.getsockname()[1]), "/metrics")
+            statuses.append(answer.status)
+        daemon.stop()
+    # To S3 that is a bucket.
+    assert statuses == [200, 404, 200]
+
+
 def test_systemd_finds_nothing_wrong_with_the_units_and_little_exposed(tmp_path: Path) -> None:
     analyze = tool("systemd-analyze")
-    for name in ("zs3.service", "zs3.socket"):
+    for name in ("zs3.service", "zs3.socket", "zs3-metrics.socket", "zs3-console.socket"):
         text = (REPOSITORY / "systemd" / name).read_text("utf-8")
         (tmp_path / name).write_text(text.replace("/opt/zs3/bin/twistd", program("twistd")), "utf-8")
     service = str(tmp_path / "zs3.service")
-    verified = subprocess.run([analyze, "verify", "--man=no", service], capture_output=True, text=True, check=False)
+    more = [str(tmp_path / name) for name in ("zs3-metrics.socket", "zs3-console.socket")]
+    verified = subprocess.run(
+        [analyze, "verify", "--man=no", service, *more], capture_output=True, text=True, check=False
+    )
     assert (verified.returncode, verified.stderr) == (0, "")
     # In tenths; systemd 252 says 0.5.
     judged = subprocess.run(
@@ -144,6 +196,15 @@ def test_the_check_of_the_container_tells_a_daemon_that_answers_from_none(daemon
         assert check(closed.getsockname()[1]) != 0
 
 
+def test_the_check_of_the_container_is_kept_by_what_the_manual_tells_to_type() -> None:
+    """podman's own format of images has none, and it says no more than that."""
+    manual = (REPOSITORY / "docs" / "container.rst").read_text("utf-8")
+    for text in (manual, CONTAINERFILE):
+        builds = re.findall(r"podman build .*", text)
+        assert builds
+        assert all("--format docker " in each for each in builds)
+
+
 def test_the_container_has_all_that_it_copies_and_starts_what_there_is(tmp_path: Path) -> None:
     for line in re.findall(r"^COPY (?!--from)(.*)$", CONTAINERFILE, re.MULTILINE):
         for source in line.split()[:-1]:
@@ -164,6 +225,6 @@ def test_the_container_has_all_that_it_copies_and_starts_what_there_is(tmp_path:
 def test_the_package_of_debian_takes_files_that_are_there() -> None:
     rules = (REPOSITORY / "packaging" / "debian" / "rules").read_text("utf-8")
     taken = re.findall(r"install -D -m \d+ (\S+)", rules)
-    assert len(taken) == 8
+    assert len(taken) == 10
     for source in taken:
         assert (REPOSITORY / source).exists(), source
