@@ -280,6 +280,12 @@ def test_how_long_an_fsync_takes_is_judged(place, monkeypatch, seconds, verdict)
         assert finding.values == {"median_s": seconds, "max_s": seconds, "tries": 25}
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(0.000_28, "0.28 ms"), (0.0029, "2.9 ms"), (0.21, "210 ms")])
+def test_a_time_is_told_in_plain_digits(place, monkeypatch, seconds, text):
+    monkeypatch.setattr(latency, "_fsync", lambda _: seconds)
+    assert f"takes {text}, at most {text} (" in latency.of_files(place).fact
+
+
 def test_an_fsync_in_memory_takes_no_time(place, monkeypatch):
     monkeypatch.setattr(latency, "_fsync", lambda _: 0.000_001)
     monkeypatch.setattr(kernel, "filesystem_type", lambda _: kernel.TMPFS)

@@ -73,7 +73,7 @@ def _measured(once: Callable[[], float]) -> list[float]:
 
 def _judge(check: str, what: str, took: list[float], scratch: Scratch) -> Finding:
     median, longest = statistics.median(took), max(took)
-    fact = f"an fsync {what} takes {median * 1000:.2g} ms, at most {longest * 1000:.2g} ms ({len(took)} tried)"
+    fact = f"an fsync {what} takes {_ms(median)}, at most {_ms(longest)} ({len(took)} tried)"
     values = {"median_s": round(median, 6), "max_s": round(longest, 6), "tries": len(took)}
     if median < _NOTHING_S:
         if kernel.filesystem_type(scratch.fd) == kernel.TMPFS:
@@ -93,6 +93,11 @@ def _judge(check: str, what: str, took: list[float], scratch: Scratch) -> Findin
     if median >= _SLOW_S:
         return note(check, f"{fact}: each small write takes several of them", advice, **values)
     return ok(check, fact, **values)
+
+
+def _ms(seconds: float) -> str:
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.2g} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
 
 
 #: All probes here.
