@@ -192,13 +192,14 @@ def test_a_rate_is_kept(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_that_was_stopped_is_gone_on_with(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rot(data / "music/2")
+    handler = signal.getsignal(signal.SIGINT)  # a shell in the background has it ignored
     with monkeypatch.context() as patch:
         stop_after(patch, 6)
         status, found, last = run_json(data)
     # 1, 2 and 2 again to be sure, 3, 4, and in the other bucket 1
     assert (status, last["complete"], last["summary"]["files"]) == (1, False, 4)
     assert [each["path"] for each in found] == ["music/2"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     read: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(Throttle, "spend", lambda _, size: read.append(size))
