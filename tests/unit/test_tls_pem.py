@@ -1,5 +1,7 @@
 """What PEM files hold."""
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
@@ -19,6 +21,15 @@ def test_keys_and_certificates_are_found_among_words_and_other_blocks():
     found = pem.parse(b"my certificate\n" + LEAF.pem + parameters + b"its key\r\n" + LEAF.key_pem + MIDDLE.pem)
     assert found.certificates == (LEAF.certificate, MIDDLE.certificate)
     assert [pem.spki_of_key(key) for key in found.keys] == [pem.spki_of(LEAF.certificate)]
+
+
+def test_a_certificate_whose_subject_cannot_be_read_is_broken():
+    """Where it is parsed, and not where a client waits for it."""
+    data = Issued("unreadable.example").certificate.public_bytes(serialization.Encoding.DER)
+    names = data.replace(b"unreadable", b"\xff" * 10, 2)  # issuer and subject; the alternative name stays
+    block = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(names) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(ValueError, match="its certificate cannot be read"):
+        pem.parse(block)
 
 
 def test_an_empty_file_holds_nothing():

@@ -111,7 +111,7 @@ def _load_certificate(block: bytes) -> x509.Certificate:
         # Each of them is decoded when it is asked for.
         spki_of(certificate)
         names_of(certificate)
-        _ = certificate.not_valid_after_utc
+        _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
         raise ValueError("its certificate cannot be read") from None
     return certificate
