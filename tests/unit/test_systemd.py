@@ -28,6 +28,12 @@ def test_the_command_that_verifies_is_understood():
     assert options.data == data == "/var/lib/zs3"
 
 
+def test_the_access_log_that_is_rotated_is_where_the_daemon_may_write():
+    rotated = (UNITS.parent / "packaging" / "logrotate").read_text("utf-8")
+    directory = re.search(r"^/var/log/(\S+)/\*\.log \{$", rotated, re.MULTILINE)[1]
+    assert f"LogsDirectory={directory}" in settings("zs3.service")
+
+
 def test_verifying_is_sandboxed_as_the_daemon_is():
     about = re.compile(
         "(Protect|Private|Restrict|SystemCall|Capability|Ambient|Lock|Memory|NoNew|Proc|Remove|UMask|State)"
