@@ -100,6 +100,27 @@ def test_what_cannot_be_done_is_said_and_the_rest_is_done(restored):
     assert "is no data directory" in errors
 
 
+def test_root_makes_nothing_that_the_daemon_of_another_user_could_not_read(restored, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    real = os.stat
+
+    def of_another(path, *arguments, **named):
+        status = real(path, *arguments, **named)
+        if str(path) == str(restored / ".zs3"):
+            fields = list(status)
+            fields[4] = 1500
+            return os.stat_result(fields)
+        return status
+
+    monkeypatch.setattr(os, "stat", of_another)
+    status, output, errors = adopt(restored)
+    assert (status, output) == (1, "")
+    assert "sudo -u '#1500' zs3 adopt" in errors
+    assert adopt(restored, "--dry-run") == (0, "photos: would be adopted\n", "")
+    monkeypatch.undo()
+    assert not whole(restored)
+
+
 def test_where_two_buckets_had_the_name_none_is_guessed(restored):
     home = next((restored / ".zs3/buckets").glob("?" * 32))
     copied(home, home.with_name("0" * 32))

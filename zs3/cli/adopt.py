@@ -35,8 +35,13 @@ def add_command(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, output: TextIO) -> None:
-    if not os.path.isdir(os.path.join(options.data, ".zs3")):
+    internals = os.path.join(options.data, ".zs3")
+    if not os.path.isdir(internals):
         raise ValueError(f"{options.data} is no data directory of a daemon")
+    owner = os.stat(internals).st_uid
+    if os.geteuid() == 0 != owner and not options.dry_run:
+        # What root makes, the daemon could not read.
+        raise ValueError(f"this must be run as the user that the daemon runs as: sudo -u '#{owner}' zs3 adopt ...")
     troubles: list[str] = []
     store = Buckets(os.fsencode(options.data), Durability(enabled=True, report=troubles.append), directory_mode=0o700)
     would = "would be " if options.dry_run else ""
