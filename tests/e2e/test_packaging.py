@@ -87,10 +87,9 @@ os.execv(sys.argv[3], sys.argv[3:])
 def test_the_sockets_for_metrics_and_the_console_are_those_that_the_manual_names(tmp_path: Path, workers: str) -> None:
     (tmp_path / "data").mkdir()
     text = (REPOSITORY / "docs" / "packaging.rst").read_text("utf-8")
-    found = re.search(r"ZS3_OPTIONS=(--metrics systemd:\S+) --console (systemd:\S+)$", text, re.MULTILINE)
+    found = re.search(r"ZS3_OPTIONS=(--metrics systemd:\S+ --console systemd:\S+)$", text, re.MULTILINE)
     assert found is not None
-    # What they are for is the same to a socket.
-    options = shlex.split(f"{found[1]} --metrics {found[2]} --listen systemd:domain=INET6:name=zs3 --workers {workers}")
+    options = shlex.split(f"{found[1]} --listen systemd:domain=INET6:name=zs3 --workers {workers}")
     names, sockets = [], []
     with ExitStack() as stack:
         for name in ("zs3-console", "zs3", "zs3-metrics"):
@@ -111,13 +110,12 @@ def test_the_sockets_for_metrics_and_the_console_are_those_that_the_manual_names
         )
         daemon.pass_fds = fds
         daemon.start()
-        statuses = []
-        for each in sockets:
-            answer = fetch(Endpoint(each.getsockname()[1]), "/metrics")
-            statuses.append(answer.status)
+        console, s3, metrics = (Endpoint(each.getsockname()[1]) for each in sockets)
+        page, listing, figures = fetch(console, "/"), fetch(s3, "/"), fetch(metrics, "/metrics")
         daemon.stop()
-    # To S3 that is a bucket.
-    assert statuses == [200, 404, 200]
+    assert (page.status, b"<html" in page.body) == (200, True)
+    assert (listing.status, b"AccessDenied" in listing.body) == (403, True)
+    assert (figures.status, b"zs3_requests_total" in figures.body) == (200, True)
 
 
 def test_systemd_finds_nothing_wrong_with_the_units_and_little_exposed(tmp_path: Path) -> None:
