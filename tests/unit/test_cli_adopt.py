@@ -1,5 +1,6 @@
 """`zs3 adopt`: what a copy of a data directory has, before and after."""
 
+import errno
 import io
 import os
 import shutil
@@ -9,6 +10,7 @@ import pytest
 
 from tests.contract.support import Client, fired, open_client
 from zs3.cli.main import main
+from zs3.store.buckets import Buckets
 from zs3.store.values import ENABLED, VERSIONING
 
 
@@ -98,6 +100,20 @@ def test_what_cannot_be_done_is_said_and_the_rest_is_done(restored):
     status, _, errors = adopt(restored)
     assert status == 1
     assert "is no data directory" in errors
+
+
+def test_one_that_cannot_be_opened_does_not_stop_the_others(restored, monkeypatch):
+    real = Buckets.adopt
+
+    def refused(store, name, **named):
+        if name == "barred":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "barred")
+        return real(store, name, **named)
+
+    monkeypatch.setattr(Buckets, "adopt", refused)
+    (restored / "barred").mkdir()
+    assert adopt(restored) == (1, "photos: adopted\n", "zs3: barred: Permission denied\n")
+    assert whole(restored)
 
 
 def test_root_makes_nothing_that_the_daemon_of_another_user_could_not_read(restored, monkeypatch):

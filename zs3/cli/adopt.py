@@ -53,8 +53,14 @@ def _run(options: argparse.Namespace, output: TextIO) -> None:
                 continue
             if original and not options.dry_run:
                 _adopt(store, name)
-        except (S3Error, ValueError) as error:
-            troubles.append(f"{name}: there is no such bucket" if isinstance(error, S3Error) else str(error))
+        except S3Error:
+            troubles.append(f"{name}: there is no such bucket")
+            continue
+        except OSError as error:
+            troubles.append(f"{name}: {error.strerror or error}")
+            continue
+        except ValueError as error:
+            troubles.append(str(error))
             continue
         if original:
             output.write(f"{name}: {would}adopted{'' if original == name else f', in the place of {original}'}\n")
