@@ -1,5 +1,6 @@
 """Certificates of a directory: who is shown which, and what becomes of files that are added, changed and removed."""
 
+import datetime
 import os
 import ssl
 import time
@@ -202,6 +203,23 @@ def test_of_several_for_a_name_it_is_the_newest_valid_one(directory, open_direct
     for path, each in (("a", expired), ("b", old), ("c", new), ("d", old)):
         write(directory / f"{path}.pem", each.both)
     assert shown(open_directory(), "name") == new.certificate
+
+
+def test_when_the_newest_has_expired_an_older_one_that_is_valid_is_shown(directory, open_directory, now, monkeypatch):
+    old, new = Issued("name", since=60, days=30), Issued("name", days=5)
+    write(directory / "old.pem", old.both)
+    write(directory / "new.pem", new.both)
+    kept = open_directory()
+    assert shown(kept, "name") == new.certificate
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + datetime.timedelta(days=6)
+
+    monkeypatch.setattr(certificates, "datetime", Later)
+    now.pass_by()
+    assert shown(kept, "name") == old.certificate
 
 
 def test_what_is_of_no_use_is_told_and_left_out(directory, open_directory, logged):

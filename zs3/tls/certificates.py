@@ -290,8 +290,11 @@ class CertificateDirectory(Certificates):
         self._known: dict[str, _Known] = {}
         self._found: Mapping[str, State] | None = None
         self._table = _Table()
+        self._turn: datetime | None = None
 
     def _has_changed(self) -> bool:
+        if self._turn is not None and datetime.now(UTC) >= self._turn:
+            return True
         try:
             found = files.find(self.path)
         except OSError:
@@ -313,7 +316,7 @@ class CertificateDirectory(Certificates):
             wrong = "there is no usable certificate in it" if self._found else "there is no .pem file in it"
             return self.served, [*complaints, self._useless(wrong, tuple(self._found.items()))]
         served.sort(key=lambda each: (not _is_default(each.path), each.path))
-        self._table = _tabulate(served)
+        self._table, self._turn = _tabulate(served), _next_turn(served)
         return served, complaints
 
     def _useless(self, wrong: str, state: object, path: str | None = None) -> Complaint:
@@ -440,6 +443,13 @@ def _tabulate(served: Iterable[Served]) -> _Table:
         for address in each.pair.addresses:
             addresses.setdefault(address, each)
     return _Table(names, addresses)
+
+
+def _next_turn(served: Iterable[Served]) -> datetime | None:
+    """When another certificate may be the one to show: one begins to be valid, or ends."""
+    now = datetime.now(UTC)
+    times = (turn for each in served for turn in (each.pair.certificate.not_valid_before_utc, each.pair.expires))
+    return min((each for each in times if each > now), default=None)
 
 
 def explain(error: Exception) -> str:
