@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import mmap
@@ -131,6 +132,24 @@ def test_a_file_with_several_names_is_copied_first(client: Client, data: Path, t
     after = (data / "bucket/key").stat()
     assert (after.st_nlink, after.st_mtime_ns, after.st_mode) == (1, before.st_mtime_ns, before.st_mode)
     assert os.listxattr(tmp_path / "theirs") == []
+
+
+def test_a_copy_keeps_the_mode_where_no_owner_can_be_changed(
+    client: Client, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the sandbox of the unit, where chown is no system call of an ordinary service."""
+    path = data / "bucket/key"
+    path.write_bytes(b"theirs")
+    path.chmod(0o644)
+    os.link(path, tmp_path / "elsewhere")
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchown", refused)
+    adopt(data)
+    assert path.stat().st_nlink == 1
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_without_attributes_the_record_is_in_a_sidecar(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,8 +230,11 @@ def _resemble(fd: int, found: Found) -> None:
     """Give a copy what else belongs to a file, as far as that may be done; and its time."""
     status = found.status
     mode, access = stat.S_IMODE(status.st_mode), _access_list(found.fd)
+    own = os.fstat(fd)
     with suppress(PermissionError):
-        os.fchown(fd, status.st_uid, status.st_gid)
+        # A sandbox may take the call away, be it for nothing.
+        if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+            os.fchown(fd, status.st_uid, status.st_gid)
         # Not for another group.
         os.fchmod(fd, mode)
         if access is not None:
