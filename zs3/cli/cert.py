@@ -184,7 +184,8 @@ def _show(options: argparse.Namespace, output: TextIO, path: str) -> None:
         output.write(f"  until    {pair.expires:%Y-%m-%d %H:%M} UTC\n")
         output.write(f"  SHA-256  {fingerprint}\n")
         output.writelines(f"  issuer   {each}\n" for each in above)
-        if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+        # A group may: the daemon's user is given keys by one.
+        if stat.S_IMODE(os.stat(path).st_mode) & (stat.S_IRWXO | stat.S_IWGRP):
             output.write("  Others may read the private key: chmod 600\n")
         if not _is_of(_beside(path), pair):
             output.write(f"  {_beside(path)} is of another one: clients that trust it will refuse this one\n")
