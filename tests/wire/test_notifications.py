@@ -396,6 +396,24 @@ def test_a_client_that_takes_nothing_is_dropped(streaming, service):
     assert not service.streams._open
 
 
+def test_a_client_that_comes_back_takes_what_it_missed_at_its_own_pace(streaming, service):
+    listener, client = Listener(streaming), streaming.client()
+    client.put("/photos/0")
+    ((first, _, _),) = listener.events()
+    listener.client.connection.hang_up()
+    missed = 1700  # 1.5 MiB
+    for number in range(missed):
+        client.put(f"/photos/{number:0200}")
+    again = Listener(streaming, headers={"Last-Event-ID": first}, buffer_size=64 << 10)
+    assert len(again.client.connection.transport.sent) < 80 << 10
+    client.put("/photos/new")
+    heard = []
+    while found := again.keys():
+        heard += found
+    assert not again.client.connection.aborted
+    assert [key for _, key in heard] == [*(f"{number:0200}" for number in range(missed)), "new"]
+
+
 def test_who_may_listen(streaming):
     for user, status in ((READER, 200), (WRITER, 200)):
         assert f" {status} " in Listener(streaming, user=user).take()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ from zs3.store.internals import Internals
 
 #: Streams that one process keeps at once.
 MAX_STREAMS = 100
+#: The most bytes of new events that wait for one that does not take them.
+MAX_BEHIND = 1 << 20
 #: The most bytes that are kept for who comes back, and for how many seconds after the last stream of a bucket ended.
 _KEPT_BYTES = 4 << 20
 _KEPT_S = 60.0
@@ -43,7 +46,7 @@ log = Logger()
 class Listening:
     """What listens to one bucket.
 
-    :ivar ended: is called when there is nothing more to hear.
+    :ivar ended: is called when there is nothing more to hear, or more waits to be heard than may.
     :ivar watches: whether it is for no client.
     :ivar after: the number after which it hears.
     """
@@ -61,24 +64,53 @@ class Listening:
         self.hub, self.bucket, self.identifier, self.hear, self.ended = hub, bucket, identifier, hear, ended
         self.watches = watches
         self.after = 0
-        self._held: list[Entry] | None = []
+        self._past: deque[Entry] = deque()
+        self._new: deque[Entry] = deque()
+        self._behind = 0
+        self._begun = self._paused = False
 
     def begin(self) -> None:
         """Hear from now on, and first what is past."""
-        held, self._held = self._held or [], None
-        for entry in {entry.number: entry for entry in held}.values():
-            self.told(entry)
+        numbers = {entry.number for entry in self._past}
+        self._new = deque(entry for entry in self._new if entry.number not in numbers)
+        self._begun = True
+        self._go_on()
 
     def remember(self, past: Sequence[Entry], after: int) -> None:
         """Before `begin`: hear what came after a number, and of that first what is past."""
         self.after = after
-        self._held = [*past, *(self._held or ())]
+        self._past.extend(past)
+
+    def pause(self) -> None:
+        """Hear nothing for now; what happens meanwhile is heard later, if it is not too much."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Hear what was not heard meanwhile, and then what happens."""
+        self._paused = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._begun:
+            return
+        while self._past and not self._paused:
+            self._tell(self._past.popleft())
+        while self._new and not self._paused:
+            entry = self._new.popleft()
+            self._behind -= len(entry.document)
+            self._tell(entry)
 
     def told(self, entry: Entry) -> None:
         """Hear of an event, if it is of this bucket."""
-        if self._held is not None:
-            self._held.append(entry)
-            return
+        if self._begun and not self._paused:
+            self._tell(entry)
+        elif self._behind <= MAX_BEHIND:
+            self._new.append(entry)
+            self._behind += len(entry.document)
+            if self._behind > MAX_BEHIND:
+                self.ended()
+
+    def _tell(self, entry: Entry) -> None:
         document = json.loads(entry.document)
         if entry.number <= self.after or document["bucket"] != self.bucket:
             return

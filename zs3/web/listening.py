@@ -28,8 +28,6 @@ from zs3.web.request import Request
 _INTERVAL_S = 15.0
 #: A stream ends after so long: who goes on has to ask again, and may by then.
 _LONGEST_S = 3600.0
-#: The most bytes that wait for a client that does not take them.
-_MOST_WAITING = 1 << 20
 #: Milliseconds after which a browser comes back.
 _RETRY_MS = 2000
 
@@ -39,14 +37,18 @@ _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X
 
 @implementer(IPushProducer)
 class _Stream:
-    """What a client is sent.
+    """What a client is sent, as fast as it takes it.
 
+    :ivar listening: what hears the events.
+    :ivar paused: whether the client has yet to take what it was sent.
     :ivar ended: fires once nothing more is sent.
     """
 
+    listening: Any
+
     def __init__(self, request: Request, names: Sequence[str], prefix: str, suffix: str) -> None:
         self._request, self._names, self._prefix, self._suffix = request, names, prefix, suffix
-        self._paused, self._waiting = False, 0
+        self.paused = False
         self.ended: Deferred[None] = Deferred()
 
     def hear(self, number: int, document: Mapping[str, Any]) -> None:
@@ -57,15 +59,14 @@ class _Stream:
             self.send(b"id: %016x\nevent: %b\ndata: %b\n\n" % (number, name.encode(), encode(document["record"])))
 
     def send(self, data: bytes) -> None:
-        """Send it, or end with a client that has taken too little for too long."""
-        if self.ended.called:
-            return
-        self._waiting = self._waiting + len(data) if self._paused else 0
-        if self._waiting > _MOST_WAITING:
-            self._request.abort()
-            self.end()
-        else:
+        """Send it, unless this has ended."""
+        if not self.ended.called:
             self._request.write(data)
+
+    def beat(self) -> None:
+        """Say that the stream is there; a client that has yet to take something sees that."""
+        if not self.paused:
+            self.send(b":\n\n")
 
     def end(self) -> None:
         """Send no more."""
@@ -75,10 +76,12 @@ class _Stream:
     # For the transport
 
     def pauseProducing(self) -> None:
-        self._paused = True
+        self.paused = True
+        self.listening.pause()
 
     def resumeProducing(self) -> None:
-        self._paused, self._waiting = False, 0
+        self.paused = False
+        self.listening.resume()
 
     def stopProducing(self) -> None:
         self.end()
@@ -114,7 +117,8 @@ async def listen_bucket_notification(call: Call) -> None:
     if request.gone:
         listening.close()
         return
-    heart = LoopingCall(stream.send, b":\n\n")
+    stream.listening = listening
+    heart = LoopingCall(stream.beat)
     heart.clock = clock
     longest = clock.callLater(_LONGEST_S, stream.end)
     request.notifyFinish().addErrback(lambda _: stream.end())
@@ -136,5 +140,8 @@ async def listen_bucket_notification(call: Call) -> None:
             longest.cancel()
         if not request.gone:
             request.unregisterProducer()
-    if not request.gone and not request.finished:
+    if stream.paused:
+        # It takes too little: nobody waits until it has taken the rest.
+        request.abort()
+    elif not request.gone and not request.finished:
         request.finish()
