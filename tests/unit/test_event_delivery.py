@@ -1,5 +1,6 @@
 """Delivery: each entry in its order until the target has taken it, by one at a time, and no timer when idle."""
 
+import errno
 import json
 import os
 
@@ -203,6 +204,21 @@ def test_the_end_does_not_wait_for_the_next_try(place):
     assert place.clock.getDelayedCalls() == []
 
 
+def test_a_disk_that_fails_for_a_while_holds_up_what_waits_no_longer_than_that(place, monkeypatch):
+    webhook = Webhook()
+    place.append("a", "b")
+    place.delivery(webhook).wake()
+    with monkeypatch.context() as broken:
+        broken.setattr(place.internals, "write_file", lambda *_, **__: _fail(errno.EIO))
+        webhook.answer()
+    (call,) = place.clock.getDelayedCalls()
+    place.clock.advance(call.getTime() - place.clock.seconds())
+    # The first one again: nobody could take note that it was taken.
+    assert [webhook.answer(), webhook.answer()] == [["a"], ["b"]]
+    assert not pending(place.directory)
+    assert place.clock.getDelayedCalls() == []
+
+
 # Announcing
 
 
@@ -247,9 +263,26 @@ def test_what_comes_while_the_disk_is_busy_is_appended_together(place):
     assert appended == [0, 0]
 
 
+def test_a_file_is_not_closed_while_it_is_written_to(place):
+    hop, done = Slow(), []
+    appender = Appender(place.writer, hop, lambda _: None)
+    for number in (1, 2):
+        appender.append([(number, b"x")]).addCallbacks(lambda _: done.append("kept"), done.append)
+    place.writer.append([(0, b"x")])
+    appender.close()
+    assert place.writer._fd >= 0
+    hop.work()
+    hop.work()
+    assert done == ["kept", "kept"]
+    assert place.writer._fd < 0
+    appender.append([(3, b"x")])
+    hop.work()
+    assert place.writer._fd >= 0
+
+
 def test_an_event_that_cannot_be_kept_fails_nothing_and_is_counted(place):
     def full(_f, *_args):
-        return execute(_full)
+        return execute(_fail, errno.ENOSPC)
 
     announcer = Announcer({"hook": Appender(place.writer, full, lambda _: None)}.get, "eu-x")
     done = []
@@ -258,8 +291,8 @@ def test_an_event_that_cannot_be_kept_fails_nothing_and_is_counted(place):
     assert announcer.failed == 2
 
 
-def _full():
-    raise OSError(28, "No space left on device")
+def _fail(code):
+    raise OSError(code, os.strerror(code))
 
 
 def test_numbers_ascend_also_when_the_clock_goes_back():

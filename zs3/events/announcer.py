@@ -48,7 +48,7 @@ class Appender:
     def __init__(self, writer: Writer, hop: Hop, appended: Callable[[int], object]) -> None:
         self._writer, self._hop, self._appended = writer, hop, appended
         self._waiting: list[tuple[Sequence[Numbered], Deferred[None]]] = []
-        self._busy = False
+        self._busy = self._leaves = False
 
     def append(self, entries: Sequence[Numbered]) -> Deferred[None]:
         """Fires once they are on the disk; fails with `OSError`.
@@ -71,6 +71,8 @@ class Appender:
             self._busy = False
             if self._waiting:
                 self._flush()
+            elif self._leaves:
+                self.close()
             if isinstance(result, int):
                 self._appended(result)
             for _, deferred in waiting:
@@ -82,8 +84,11 @@ class Appender:
         flushing.addBoth(flushed)
 
     def close(self) -> None:
-        """Append no more to the file at hand."""
-        self._writer.close()
+        """Append no more to the file at hand, but for what was given to it before."""
+        # Not while a thread writes to it: its descriptor might be that of another file by then.
+        self._leaves = self._busy
+        if not self._busy:
+            self._writer.close()
 
 
 class Streams(Protocol):

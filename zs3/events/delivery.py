@@ -112,21 +112,21 @@ class Delivery:
         while not self._stopped:
             try:
                 entries: list[Entry] | None = await self._hop(self._begin)
+                if entries is None:
+                    # Another delivers; should it die, this will see to it.
+                    self._look_later()
+                    return
+                if self._reader is None:
+                    break
+                try:
+                    await self._deliver(self._reader, entries)
+                finally:
+                    # What was appended while the lock was held by this is looked for once more, without it.
+                    more: bool = await self._hop(self._end)
             except OSError as error:
                 log.error("events for {name} wait: {reason}", name=self._name, reason=error.strerror)
                 self._look_later()
                 return
-            if entries is None:
-                # Another delivers; should it die, this will see to it.
-                self._look_later()
-                return
-            if self._reader is None:
-                break
-            try:
-                await self._deliver(self._reader, entries)
-            finally:
-                # What was appended while the lock was held by this is looked for once more, without it.
-                more: bool = await self._hop(self._end)
             if not more:
                 break
         self._looks = 0
@@ -148,10 +148,12 @@ class Delivery:
 
     def _end(self) -> bool:
         """Give the lock back; whether there is more now."""
-        if self._reader is not None and self._reader.damaged:
-            self._reader.done(())  # what was passed over need not be looked at again either
-        self._reader = None
-        self._lock.release()
+        reader, self._reader = self._reader, None
+        try:
+            if reader is not None and reader.damaged:
+                reader.done(())  # what was passed over need not be looked at again either
+        finally:
+            self._lock.release()
         return pending(self._directory)
 
     def _look_later(self) -> None:
