@@ -77,7 +77,8 @@ class EventsService(Service):
         self._data, path = data, os.fsencode(data)
         self.directory = os.path.join(path, layout.INTERNAL, _DIRECTORY)
         durability = Durability(enabled=sync, report=lambda message: log.error("events: {what}", what=message))
-        self.internals = Internals(path, durability)
+        # Records name users, addresses and keys, which the modes of the objects and their directories hide.
+        self.internals = Internals(path, durability, confidential=True)
         self._queues: dict[str, _Queue] = {}
         self.streams = Streams(reactor, self.directory, self.internals, hop)
         self._announcer = Announcer(self._appender_of, region, self.streams)

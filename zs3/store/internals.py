@@ -31,17 +31,23 @@ class Internals:
 
     So daemons of two users can share it.
 
+    :param confidential: whether what is in them is for daemons alone: the group, and others, get no rights unless they
+        may write to the data directory.
     :ivar durability: of the whole store.
     :ivar keeping: the numbers of the devices that were seen to keep attributes.
     """
 
-    def __init__(self, data: bytes, durability: Durability) -> None:
+    def __init__(self, data: bytes, durability: Durability, *, confidential: bool = False) -> None:
         status = os.stat(data)
+        mode = stat.S_IMODE(status.st_mode)
+        if confidential:
+            for right, all_rights in ((stat.S_IWGRP, stat.S_IRWXG), (stat.S_IWOTH, stat.S_IRWXO)):
+                mode &= ~(0 if mode & right else all_rights)
         self.durability = durability
         self.keeping: set[int] = set()
         self._gid = status.st_gid
-        self._directory_mode = stat.S_IMODE(status.st_mode) & 0o2777 | 0o700
-        self._file_mode = stat.S_IMODE(status.st_mode) & 0o666 | 0o600
+        self._directory_mode = mode & 0o2777 | 0o700
+        self._file_mode = mode & 0o666 | 0o600
 
     def _own(self, file: bytes | int, mode: int) -> None:
         with suppress(PermissionError):
