@@ -180,7 +180,8 @@ class Server:
                     checkers,
                     self._store,
                     self._pool.hop,
-                    data=options["data"],
+                    health=self._health,
+                    read_only=options["read-only"],
                     s3_url=options["s3-url"],
                     places=lambda: self._listening.places(s3),
                 )

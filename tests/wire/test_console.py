@@ -1,10 +1,12 @@
 """The console's origin: the page, S3 and the API behind the header, and who may look after users."""
 
 import base64
+import errno
 import functools
 import gzip
 import hashlib
 import json
+import os
 
 import pytest
 from twisted.cred.checkers import AllowAnonymousAccess
@@ -18,6 +20,8 @@ from zs3.auth.users import User
 from zs3.console import assembly
 from zs3.console.files import make_file
 from zs3.console.origins import is_origin
+from zs3.health import Health
+from zs3.store.diskspace import NO_SPACE, NOT_THERE, NOT_WRITABLE, Disk, DiskProbe
 from zs3.web.guard import S3Guard
 
 FILE = """\
@@ -63,6 +67,11 @@ LAN = IPv4Address("TCP", "192.168.1.2", 50000)
 LOCAL = IPv4Address("TCP", "127.0.0.1", 50000)
 
 
+def nested(depth):
+    """A list in a list in a list."""
+    return [nested(depth - 1)] if depth else []
+
+
 class Page(Client):
     """Asks as the page does."""
 
@@ -85,6 +94,7 @@ class Console(Daemon):
         self.path = path
         self.checker = UsersFileChecker(str(path))
         self.checker.reload()
+        self.look, self.kept = DiskProbe(os.fsencode(data), read_only=False).look, True
         guard = functools.partial(
             S3Guard, region=None, sigv2=True, clock=self.server.clock, ownership="BucketOwnerEnforced"
         )
@@ -93,7 +103,8 @@ class Console(Daemon):
             [self.checker, AllowAnonymousAccess()],
             self.store,
             defer.execute,
-            data=str(data),
+            health=Health(self.server.clock, defer.execute, lambda: self.look(), lambda: self.kept),
+            read_only=False,
             s3_url=s3_url,
             places=lambda: places,
         )
@@ -391,6 +402,7 @@ class TestUsers:
             ),
             *({"name": "eve", "role": "admin", "buckets": ["x"]}, {"name": "eve", "role": "writer", "buckets": [1]}),
             *({"name": "eve", "role": {"a": 1}}, {"name": "eve", "role": ["admin"]}, {"name": "eve", "policies": [{}]}),
+            *({"name": "eve", "role": nested(400)}, {"name": "eve", "role": "writer", "buckets": nested(400)}),
         ],
     )
     def test_what_can_be_no_user_is_refused_and_changes_nothing(self, console, document):
@@ -399,6 +411,11 @@ class TestUsers:
         assert (status, answer["code"]) == (400, "InvalidRequest")
         assert str(console.path) not in answer["message"]
         assert console.path.read_text() == before
+
+    def test_a_document_that_is_nested_too_deeply_is_none(self, console, logged):
+        response = console.page()("POST", "/-/api/users", body=b"[" * 60_000)
+        assert (response.status, json.loads(response.body)["code"]) == (400, "InvalidRequest")
+        assert not logged("critical")
 
     def test_no_secret_goes_over_the_net_in_clear(self, console):
         before = console.path.read_text()
@@ -505,6 +522,27 @@ class TestApi:
         assert 0 < document["free"] <= document["total"]
         assert (document["read_only"], document["healthy"]) == (False, True)
         assert document.keys() == {"total", "free", "inodes", "inodes_free", "read_only", "healthy"}
+
+    @pytest.mark.parametrize(
+        ("problem", "kept", "read_only", "healthy"),
+        [
+            ("", False, False, False),  # it did not keep what another part, or another worker, gave it
+            (NOT_WRITABLE, True, True, True),
+            (NOT_THERE, True, False, False),
+            (NO_SPACE, True, False, True),
+        ],
+    )
+    def test_the_disk_is_as_ready_as_the_daemon(self, console, problem, kept, read_only, healthy):
+        console.look, console.kept = (lambda: Disk(1, problem=problem)), kept
+        status, document = console.page().api("GET", "disk")
+        assert (status, document["read_only"], document["healthy"]) == (200, read_only, healthy)
+
+    def test_a_disk_that_does_not_answer_is_told_of(self, console):
+        def broken():
+            raise OSError(errno.EIO, "Input/output error")
+
+        console.look = broken
+        assert console.page().api("GET", "disk")[1]["code"] == "ServiceUnavailable"
 
     def test_a_mistake_of_ours_is_logged_and_shows_no_traceback(self, console, monkeypatch, logged):
         monkeypatch.setattr("zs3.auth.useradmin.describe_users", lambda path: 1 / 0)

@@ -43,13 +43,13 @@ class Surroundings:
     :ivar hop: runs a function in a thread; fires with its result.
     :ivar users_file: that of the users, if they are in one; None else.
     :ivar s3_url: the origin at which the client of a request reaches S3; None if that is not known.
-    :ivar disk: how full the disk is, and how it is; blocking.
+    :ivar disk: how full the disk is, and how it is.
     """
 
     hop: Callable[..., Deferred[Any]]
     users_file: str | None
     s3_url: Callable[[Request], str | None]
-    disk: Callable[[], Mapping[str, object]]
+    disk: Callable[[], Awaitable[Mapping[str, object]]]
 
 
 class ConsoleRealm(Realm):
@@ -84,7 +84,7 @@ class _Asked:
         """
         try:
             document = json.loads(await self.call.read_document(_DOCUMENT))
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise S3Error("InvalidRequest", "A JSON object is needed.")
@@ -157,7 +157,7 @@ async def _get_session(asked: _Asked) -> tuple[int, object]:
 
 
 async def _get_disk(asked: _Asked) -> tuple[int, object]:
-    return 200, await asked.around.hop(asked.around.disk)
+    return 200, await asked.around.disk()
 
 
 async def _list_users(asked: _Asked) -> tuple[int, object]:
@@ -176,7 +176,12 @@ async def _create_user(asked: _Asked) -> tuple[int, object]:
     document = await asked.document()
     name = document.pop("name", None)
     account = document.pop("account", asked.user.account)
-    if not isinstance(name, str) or not document.keys() <= {"role", "policies", "buckets"}:
+    if (
+        not isinstance(name, str)
+        or not document.keys() <= {"role", "policies", "buckets"}
+        or not isinstance(document.get("role"), str | None)
+        or not all(_are_names(document.get(each)) for each in ("policies", "buckets"))
+    ):
         raise S3Error("InvalidRequest", "A user has a name, and a role, policies and buckets.")
     if account != asked.user.account:
         raise Denied("a user of another account")
@@ -190,6 +195,10 @@ async def _create_user(asked: _Asked) -> tuple[int, object]:
     asked.call.request.log.key = name
     pair = await asked.change(useradmin.add_user, name, document)
     return 201, {"name": name, "access_key": pair["access_key"], "secret_key": pair["secret_key"]}
+
+
+def _are_names(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(each, str) for each in value))
 
 
 async def _update_user(asked: _Asked) -> tuple[int, object]:
@@ -236,10 +245,7 @@ async def _enabled(asked: _Asked) -> bool:
 
 def _check_private(asked: _Asked) -> None:
     if not is_private(asked.call.request):
-        raise S3Error(
-            "AccessDenied",
-            "A new secret is shown only over TLS, or on the machine itself. There is the command zs3 user.",
-        )
+        raise S3Error("AccessDenied", _NOT_PRIVATE)
 
 
 def _check_other_user(asked: _Asked) -> None:

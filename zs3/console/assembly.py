@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +15,9 @@ from zs3.console.api import ConsoleRealm, Surroundings
 from zs3.console.files import read_files
 from zs3.console.origins import S3Origin
 from zs3.console.resources import Console
+from zs3.errors import S3Error
+from zs3.health import IO_ERROR, Health
+from zs3.store.diskspace import NOT_THERE, NOT_WRITABLE
 from zs3.web.guard import S3Guard
 from zs3.web.resources import Realm
 
@@ -29,7 +31,8 @@ def make_console(
     store: Any,
     hop: Callable[..., Deferred[Any]],
     *,
-    data: str,
+    health: Health,
+    read_only: bool,
     s3_url: str | None,
     places: Callable[[], Sequence[tuple[str, IAddress]]],
 ) -> Console:
@@ -38,7 +41,7 @@ def make_console(
     :param checkers: of the portal; the first of them knows the users.
     :param store: an `IStore`.
     :param hop: runs a function in a thread; fires with its result.
-    :param data: the data directory.
+    :param read_only: whether nothing may be written to the data directory.
     :param s3_url: the origin of S3, if the administrator said it.
     :param places: gives where S3 is served: (as the user wrote it, the address).
     :raises ValueError: the package was installed without the files of the page.
@@ -49,7 +52,7 @@ def make_console(
         hop,
         users.path if isinstance(users, UsersFileChecker) else None,
         origin,
-        partial(disk_use, data, store),
+        partial(disk_use, health, read_only),
     )
     # Its pages are of its own origin, whatever the rules of a bucket say of others.
     make_guard = partial(make_guard, domains=(), cross_origin=False)
@@ -72,14 +75,20 @@ def _ports(places: Sequence[tuple[str, IAddress]]) -> list[tuple[bool, int]]:
     return found
 
 
-def disk_use(data: str, store: Any) -> Mapping[str, object]:
-    """How full the file system of the data directory is, and whether it can be relied on; blocking."""
-    status = os.statvfs(data)
+async def disk_use(health: Health, read_only: bool) -> Mapping[str, object]:
+    """How full the file system of the data directory is, and whether it can be relied on.
+
+    :raises S3Error: ServiceUnavailable: it does not answer.
+    """
+    report = await health.check()
+    disk = report.disk
+    if disk is None:
+        raise S3Error("ServiceUnavailable", "The disk does not answer.")
     return {
-        "total": status.f_blocks * status.f_frsize,
-        "free": status.f_bavail * status.f_frsize,
-        "inodes": status.f_files,
-        "inodes_free": status.f_favail,
-        "read_only": not os.access(data, os.W_OK),
-        "healthy": bool(store.healthy),
+        "total": disk.size,
+        "free": disk.available,
+        "inodes": disk.inodes,
+        "inodes_free": disk.inodes_available,
+        "read_only": read_only or report.problem == NOT_WRITABLE,
+        "healthy": report.problem not in (IO_ERROR, NOT_THERE),
     }
