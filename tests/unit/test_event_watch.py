@@ -5,10 +5,11 @@ import os
 
 import pytest
 from hypothesis import given
-from twisted.internet.defer import execute
+from twisted.internet.defer import execute, fail
 from twisted.internet.testing import MemoryReactorClock
 
 from tests.unit.test_store_layout import key as keys
+from zs3.errors import S3Error
 from zs3.events import watch as module
 from zs3.events.inotify import OVERFLOW, Happening, Inotify
 from zs3.events.records import OUTSIDE, Cause, Event
@@ -204,6 +205,45 @@ def test_without_room_for_watches_it_goes_on_with_those_that_it_has(world, monke
     (world.data / "photos" / "x" / "a").write_bytes(b"1")
     (world.data / "photos" / "b").write_bytes(b"1")
     assert world.take() == [("ObjectCreated:Put", "b")]
+
+
+def test_a_directory_that_came_from_another_bucket_is_watched_when_that_one_is_not_any_more(world, photos):
+    music = world.data / "music"
+    music.mkdir()
+    (photos / "x").mkdir()
+    for bucket in ("photos", "music"):
+        world.store.change_configuration(bucket, lambda configured: configured.update(notification=[]))
+    world.service.configured()
+    world.settle()
+    (photos / "x").rename(music / "x")
+    world.settle()
+    world.store.change_configuration("photos", lambda configured: configured.pop("notification"))
+    world.service.configured()
+    world.take()
+    (music / "x" / "a").write_bytes(b"1")
+    assert world.take() == [("ObjectCreated:Put", "x/a")]
+
+
+@pytest.mark.parametrize("error", [S3Error("AccessDenied"), OSError(errno.EIO, "Input/output error")])
+def test_an_object_that_cannot_be_read_is_not_told_to_be_no_more(world, photos, monkeypatch, error):
+    (photos / "a").write_bytes(b"1")
+    world.take()
+    (photos / "a").write_bytes(b"22")
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr(world.store, "get_object_info", lambda *_: fail(error))
+        assert world.take() == []
+    (photos / "b").write_bytes(b"1")
+    assert world.take() == [("ObjectCreated:Put", "b")]
+
+
+def test_an_object_that_another_program_keeps_open_is_looked_at_again(world, photos, monkeypatch):
+    (photos / "a").write_bytes(b"1")
+    world.take()
+    (photos / "a").write_bytes(b"22")
+    with monkeypatch.context() as leased:
+        leased.setattr(world.store, "get_object_info", lambda *_: fail(S3Error("SlowDown")))
+        assert world.take() == []
+    assert world.take() == [("ObjectCreated:Put", "a")]
 
 
 def test_a_link_out_of_the_bucket_is_not_followed(tmp_path):

@@ -54,6 +54,8 @@ SETTLE_S = 0.2
 PATIENCE_S = 3.0
 #: Keys of which it is known what zs3 has announced.
 _MOST_KNOWN = 50_000
+#: What the store says of an object that is no more.
+_GONE = ("NoSuchKey", "NoSuchBucket")
 #: Objects that are looked at at once.
 _WIDTH = 4
 #: One for each machine: inotify tells of what is done on it alone.
@@ -104,7 +106,8 @@ class Watcher(Service):
         self._data, self._directory = os.fsencode(data), directory
         self._lock = Lock(directory, internals, _LOCK)
         self._inotify: Inotify | None = None
-        self._has_lock = self._complained = False
+        self._has_lock = False
+        self._complaints: set[str] = set()
         self._buckets: dict[str, _Bucket] = {}
         self._places: dict[int, tuple[_Bucket, Names]] = {}
         self._own_watches: set[int] = set()
@@ -294,17 +297,22 @@ class Watcher(Service):
         inotify = self._inotify
         found: Scan = await self._hop(scan, bucket.path, start, lambda path: inotify.watch(path, _MASK), since_ns)
         for watch, names in found.watches.items():
+            before = self._places.get(watch)
+            if before is not None:
+                before[0].watches.discard(watch)  # it may have come from another bucket
             self._places[watch] = (bucket, names)
             bucket.watches.add(watch)
-        if found.failed is not None and not self._complained:
-            self._complained = True
-            reason = found.failed.strerror
-            if found.failed.errno == errno.ENOSPC:
-                reason = "raise the sysctl fs.inotify.max_user_watches"
-            log.warn("not all changes by other programs are announced: {reason}", reason=reason)
+        if found.failed is not None:
+            full = found.failed.errno == errno.ENOSPC
+            self._complain("raise the sysctl fs.inotify.max_user_watches" if full else str(found.failed.strerror))
         for names in found.files:
             self._touch(bucket, names)
         return found.files
+
+    def _complain(self, reason: str) -> None:
+        if reason not in self._complaints:
+            self._complaints.add(reason)
+            log.warn("not all changes by other programs are announced: {reason}", reason=reason)
 
     # What has happened
 
@@ -386,7 +394,16 @@ class Watcher(Service):
         info: ObjectInfo | None
         try:
             info = await self._store.get_object_info(bucket.name, key)
-        except S3Error:
+        except (S3Error, OSError) as error:
+            code = getattr(error, "code", "")
+            if code == "SlowDown":
+                self._due[about] = self._reactor.seconds() + PATIENCE_S
+                return
+            if code not in _GONE:
+                # It is there, and what it is cannot be told.
+                self._done(about)
+                self._complain(str(error))
+                return
             info = None
         now = self._reactor.seconds()
         state = None if info is None else (info.mtime_ns, info.size)
