@@ -170,6 +170,11 @@ class TestSite:
         assert response.body.endswith(b"# EOF\n")
         assert "zs3_requests" in {family.name for family in parse_openmetrics(response.body.decode())}
 
+    @pytest.mark.parametrize("accept", ["application/openmetrics-text;version=x", ";=,", "*/*;q=x"])
+    def test_who_asks_for_nonsense_is_told_all_the_same(self, metrics_server, accept):
+        response = metrics_server.connect().request("GET", "/metrics", {"Accept": accept})
+        assert (response.status, b"zs3_ready 1.0\n" in response.body) == (200, True)
+
     def test_it_is_compressed_for_who_can_take_that(self, metrics_server):
         response = metrics_server.connect().request("GET", "/metrics", {"Accept-Encoding": "gzip"})
         assert response.headers["content-encoding"] == "gzip"

@@ -83,7 +83,7 @@ class MetricsRoot(Resource):
     async def _tell(self, request: Request) -> None:
         try:
             self._looked_up.report = await self._health.check()
-            encode, content_type = choose_encoder(request.header("accept") or "")
+            encode, content_type = _encoder(request.header("accept") or "")
             content = await self._hop(lambda: encode(self._registry))
             headers = {"content-type": content_type.encode("ascii"), "vary": b"Accept, Accept-Encoding"}
             if gzip_accepted(request.header("accept-encoding") or ""):
@@ -92,6 +92,14 @@ class MetricsRoot(Resource):
             _send(request, 200, headers, content)
         except Exception:
             send_error(request, Failure())
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except TypeError:
+        # prometheus_client 0.26 fails where the version that is asked for is no number.
+        return choose_encoder("")
 
 
 def _send(request: Request, status: int, headers: Mapping[str, bytes], content: bytes) -> None:
