@@ -84,7 +84,7 @@ class Server:
         self._pool = PoolService(reactor, options["threads"], None if metrics is None else metrics.pending)
         observer = metrics if worker is None else LossObserver(metrics, lost)
         self._store = make_store(options, reactor, self._pool.hop, observer)
-        self._events = self._make_events()
+        self._events = self._make_events(observer)
         self._probe = DiskProbe(os.fsencode(options["data"]), read_only=options["read-only"])
         self._health = Health(reactor, self._pool.hop, self._probe.look, self._is_healthy)
         if worker is not None and worker.get("failed"):
@@ -128,7 +128,7 @@ class Server:
     def _is_healthy(self) -> bool:
         return self._store.healthy and self._events.healthy
 
-    def _make_events(self) -> EventsService:
+    def _make_events(self, observer: StoreObserver | None) -> EventsService:
         options = self._options
         path = options["event-targets"]
         return EventsService(
@@ -138,6 +138,7 @@ class Server:
             lambda: {} if path is None else load_targets(path),
             options["region"] or DEFAULT_REGION,
             sync=options["sync"] == "on",
+            observer=observer,
         )
 
     def _listeners(self, observer: Any) -> Iterator[tuple[Site, Sequence[tuple[str, IStreamServerEndpoint]]]]:

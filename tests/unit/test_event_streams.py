@@ -12,9 +12,7 @@ from zs3.errors import S3Error
 from zs3.events import streams as module
 from zs3.events.announcer import Announcer
 from zs3.events.listeners import Listeners
-from zs3.events.queue import Writer
 from zs3.events.records import OUTSIDE, Event
-from zs3.events.service import EventsService
 from zs3.events.streams import Streams
 from zs3.store.durability import Durability
 from zs3.store.internals import Internals
@@ -227,19 +225,3 @@ def test_each_change_of_who_listens_is_seen_at_once(tmp_path):
         assert other.since("photos") is None
     one.stop()
     other.stop()
-
-
-@pytest.mark.parametrize(
-    ("mode", "directory", "file"), [(0o755, 0o700, 0o600), (0o2775, 0o2770, 0o660), (0o777, 0o777, 0o666)]
-)
-def test_only_who_may_write_to_the_data_directory_can_read_events(tmp_path, mode, directory, file):
-    tmp_path.chmod(mode)
-    (tmp_path / ".zs3").mkdir()
-    service = EventsService(MemoryReactorClock(), str(tmp_path), execute, dict, "eu-x", sync=False)
-    service.startService()
-    Writer(os.path.join(service.directory, b"queues", b"hook"), service.internals, 1 << 20).append([(1, b"{}")])
-    service.configured()
-    found = list((tmp_path / ".zs3" / "events").rglob("*"))
-    assert {path.stat().st_mode & 0o7777 for path in found if path.is_dir()} == {directory}
-    assert {path.stat().st_mode & 0o7777 for path in found if path.is_file()} == {file}
-    service.stopService()

@@ -22,6 +22,7 @@ from zs3.events.webhook import Webhook
 from zs3.store import layout
 from zs3.store.durability import Durability
 from zs3.store.internals import Internals
+from zs3.store.observer import StoreObserver
 from zs3.store.values import Configuration
 
 _DIRECTORY, _QUEUES = b"events", b"queues"
@@ -66,17 +67,28 @@ class EventsService(Service):
     :param data: the data directory.
     :param load: gives the targets by name; `ValueError` if what names them is wrong.
     :param sync: whether what was answered is to survive a power failure.
+    :param observer: is told of each fsync, as by the store.
     :ivar directory: in which the queues are.
     :ivar streams: what streams of events listen to.
     """
 
     def __init__(
-        self, reactor: Any, data: str, hop: Hop, load: Callable[[], Mapping[str, Target]], region: str, *, sync: bool
+        self,
+        reactor: Any,
+        data: str,
+        hop: Hop,
+        load: Callable[[], Mapping[str, Target]],
+        region: str,
+        *,
+        sync: bool,
+        observer: StoreObserver | None = None,
     ) -> None:
         self.reactor, self.hop, self._load = reactor, hop, load
         self._data, path = data, os.fsencode(data)
         self.directory = os.path.join(path, layout.INTERNAL, _DIRECTORY)
-        durability = Durability(enabled=sync, report=lambda message: log.error("events: {what}", what=message))
+        durability = Durability(
+            enabled=sync, report=lambda message: log.error("events: {what}", what=message), observer=observer
+        )
         # Records name users, addresses and keys, which the modes of the objects and their directories hide.
         self.internals = Internals(path, durability, confidential=True)
         self._queues: dict[str, _Queue] = {}
