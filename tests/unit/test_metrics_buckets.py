@@ -40,6 +40,11 @@ def test_where_memory_is_full_a_bucket_is_one_of_the_others(tmp_path):
     assert names.label("a", used=True) == "a"
 
 
+def test_where_memory_was_full_in_the_midst_of_a_name_no_request_fails(tmp_path):
+    (tmp_path / "buckets").write_text('"a"\n"b')
+    assert BucketNames(5, str(tmp_path / "buckets")).label("c", used=True) == OTHER
+
+
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=3), st.booleans(), st.integers(0, 2))))
 def test_there_are_never_more_labels_than_that(tmp_path_factory, uses):
     path = str(tmp_path_factory.mktemp("names") / "buckets")

@@ -41,8 +41,8 @@ class BucketNames:
             # One more is that of no bucket.
             if not used or len(self._labels) > self._most:
                 return OTHER
-            # Where there is no room for one more, it has none.
-            with suppress(OSError):
+            # Where there is no room for one more, or was none for all of the one before, it has none.
+            with suppress(OSError, ValueError):
                 self._add(bucket)
             found = self._labels.get(bucket, OTHER)
         return found
