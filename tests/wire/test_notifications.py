@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from twisted.internet.defer import execute, succeed
@@ -383,6 +384,18 @@ def test_a_stream_ends_after_an_hour(streaming):
     for _ in range(240):
         streaming.server.clock.advance(15)
     assert listener.take().endswith("0\r\n\r\n")
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"buckets": frozenset()}])
+def test_a_stream_ends_with_the_right_of_its_user(streaming, service, change):
+    listener, other = (Listener(streaming, user=user) for user in (READER, WRITER))
+    users = dict(streaming.users._users)
+    users[READER.access_key] = replace(READER, **change)
+    streaming.users._users = users
+    streaming.server.clock.advance(15)
+    assert listener.take().endswith("\r\n0\r\n\r\n")
+    assert not other.take().endswith("0\r\n\r\n")
+    assert len(service.streams._open) == 1
 
 
 def test_a_client_that_takes_nothing_is_dropped(streaming, service):

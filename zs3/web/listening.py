@@ -26,7 +26,7 @@ from zs3.web.request import Request
 
 #: Seconds without a byte; proxies give up after 30 and more.
 _INTERVAL_S = 15.0
-#: A stream ends after so long: who goes on has to ask again, and may by then.
+#: A stream ends after so long: who goes on has to ask again, and then policies are asked, too.
 _LONGEST_S = 3600.0
 #: Milliseconds after which a browser comes back.
 _RETRY_MS = 2000
@@ -107,6 +107,12 @@ def _last_event(call: Call) -> int | None:
     return int(text, 16)
 
 
+def _is_same_user(call: Call) -> bool:
+    """Whether who signed the request still is, and may do what was possible then."""
+    user = call.principal.user
+    return user is None or call.users.lookup(user.access_key) == user
+
+
 async def listen_bucket_notification(call: Call) -> None:
     """ListenBucketNotification: sends what happens until the client goes, or the daemon is about to stop."""
     check_bucket_owner(call.header, call.owner.id)
@@ -118,7 +124,14 @@ async def listen_bucket_notification(call: Call) -> None:
         listening.close()
         return
     stream.listening = listening
-    heart = LoopingCall(stream.beat)
+
+    def beat() -> None:
+        if _is_same_user(call):
+            stream.beat()
+        else:
+            stream.end()
+
+    heart = LoopingCall(beat)
     heart.clock = clock
     longest = clock.callLater(_LONGEST_S, stream.end)
     request.notifyFinish().addErrback(lambda _: stream.end())
