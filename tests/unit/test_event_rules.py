@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from dataclasses import replace
 from urllib.parse import unquote_plus
 
@@ -46,6 +47,16 @@ def test_rules_that_overlap_have_an_event_in_common(one, other):
     keys = ("".join(each) for size in range(7) for each in itertools.product("ab", repeat=size))
     common = any(one.is_about(event, key) and other.is_about(event, key) for key in keys for event in LEAVES)
     assert one.overlaps(other) == other.overlaps(one) == common
+
+
+def test_many_rules_of_many_events_hold_up_nobody():
+    names = sorted(name for name in NAMES if not name.endswith("*"))
+    halves = (tuple(names[::2]), tuple(names[1::2]))
+    rules = [Rule(f"{n} {half[0]}", "Queue", ARN, half, f"{n}/") for half in halves for n in range(50)]
+    # 2 ms; each event with each of the others took 300.
+    began = time.process_time()
+    assert overlapping(rules) is None
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,9 @@ class Rule:
     def overlaps(self, other: Rule) -> bool:
         """Whether there can be an event that both are about."""
         return (
-            any(_share(mine, theirs) for mine in self.events for theirs in other.events)
-            and _overlap(self.prefix or "", other.prefix or "")
+            _overlap(self.prefix or "", other.prefix or "")
             and _overlap((self.suffix or "")[::-1], (other.suffix or "")[::-1])
+            and _share(frozenset(self.events), frozenset(other.events))
         )
 
 
@@ -90,12 +90,14 @@ def names_event(names: Iterable[str], event: str) -> bool:
     return "s3:" + event in names or f"s3:{event.partition(':')[0]}:*" in names
 
 
-def _share(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    family, _, kind = one.rpartition(":")
-    other_family, _, other_kind = other.rpartition(":")
-    return family == other_family and "*" in (kind, other_kind)
+def _share(some: frozenset[str], others: frozenset[str]) -> bool:
+    # Not each with each: there may be 100 rules of all events.
+    return not some.isdisjoint(others) or _stands_for(some, others) or _stands_for(others, some)
+
+
+def _stands_for(names: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether one of names is a wildcard for one of the others."""
+    return any(family + ":*" in names for family in {name.rpartition(":")[0] for name in others})
 
 
 def _overlap(one: str, other: str) -> bool:
