@@ -14,7 +14,7 @@ from twisted.internet import defer
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from tests.wire.daemon import Client, Daemon
-from zs3.auth import users
+from zs3.auth import useradmin, users
 from zs3.auth.credentials import UsersFileChecker
 from zs3.auth.users import User
 from zs3.console import assembly
@@ -416,6 +416,20 @@ class TestUsers:
         response = console.page()("POST", "/-/api/users", body=b"[" * 60_000)
         assert (response.status, json.loads(response.body)["code"]) == (400, "InvalidRequest")
         assert not logged("critical")
+
+    def test_who_was_disabled_while_the_body_came_changes_nothing(self, console):
+        carol = console.page(CAROL)
+        body = json.dumps({"name": "eve", "role": "admin"}).encode()
+        target, headers = carol.signed("POST", "/-/api/users", None, None, body)
+        headers["Content-Length"] = len(body)
+        head = f"POST {target} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+        carol.connection.send(head.encode() + b"\r\n" + body[:5])
+        useradmin.set_enabled(str(console.path), "carol", False)
+        console.checker.reload()
+        before = console.path.read_text()
+        carol.connection.send(body[5:])
+        assert carol.connection.receive().status == 403
+        assert console.path.read_text() == before
 
     def test_no_secret_goes_over_the_net_in_clear(self, console):
         before = console.path.read_text()

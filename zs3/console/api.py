@@ -93,6 +93,9 @@ class _Asked:
     async def change(self, f: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         """Change the users file, by a function of `zs3.auth.useradmin`, and know the result at once."""
         path = self.users_file
+        # The body may have come long after the head, and somebody may have taken the right away meanwhile.
+        if self.call.users.lookup(self.user.access_key) != self.user:
+            raise Denied("the user is not what it was")
         try:
             result = await self.around.hop(f, path, *arguments, **more)
             await self.around.hop(self.call.users.reload)
