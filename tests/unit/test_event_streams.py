@@ -1,5 +1,6 @@
 """Streams: who listens hears what every process does, from the last event on that it has seen."""
 
+import json
 import os
 import subprocess
 import sys
@@ -155,6 +156,16 @@ def test_what_happens_while_the_past_is_read_is_heard_once(one):
     listening.begin()
     assert whole
     assert client.heard == ["b", "c"]
+
+
+def test_an_event_is_read_once_however_many_listen(one, monkeypatch):
+    clients = [Client(one) for _ in range(5)]
+    read = []
+    loads = json.loads
+    monkeypatch.setattr(module.json, "loads", lambda text, **more: (read.append(text), loads(text, **more))[1])
+    one.write("a")
+    assert [client.heard for client in clients] == [["a"]] * 5
+    assert len([text for text in read if "ObjectCreated" in str(text)]) == 1
 
 
 def test_the_number_of_streams_has_a_limit(one, monkeypatch):

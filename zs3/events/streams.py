@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -94,24 +94,27 @@ class Listening:
         if not self._begun:
             return
         while self._past and not self._paused:
-            self._tell(self._past.popleft())
+            entry = self._past.popleft()
+            self._tell(entry, json.loads(entry.document))
         while self._new and not self._paused:
             entry = self._new.popleft()
             self._behind -= len(entry.document)
-            self._tell(entry)
+            self._tell(entry, json.loads(entry.document))
 
-    def told(self, entry: Entry) -> None:
-        """Hear of an event, if it is of this bucket."""
+    def told(self, entry: Entry, document: Mapping[str, Any]) -> None:
+        """Hear of an event, if it is of this bucket.
+
+        :param document: that of the entry.
+        """
         if self._begun and not self._paused:
-            self._tell(entry)
+            self._tell(entry, document)
         elif self._behind <= MAX_BEHIND:
             self._new.append(entry)
             self._behind += len(entry.document)
             if self._behind > MAX_BEHIND:
                 self.ended()
 
-    def _tell(self, entry: Entry) -> None:
-        document = json.loads(entry.document)
+    def _tell(self, entry: Entry, document: Mapping[str, Any]) -> None:
         if entry.number <= self.after or document["bucket"] != self.bucket:
             return
         # A directory is given its identifier when it is first written to; another that gets its name has another one.
@@ -347,5 +350,6 @@ class Streams:
                 return
             reader.done(entries)
             for entry in entries:
+                document = json.loads(entry.document)
                 for each in list(self._open):
-                    each.told(entry)
+                    each.told(entry, document)
