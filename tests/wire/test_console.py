@@ -447,6 +447,26 @@ class TestUsers:
     def test_within_the_machine_it_may(self, console, peer):
         assert console.page(peer=peer).api("GET", "users")[1]["secure"] is True
 
+    @pytest.mark.parametrize(
+        ("headers", "secure"),
+        [
+            ({"X-Forwarded-For": "192.168.1.2", "X-Forwarded-Proto": "https"}, True),
+            ({"X-Forwarded-For": "192.168.1.2", "X-Forwarded-Proto": "http"}, False),
+            ({"X-Forwarded-For": "192.168.1.2"}, False),
+            ({"Via": "1.1 proxy"}, False),
+            ({"Forwarded": "for=192.168.1.2;proto=https"}, False),
+        ],
+    )
+    def test_a_proxy_within_the_machine_has_to_say_that_it_speaks_tls(self, console, headers, secure):
+        document = json.loads(console.page()("GET", "/-/api/users", None, headers).body)
+        assert document["secure"] is secure
+        status = console.page()("POST", "/-/api/users/bob/keys", None, headers).status
+        assert status == (201 if secure else 403)
+
+    def test_what_a_proxy_would_say_makes_nothing_private(self, console):
+        headers = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
+        assert json.loads(console.page(peer=LAN)("GET", "/-/api/users", None, headers).body)["secure"] is False
+
     def test_a_user_is_disabled_and_enabled(self, console):
         page = console.page()
         assert page.api("PUT", "users/bob", {"enabled": False}) == (204, None)

@@ -22,10 +22,20 @@ def is_origin(url: str) -> bool:
     return _ORIGIN(url) is not None
 
 
+#: What proxies add to what they pass on (RFC 9110 section 7.6.3, RFC 7239, and what came before that).
+_PROXIED = ("via", "forwarded", "x-forwarded-for", "x-forwarded-proto")
+
+
 def is_private(request: Request) -> bool:
-    """Whether nobody on the way can read what is answered: over TLS, or within this machine."""
+    """Whether nobody on the way can read what is answered: over TLS, or within this machine.
+
+    What a proxy on this machine passes on came from elsewhere: it must say that it did so over TLS.  These headers are
+    nobody's proof, and make nothing private that without them were not.
+    """
     if request.isSecure():
         return True
+    if any(request.header(name) is not None for name in _PROXIED) and request.header("x-forwarded-proto") != "https":
+        return False
     host = getattr(request.client, "host", None)
     if host is None:
         return True  # a Unix socket
