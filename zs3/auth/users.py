@@ -29,14 +29,16 @@ import re
 import stat
 import struct
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from zs3.auth import accounts
 from zs3.auth.attached import attached, parse_policies
 from zs3.auth.policy import Policy
+
+_T = TypeVar("_T")
 
 ROLES = ("admin", "writer", "reader")
 MAX_FILE_SIZE = 1 << 20
@@ -227,6 +229,15 @@ def parse_file(path: str, data: bytes) -> dict[str, User]:
     """The users in `data` by access key.
 
     :raises ValueError: with a message that names the file and the entry.
+    """
+    return parse_data(path, data, parse)
+
+
+def parse_data(path: str, data: bytes, parse: Callable[[str], _T]) -> _T:
+    """What `parse` makes of the text of a file that people write.
+
+    :param data: of no more than `MAX_FILE_SIZE` bytes, or it is refused.
+    :raises ValueError: what `parse` raises, with the name of the file.
     """
     if len(data) > MAX_FILE_SIZE:
         raise ValueError(f"{path}: is larger than {MAX_FILE_SIZE} bytes")

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from zs3.store import kernel
+from zs3.store.filelock import FileLock
 from zs3.store.internals import Internals
 
 _SUFFIX = b".events"
@@ -202,42 +203,14 @@ class Writer:
             self._fd = -1
 
 
-class Lock:
-    """The right to read a queue and to remove what was read: one process at a time has it, whatever host it is on.
+class Lock(FileLock):
+    """The right to read a queue and to remove what was read.
 
     :param name: of the file, for what else one process at a time does.
     """
 
     def __init__(self, directory: bytes, internals: Internals, name: bytes = _LOCK) -> None:
-        self._path = os.path.join(directory, name)
-        self._internals = internals
-        self._held = -1
-
-    def is_free(self) -> bool:
-        """Whether nobody has it, found out so that those who wait for its file to be closed are not told of it."""
-        try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return True
-        try:
-            return kernel.is_unlocked(fd)
-        finally:
-            os.close(fd)
-
-    def acquire(self) -> bool:
-        """Take it, without waiting; False if another has it."""
-        fd = self._internals.open_lock(self._path)
-        if not kernel.try_lock(fd, 0, 0):
-            os.close(fd)
-            return False
-        self._held = fd
-        return True
-
-    def release(self) -> None:
-        """Give it back."""
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        super().__init__(internals, os.path.join(directory, name))
 
 
 class Reader:

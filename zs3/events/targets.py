@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from zs3.auth.users import MAX_FILE_SIZE, check_trust
+from zs3.auth.users import MAX_FILE_SIZE, check_trust, parse_data
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII).fullmatch
 _URL = re.compile(r"https?://[!#$%&'()*+,./0-9:;=?A-Z\[\]_a-z~-]+", re.ASCII).fullmatch
@@ -128,11 +128,4 @@ def load(path: str) -> dict[str, Target]:
             data = file.read(MAX_FILE_SIZE + 1)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    if len(data) > MAX_FILE_SIZE:
-        raise ValueError(f"{path}: is larger than {MAX_FILE_SIZE} bytes")
-    try:
-        return parse(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: is not UTF-8") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    return parse_data(path, data, parse)

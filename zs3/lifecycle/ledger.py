@@ -10,8 +10,9 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from zs3.store import kernel, layout
+from zs3.store import layout
 from zs3.store.durability import Durability
+from zs3.store.filelock import FileLock
 from zs3.store.internals import Internals
 
 
@@ -33,36 +34,18 @@ class Progress:
     buckets: int = 0
 
 
-class Ledger:
-    """The files.
+class Ledger(FileLock):
+    """The files, and the lock.
 
     :param data: the data directory, in which the store has started once.
     """
 
     def __init__(self, data: str) -> None:
         # What a power failure takes from these files is looked at once more, and that is all.
-        self._internals = Internals(os.fsencode(data), Durability(enabled=False, report=lambda _: None))
+        internals = Internals(os.fsencode(data), Durability(enabled=False, report=lambda _: None))
         directory = os.path.join(os.fsencode(data), layout.INTERNAL)
-        self._lock, self._progress = (os.path.join(directory, name) for name in (b"lifecycle.lock", b"lifecycle.json"))
-        self._held = -1
-
-    def acquire(self) -> bool:
-        """Take the lock, without waiting; False if another process has it.
-
-        :raises OSError: this user may not write there.
-        """
-        fd = self._internals.open_lock(self._lock)
-        if not kernel.try_lock(fd, 0, 0):
-            os.close(fd)
-            return False
-        self._held = fd
-        return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        super().__init__(internals, os.path.join(directory, b"lifecycle.lock"))
+        self._progress = os.path.join(directory, b"lifecycle.json")
 
     def read(self) -> Progress | None:
         """How far the last pass has come; None if that is not known."""

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from zs3.store import kernel, layout
+from zs3.store import layout
 from zs3.store.durability import Durability
+from zs3.store.filelock import FileLock
 from zs3.store.internals import Internals
 from zs3.verify.findings import Finding, Tally
 
@@ -63,36 +64,18 @@ class Progress:
     seconds: float = 0.0
 
 
-class Ledger:
-    """The files.
+class Ledger(FileLock):
+    """The files, and the lock.
 
     :param data: the data directory, which a daemon has served once.
     """
 
     def __init__(self, data: bytes) -> None:
         # What a power failure takes from these files is verified once more, and that is all.
-        self._internals = Internals(data, Durability(enabled=False, report=lambda _: None))
+        internals = Internals(data, Durability(enabled=False, report=lambda _: None))
         directory = os.path.join(data, layout.INTERNAL)
-        self._lock, self._progress = (os.path.join(directory, name) for name in (b"verify.lock", b"verify.json"))
-        self._held = -1
-
-    def acquire(self) -> bool:
-        """Take the lock, without waiting; False if another process has it.
-
-        :raises OSError: this user may not write there.
-        """
-        fd = self._internals.open_lock(self._lock)
-        if not kernel.try_lock(fd, 0, 0):
-            os.close(fd)
-            return False
-        self._held = fd
-        return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        super().__init__(internals, os.path.join(directory, b"verify.lock"))
+        self._progress = os.path.join(directory, b"verify.json")
 
     def read(self, selection: Selection) -> Progress | None:
         """How far the last run has come, if it was not ended."""
