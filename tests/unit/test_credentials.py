@@ -79,7 +79,7 @@ def test_wrong_secret_fails_with_what_the_claim_says():
     assert request.signer is None
 
 
-def test_unknown_key_costs_a_check_too_and_fails_even_if_that_matches():
+def test_14_unknown_key_costs_a_check_too_and_fails_even_if_that_matches():
     checker = UsersChecker({"ALICE": ALICE})
     claim = FakeClaim(access_key="MALLORY")
     _, _, error = login(checker, claim)
@@ -106,7 +106,7 @@ def test_account_of_a_disabled_user_is_still_there():
     assert checker.find_account(accounts.canonical_id("family")) == "family"
 
 
-def test_secret_of_nobody_is_not_that_of_another_process():
+def test_17_secret_of_nobody_is_not_that_of_another_process():
     claims = FakeClaim("X"), FakeClaim("X")
     for claim in claims:
         login(UsersChecker({}), claim)

@@ -1,65 +1,22 @@
-"""Attacks on signatures that other servers fell to; the numbers are those of the project's list.
-
-Those on what who signed may do are in `test_access_attacks`.  `ELSEWHERE` says where
-the tests of other numbers are that concern who may do what.
-"""
+"""Attacks on signatures that other servers fell to; the numbers are those of the project's list."""
 
 import base64
 import hashlib
-import os
 import re
-import stat
 import time
 import zlib
-from pathlib import Path
 
 import pytest
 
 from tests.forms import CONTENT_TYPE, conditions_for, document, form, signed
 from tests.unit.signing import EMPTY, encode_chunks, presign, sign_header
-from tests.wire.daemon import ADMIN, ALICE, Daemon
+from tests.wire.daemon import ADMIN, Daemon
 from tests.wire.sharing import outcome
-
-TESTS = Path(__file__).parents[1]
-
-#: Tests by number that do not bear it in their names.
-ELSEWHERE = {
-    13: ["unit/test_sigv4.py::test_signatures_are_compared_in_constant_time_only"],
-    14: [
-        "unit/test_credentials.py::test_unknown_key_costs_a_check_too_and_fails_even_if_that_matches",
-        "wire/test_attempts.py::test_wrong_signatures_are_answered_later_with_the_same_words",
-    ],
-    16: ["unit/test_generated_credentials.py::test_two_directories_get_different_keys"],
-    17: ["unit/test_credentials.py::test_secret_of_nobody_is_not_that_of_another_process"],
-    18: ["wire/test_guard.py::test_a_head_without_a_signature_tells_nothing"],
-    19: [
-        "wire/test_operations_posts.py::test_a_form_that_its_policy_does_not_allow_is_refused",
-        "wire/test_operations_posts.py::test_the_size_of_the_file_must_be_in_the_range",
-        "wire/test_operations_posts.py::test_a_policy_expires",
-        "wire/test_operations_posts.py::test_fields_behind_the_file_count_for_nothing",
-    ],
-    21: ["wire/test_attempts.py::test_forwarded_for_is_not_believed"],
-    35: ["unit/test_cors.py::test_security_35_a_rule_for_everybody_names_nobody_and_takes_no_credentials"],
-    43: [
-        "unit/test_users.py::test_file_open_to_others_is_refused",
-        "unit/test_generated_credentials.py::test_mode_is_0600_whatever_the_umask",
-    ],
-}
 
 HOST = "s3.test"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 OLD = b"old content"
-
-
-def test_every_number_that_concerns_authorisation_has_a_test():
-    text = {path: path.read_text("utf-8") for path in TESTS.rglob("test_*.py")}
-    for number in (*range(1, 7), *range(10, 23), 35, 43):
-        named = any(re.search(rf"def test_{number}_", each) for each in text.values())
-        assert named or number in ELSEWHERE, number
-    for name in (each for names in ELSEWHERE.values() for each in names):
-        path, _, test = name.partition("::")
-        assert f"def {test}(" in text[TESTS / path], name
 
 
 @pytest.fixture
@@ -619,34 +576,3 @@ def test_35_no_origin_is_let_in_that_no_rule_names(daemon):
         told = allowed(send(daemon, "GET", "/photos/there", {"Origin": "https://evil.test", **sign(daemon)}))
         assert "access-control-allow-credentials" not in told
         assert told.get("access-control-allow-origin") == expected.get("access-control-allow-origin")
-
-
-def test_43_nothing_is_written_for_others_to_read_whatever_the_umask(tmp_path):
-    old = os.umask(0)
-    try:
-        data = tmp_path / "data"
-        data.mkdir(0o700)
-        daemon = Daemon(data)
-        client = daemon.client(ALICE)
-        client.put("/photos")
-        client.put("/photos/a/b", b"content")
-        client.put("/photos/a//c", b"content", {"x-amz-meta-long": "x" * 1900})
-        client("POST", "/photos/up", {"uploads": ""})
-        document = b"<PublicAccessBlockConfiguration/>"
-        assert client("PUT", "/photos", {"publicAccessBlock": ""}, body=document).status == 200
-        daemon.stop()
-    finally:
-        os.umask(old)
-    seen = [path for path in data.rglob("*") if not path.is_symlink()]
-    assert len(seen) > 10
-    for path in seen:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        assert mode & 0o077 == 0, (path, oct(mode))
-
-
-@pytest.mark.parametrize("target", ["/", "//", "/?list-type=2", "/?x=y", "/.", "/photos", "/photos/", "/.zs3/"])
-def test_43_nothing_is_listed_for_nobody(daemon, target):
-    response = send(daemon, "GET", target, {"Host": HOST})
-    assert response.status in (400, 403, 404, 501)
-    assert b"there" not in response.body
-    assert b"<Bucket>" not in response.body
