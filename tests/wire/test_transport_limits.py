@@ -1,4 +1,4 @@
-"""What a connection may take how long for, by the clock; and how all of them come to an end (37 of the list of `tests.security`)."""
+"""What a connection may take how long for, by the clock; and how all of them come to an end."""
 
 from __future__ import annotations
 

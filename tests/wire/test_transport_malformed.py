@@ -1,4 +1,4 @@
-"""What is no request, or one that could be read in two ways, is refused in S3's form (27, 28, 30, 32 of the list of `tests.security`)."""
+"""What is no request, or one that could be read in two ways, is refused in S3's form (see also `tests.security`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def get(*lines: bytes) -> bytes:
 
 
 MALFORMED = {
-    # 27 of that list
+    # 27 of the list of tests.security
     "content-length and transfer-encoding": (
         get(b"Host: h", b"Content-Length: 4", b"Transfer-Encoding: chunked"),
         "BadRequest",
@@ -43,7 +43,7 @@ MALFORMED = {
     "cr in a value": (get(b"Host: h", b"A: a\rb"), "BadRequest"),
     "lf in a value": (get(b"Host: h", b"A: a\nb: c"), "BadRequest"),
     "escape in a value": (get(b"Host: h", b"A: \x1b[2J"), "BadRequest"),
-    # 28 of that list
+    # 28 of the list of tests.security
     "no host": (get(), "BadRequest"),
     "two hosts": (get(b"Host: h", b"Host: h"), "BadRequest"),
     "a host that is a path": (get(b"Host: h/b"), "BadRequest"),
@@ -83,7 +83,7 @@ MALFORMED = {
     "field without a colon": (get(b"Host: h", b"nonsense"), "BadRequest"),
     "field without a name": (get(b"Host: h", b": x"), "BadRequest"),
     "field name with a bracket": (get(b"Host: h", b"A(b): x"), "BadRequest"),
-    # 30 of that list
+    # 30 of the list of tests.security
     "request line too long": (b"GET /" + b"x" * MAX_HEAD, "RequestHeaderSectionTooLarge"),
     "field too long": (get(b"Host: h", b"A: " + b"x" * MAX_HEAD), "RequestHeaderSectionTooLarge"),
     "fields too long": (get(b"Host: h", *[b"A: b"] * 5000), "RequestHeaderSectionTooLarge"),
