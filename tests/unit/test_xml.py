@@ -61,6 +61,8 @@ BILLION_LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE A [<!ENTITY a "ha"><!ENTITY 
         b"<B/>",
         b'<A xmlns="urn:other"/>',
         f'<A><B xmlns="urn:other"/><C xmlns="{NAMESPACE}"/></A>'.encode(),
+        b"<a:A/>",
+        b'<A xmlNs:a="urn:other"><a:B/></A>',
         b"<!DOCTYPE A><A/>",
         b'<!DOCTYPE A SYSTEM "file:///etc/passwd"><A/>',
         b'<!DOCTYPE A [<!ENTITY x SYSTEM "file:///etc/passwd">]><A>&x;</A>',

@@ -205,6 +205,9 @@ def parse(body: bytes, name: str, *, max_elements: int, namespace: str = NAMESPA
     except (etree.XMLSyntaxError, _Refused):
         raise S3Error("MalformedXML") from None
     document: Node | None = target.root
+    # A prefix that stands for nothing is an error of which the parser only makes a note.
+    if any(entry.level >= etree.ErrorLevels.ERROR for entry in parser.feed_error_log):
+        raise S3Error("MalformedXML")
     if document is None or document.name != name:
         raise S3Error("MalformedXML")
     return document
