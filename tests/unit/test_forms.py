@@ -170,6 +170,8 @@ def test_other_charsets_are_not(charset):
         (part("key", "k", more="a" * 10_000 + "\r\n") + end(), "MalformedPOSTRequest"),
         (part("key", "k", more="a: b\r\n" * 20) + end(), "MalformedPOSTRequest"),
         (form({"key": "k"}).replace(b"key", b"\xff"), "MalformedPOSTRequest"),
+        (form({"key": "k"}).replace(b'name="key"', b'name="key"; a="\n"'), "MalformedPOSTRequest"),
+        (form({"key": "k"}).replace(b'name="key"', b'name="key"; a="\r"'), "MalformedPOSTRequest"),
     ],
 )
 @pytest.mark.parametrize("cut", [False, True])
