@@ -7,9 +7,13 @@ import time
 import tracemalloc
 
 import pytest
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from tests.certificates import self_signed
 from tests.security.test_signatures import send, sign
 from tests.wire.daemon import HOST, parse, texts
+from tests.wire.harness import MemoryTransport
 
 OLD = b"content"
 LAUGHS = (
@@ -133,6 +137,25 @@ def test_37_connections_that_say_nothing_more_are_given_up(daemon, client, there
     fresh = daemon.client()
     assert fresh("GET", there).body == OLD
     assert fresh("GET", "/photos/slow").status == 404
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n"])
+def test_37_a_handshake_of_tls_has_a_deadline(daemon, tmp_path, begun):
+    """Nothing, the beginning of a ClientHello, or what is none."""
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(b"".join(self_signed()))
+    context = DefaultOpenSSLContextFactory(str(pem), str(pem))
+    clock = daemon.server.clock
+    served = TLSMemoryBIOFactory(context, False, daemon.server.site, clock)
+    transport = MemoryTransport(clock)
+    transport.protocol = served.buildProtocol(transport.getPeer())
+    transport.protocol.makeConnection(transport)
+    if begun:
+        transport.protocol.dataReceived(begun)
+    assert transport.connected or begun.startswith(b"GET")
+    for _ in range(65):
+        clock.advance(1)
+    assert not transport.connected
 
 
 def test_37_a_head_that_drips_has_a_deadline(daemon):
