@@ -1,4 +1,7 @@
-"""Clients that do things to one key at once, and a record of it for `tests.linearizability`."""
+"""Clients that do things to keys at once, and a record of it for `tests.linearizability`.
+
+`Versions` is of a key in a bucket that keeps versions; `tests.e2e.objecthistories` has the one of others.
+"""
 
 from __future__ import annotations
 
@@ -6,66 +9,136 @@ import hashlib
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.client import HTTPException
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from tests.e2e.daemon import PATIENCE, Endpoint
 from tests.e2e.plainhttp import Response
 from tests.e2e.signed import Client, code, elements, texts
-from tests.linearizability import FAILED, MISSING, NEVER, NOTHING, Marker, Operation
+from tests.linearizability import FAILED, MISSING, NEVER, NOTHING, Marker, Operation, explain, is_linearizable
 
-_KINDS = ("put", "put", "create", "swap", "swap", "delete", "remove", "remove", "get", "get", "get version")
+_KINDS = ("put", "put", "complete", "create", "swap", "swap", "delete", "remove", "remove", "get", "get", "get version")
 
 
-class Recording:
-    """One key while clients are at it.
+class Recording(Protocol):
+    """What clients do at once, and what came of it.
 
-    :param endpoints: gives those of the daemons as they are now.
+    :ivar count: of what was done, by its kind; once it is checked, of the operations in all, too.
     """
 
-    def __init__(self, endpoints: Callable[[], Sequence[Endpoint]], bucket: str, key: str) -> None:
-        self._endpoints = endpoints
+    count: Counter[str]
+
+    def do(self, worker: Worker, chance: random.Random, value: str) -> None:
+        """Do something, and note it.
+
+        :param value: no other operation has it.
+        """
+
+    def check(self, endpoints: Sequence[Endpoint]) -> str:
+        """Look at what is left; what is wrong with it all, "" for nothing."""
+
+
+def run(
+    recordings: Sequence[Recording],
+    endpoints: Callable[[], Sequence[Endpoint]],
+    clients: int,
+    operations: int,
+    seed: int,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """Let so many clients do so many operations each, of any of the recordings.
+
+    :param endpoints: gives those of the daemons as they are now.
+    :param meanwhile: is called when half of them are done.
+    """
+    barrier = threading.Barrier(clients, timeout=PATIENCE)
+    halfway = threading.Semaphore(0)
+
+    def work(number: int) -> None:
+        chance = random.Random(f"{seed} {number}")
+        worker = Worker(endpoints, number)
+        barrier.wait()
+        try:
+            for turn in range(operations):
+                if turn == operations // 2:
+                    halfway.release()
+                chance.choice(recordings).do(worker, chance, f"{seed} {number}.{turn}")
+        finally:
+            halfway.release()
+            worker.close()
+
+    with ThreadPoolExecutor(clients) as threads:
+        running = [threads.submit(work, number) for number in range(clients)]
+        halfway.acquire()
+        meanwhile()
+        for each in running:
+            each.result()
+
+
+def tally(history: Sequence[Operation]) -> Counter[str]:
+    """How many operations there are, and how many without an answer."""
+    return Counter({"operations": len(history), "without an answer": sum(each.is_open for each in history)})
+
+
+class Upload(NamedTuple):
+    """A multipart upload with its one part.
+
+    :ivar etag: of the object.
+    :ivar document: that completes it.
+    """
+
+    id: str
+    etag: str
+    document: bytes
+
+
+def etag(body: bytes) -> str:
+    return hashlib.md5(body).hexdigest()
+
+
+def begin(worker: Worker, path: str, body: bytes) -> Upload | None:
+    """Make an upload; None if that had no answer."""
+    begun = worker.ask("POST", path, {"uploads": ""})
+    if begun is None or begun.status == 503:
+        return None
+    assert begun.status == 200, begun.body
+    upload = elements(begun.body).findtext("UploadId") or ""
+    put = worker.ask("PUT", path, {"uploadId": upload, "partNumber": "1"}, body=body)
+    if put is None or put.status == 503:
+        return None
+    assert put.status == 200, put.body
+    digest = hashlib.md5(body)
+    document = f"<Part><PartNumber>1</PartNumber><ETag>{digest.hexdigest()}</ETag></Part>"
+    document = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>"
+    return Upload(upload, f"{etag(digest.digest())}-1", document.encode())
+
+
+class Versions:
+    """The versions of one key while clients are at it."""
+
+    def __init__(self, bucket: str, key: str) -> None:
         self._path = f"/{bucket}/{key}"
         self._bucket, self._key = bucket, key
         self._lock = threading.Lock()
         self._done: list[Operation] = []
         #: Versions by id: what was written, or the marker.
         self._versions: dict[str, str | Marker] = {}
+        #: The ETags of what was written by a multipart upload.
+        self._completed: dict[str, str] = {}
+        self.count: Counter[str] = Counter()
 
-    def run(self, clients: int, operations: int, seed: int, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Let so many clients do so many operations each.
+    def check(self, endpoints: Sequence[Endpoint]) -> str:
+        history = self.history(endpoints)
+        self.count += tally(history)
+        return "" if is_linearizable(history) else explain(history)
 
-        :param meanwhile: is called when half of them are done.
-        """
-        barrier = threading.Barrier(clients, timeout=PATIENCE)
-        halfway = threading.Semaphore(0)
-
-        def work(number: int) -> None:
-            chance = random.Random(f"{seed} {number}")
-            worker = _Worker(self._endpoints, number)
-            barrier.wait()
-            try:
-                for turn in range(operations):
-                    if turn == operations // 2:
-                        halfway.release()
-                    self._do(worker, chance, f"{number}.{turn}")
-            finally:
-                halfway.release()
-                worker.close()
-
-        with ThreadPoolExecutor(clients) as threads:
-            running = [threads.submit(work, number) for number in range(clients)]
-            halfway.acquire()
-            meanwhile()
-            for each in running:
-                each.result()
-
-    def history(self) -> list[Operation]:
-        """All that was done, and what is left, from both daemons."""
-        for endpoint in self._endpoints():
+    def history(self, endpoints: Sequence[Endpoint]) -> list[Operation]:
+        """All that was done, and what is left, from each daemon."""
+        for endpoint in endpoints:
             client = Client(endpoint)
             start = time.monotonic()
             answer = client("GET", f"/{self._bucket}", query={"versions": "", "prefix": self._key})
@@ -90,32 +163,40 @@ class Recording:
             for each in self._done
         ]
 
-    def _do(self, worker: _Worker, chance: random.Random, value: str) -> None:
+    def do(self, worker: Worker, chance: random.Random, value: str) -> None:
         kind = chance.choice(_KINDS)
         with self._lock:
             known = list(self._versions.items())
         version, wanted = chance.choice(known[-6:]) if known else ("", "")
         if kind in ("remove", "get version") and not version:
             kind = "put"
+        self.count[kind] += 1
         expected = ""
         headers: dict[str, str] = {}
-        if kind == "create":
-            headers = {"If-None-Match": "*"}
-        elif kind == "swap":
-            expected = str(worker.seen or next((each for _, each in reversed(known) if isinstance(each, str)), "none"))
-            headers = {"If-Match": f'"{hashlib.md5(expected.encode()).hexdigest()}"'}
         method = {"delete": "DELETE", "remove": "DELETE", "get": "GET", "get version": "GET"}.get(kind, "PUT")
         query = {"versionId": version} if kind in ("remove", "get version") else {}
         body = value.encode() if method == "PUT" else b""
+        if kind == "create":
+            headers = {"If-None-Match": "*"}
+        elif kind == "swap":
+            last = next((each for _, each in reversed(known) if isinstance(each, str)), "none")
+            expected = str(worker.seen.get(self._path) or last)
+            headers = {"If-Match": f'"{self._completed.get(expected) or etag(expected.encode())}"'}
+        elif kind == "complete":
+            upload = begin(worker, self._path, body)
+            if upload is None:
+                return
+            kind, method, query, body = "put", "POST", {"uploadId": upload.id}, upload.document
+            self._completed[value] = upload.etag
         start = time.monotonic()
         answer = worker.ask(method, self._path, query, headers, body)
         end = time.monotonic()
-        value_of: Any = wanted if kind in ("remove", "get version") else value if method == "PUT" else ""
+        value_of: Any = wanted if kind in ("remove", "get version") else value if kind in _WRITES else ""
         operation = Operation(kind, start, NEVER, value_of, "", expected)
         if answer is not None:
             operation = self._answered(operation, end, answer)
         if isinstance(operation.result, str) and kind in ("get", *_WRITES):
-            worker.seen = operation.value or operation.result
+            worker.seen[self._path] = operation.value or operation.result
         with self._lock:
             self._done.append(operation)
 
@@ -161,20 +242,25 @@ class Recording:
 _WRITES = ("put", "create", "swap")
 
 
-class _Worker:
+class Worker:
     """A client that goes to the other daemon when one is gone.
 
-    :ivar seen: what it saw last of the key.
+    :ivar seen: what it saw last, by the path of the key.
     """
 
     def __init__(self, endpoints: Callable[[], Sequence[Endpoint]], number: int) -> None:
         self._endpoints = endpoints
         self._number = number
         self._client: Client | None = None
-        self.seen: str | Marker = ""
+        self.seen: dict[str, str | Marker] = {}
 
     def ask(
-        self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
     ) -> Response | None:
         """The answer; None if none came."""
         if self._client is None:

@@ -59,40 +59,40 @@ class Two:
         self.data = home / "data"
         self.data.mkdir()
         self.done: Counter[str] = Counter()
-        self._daemons = []
+        self.daemons = []
         self.clients: list[Client] = []
         self._dead: set[int] = set()
         for name in ("one", "other"):
             (home / name).mkdir()
-            self._daemons.append(Daemon(home / name, self.data, "--sync", "off", *arguments))
+            self.daemons.append(Daemon(home / name, self.data, "--sync", "off", *arguments))
 
     def start(self) -> None:
-        for daemon in self._daemons:
+        for daemon in self.daemons:
             daemon.start()
             self.clients.append(Client(daemon.plain))
 
     def restart(self, side: int) -> None:
         self.clients[side].close()
-        self._daemons[side].stop()
-        self._daemons[side].start()
-        self.clients[side] = Client(self._daemons[side].plain)
+        self.daemons[side].stop()
+        self.daemons[side].start()
+        self.clients[side] = Client(self.daemons[side].plain)
         self.done["restarts"] += 1
 
     def kill(self, side: int) -> None:
         self._dead.add(side)
-        self._daemons[side].kill()
+        self.daemons[side].kill()
         self.done["kills"] += 1
 
     def revive(self, side: int) -> None:
         self.clients[side].close()
-        self._daemons[side].start()
-        self.clients[side] = Client(self._daemons[side].plain)
+        self.daemons[side].start()
+        self.clients[side] = Client(self.daemons[side].plain)
         self._dead.discard(side)
 
     def stop(self) -> None:
         for client in self.clients:
             client.close()
-        for daemon in self._daemons:
+        for daemon in self.daemons:
             daemon.stop()
 
     def endpoints(self) -> list[Endpoint]:

@@ -87,6 +87,67 @@ def test_what_cannot_have_happened_is_found(steps: list[tuple[object, ...]]) -> 
     assert not is_linearizable(history(*steps))
 
 
+OBJECTS = (
+    ("get", "", NOTHING),
+    ("take", "", MISSING, "1"),
+    ("put", "1", ""),
+    ("swap", "2", "", "1"),
+    ("take", "", FAILED, "1"),
+    ("get", "", "2"),
+    ("take", "", "", "2"),
+    ("delete", "", ""),
+    ("get", "", NOTHING),
+    ("create", "3", ""),
+    ("create", "4", FAILED),
+    ("swap", "4", FAILED, "1"),
+    # A copy of what was there before.
+    ("put", "1", ""),
+    ("get", "", "1"),
+    ("delete", "", ""),
+    ("swap", "4", MISSING, "1"),
+)
+
+
+def test_what_happened_to_an_object_is_right() -> None:
+    assert is_linearizable(history(*OBJECTS), keeps=False)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("put", "1", ""), ("put", "2", ""), ("get", "", "1")],
+        [("put", "1", ""), ("swap", "2", "", "1"), ("swap", "3", "", "1")],
+        [("create", "1", ""), ("create", "2", "")],
+        [("put", "1", ""), ("delete", "", ""), ("get", "", "1")],
+        [("put", "1", ""), ("get", "", NOTHING)],
+        [("put", "1", ""), ("take", "", "", "1"), ("take", "", "", "1")],
+        [("put", "1", ""), ("put", "2", ""), ("take", "", "", "1")],
+        [("put", "1", ""), ("put", "2", ""), ("put", "3", ""), ("get", "", "1")],
+        [("put", "1", ""), ("get", "", "2")],
+    ],
+    ids=[
+        "stale read",
+        "lost update",
+        "two creations",
+        "resurrected object",
+        "lost object",
+        "two deletions of one object",
+        "deletion of another object",
+        "a completion after a newer object",
+        "read of what was not written",
+    ],
+)
+def test_what_cannot_have_happened_to_an_object_is_found(steps: list[tuple[object, ...]]) -> None:
+    assert not is_linearizable(history(*steps), keeps=False)
+
+
+def test_a_deletion_that_found_nothing_at_first_may_have_come_later() -> None:
+    reads = [Operation("get", 1, 2, "", NOTHING), Operation("get", 5, 6, "", "1"), Operation("get", 8, 9, "", NOTHING)]
+    put, delete = Operation("put", 3, 4, "1"), Operation("delete", 0, 7)
+    assert is_linearizable([*reads, put, delete], keeps=False)
+    assert not is_linearizable([*reads, put], keeps=False)
+
+
 def test_what_was_under_way_at_once_may_have_happened_in_any_order() -> None:
     racing = [Operation("put", 0, 10, value) for value in "123"]
     for first, last in ("12", "31", "23"):
