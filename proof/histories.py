@@ -80,8 +80,8 @@ class _Place:
         workers = pids(self.two.daemons[side])
         if workers:
             done["killed workers"] += 1
-            # The daemon starts another.
-            return partial(os.kill, workers[max(workers)], signal.SIGKILL), _nothing
+            # The daemon starts another, and the client's connection may have been to this one.
+            return partial(os.kill, workers[max(workers)], signal.SIGKILL), self.two.clients[side].close
         done["killed daemons"] += 1
         return partial(self.two.kill, side), partial(self.two.revive, side)
 
