@@ -164,6 +164,23 @@ def test_a_version_is_found_by_its_id_throughout(client: Client, change: Callabl
     raise AssertionError("it never ended")
 
 
+@pytest.mark.parametrize("change", [_replace, _delete], ids=["replaced", "deleted again"])
+def test_a_delete_marker_is_found_by_its_id_while_another_version_is_made(
+    client: Client, change: Callable[[Client], None]
+) -> None:
+    for step in range(1, 1000):
+        for info, _ in client.versions():
+            client.remove("key", info.version)
+        marker = client.remove("key", "").version
+        found, done = interrupted(
+            lambda marker=marker: _outcome(lambda: client.get("key", version=marker)), lambda: change(client), step
+        )
+        assert found == "MethodNotAllowed", f"at call {step}"
+        if not done:
+            return
+    raise AssertionError("it never ended")
+
+
 @pytest.mark.parametrize(
     "key", ["a", "a/b", "a,v", "a,v/b", "", "/", "a/", ".zs3", ".zs3,v", "x" * 253, "x" * 254, "x" * 600, "é" * 200]
 )

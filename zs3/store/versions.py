@@ -9,6 +9,7 @@ crash at any moment, exactly one version is current, or a delete marker is:
   removes the object: until it is gone, the marker does not count.
 * An older version that becomes current has both names for a while, and its
   older one does not count then.
+* What is current is durable before anything is done because of it.
 
 Where versions were never kept, nothing of this is done.
 """
@@ -182,6 +183,9 @@ class Versions:
             return
         with paths.opened(found.fd):
             self._current = self._records.info(found.fd, found.status, self._key)
+            # Who put it there may not have come so far: what is done to the older ones because of it must not be on the
+            # disk before it is.
+            self._durability.flush(found.directory)
             yield found
 
     def _marker(self) -> Version | None:
