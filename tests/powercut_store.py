@@ -20,6 +20,7 @@ from zs3.errors import S3Error
 from zs3.store import completion, kernel, records
 from zs3.store.calls import AtOnce
 from zs3.store.deferred import FilesystemStore
+from zs3.store.durability import Durability
 from zs3.store.values import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, Attributes, Deletion, ObjectInfo
 
 LONG = Attributes({}, {"long": "v" * 3000})
@@ -181,14 +182,30 @@ def _unsettled(client: Client, _: Any) -> None:
         _two(client)
 
 
-#: What others do before a version was answered.
-UNANSWERED = tuple(
-    Scenario(f"{name} that is not answered", (_unsettled, step), _versions(_one), again=False, unanswered=1)
-    for name, step in (
-        ("a version over one", lambda client, _: client.put("key", b"three")),
-        ("mark deleted one", lambda client, _: _gone(client)),
-        ("remove what is older than one", _remove),
-    )
+def _unsettled_bucket(client: Client, _: Any) -> None:
+    """A bucket whose name is not for sure on the disk yet."""
+    data, real = client.store._posix.buckets._data, Durability.flush_path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Durability, "flush_path", lambda self, path: None if path == data else real(self, path))
+        fired(client.store.create_bucket("other"))
+
+
+#: What others do before something was answered.
+UNANSWERED = (
+    Scenario(
+        "put into a bucket that is not answered",
+        (_unsettled_bucket, lambda client, _: client.put("key", b"new", bucket="other")),
+        again=False,
+        unanswered=1,
+    ),
+    *(
+        Scenario(f"{name} that is not answered", (_unsettled, step), _versions(_one), again=False, unanswered=1)
+        for name, step in (
+            ("a version over one", lambda client, _: client.put("key", b"three")),
+            ("mark deleted one", lambda client, _: _gone(client)),
+            ("remove what is older than one", _remove),
+        )
+    ),
 )
 
 #: Once more makes one more version.

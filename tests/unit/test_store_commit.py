@@ -225,6 +225,31 @@ def test_a_completed_upload_is_not_published_again_after_a_crash(client: Client,
     pytest.fail("the operation has more steps than were tried")
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_upload_whose_completion_crashed_is_aborted_or_was_completed(client: Client, data: Path, count: int) -> None:
+    pieces = [BIG, b"tail"][-count:]
+    outcomes = set()
+    for step in range(1, 300):
+        upload = client.begin("key")
+        parts = [client.part(upload, number, piece) for number, piece in enumerate(pieces, 1)]
+        done = crash_at(data, lambda client, upload=upload, parts=parts: client.complete(upload, parts), step)
+        try:
+            fired(client.store.abort_upload("bucket", "key", upload.upload_id))
+        except S3Error as error:
+            assert error.code == "NoSuchUpload"
+            assert client.get("key") == b"".join(pieces), step
+            client.delete("key")
+            outcomes.add("completed")
+        else:
+            assert client.listed() == [], step
+            outcomes.add("aborted")
+        assert list((data / ".uploads").iterdir()) == []
+        if done:
+            assert outcomes == {"aborted", "completed"}
+            return
+    pytest.fail("the operation has more steps than were tried")
+
+
 def test_what_was_published_and_not_forgotten_is_swept_at_start(client: Client, data: Path) -> None:
     upload = client.begin("key")
     part = client.part(upload, 1, b"part")
@@ -269,7 +294,8 @@ def test_what_is_answered_was_synced(client: Client, data: Path, monkeypatch: py
 
     client.put("a/b/key")
     first = syncs.take()
-    assert first[0] == inode("a/b/key"), "the file before its name"
+    assert first[0] == data.stat().st_ino, "the bucket's name, once"
+    assert first[1] == inode("a/b/key"), "the file before its name"
     assert {inode("a/b"), inode("a"), inode(".")} <= set(first), "the name, and all above it that is new"
     client.put("a/b/key")
     assert syncs.take() == [inode("a/b/key"), inode("a/b")], "what is known to be durable is not synced again"

@@ -117,6 +117,8 @@ class Buckets:
         self.shared = Staging(data, (b".uploads",), self.internals)
         #: ids and the directories that they are known to belong to: device, inode and its generation, name
         self._recognised: set[tuple[str, int, int, int | None, str]] = set()
+        #: those whose names are known to be durable: id, device and inode
+        self._settled: set[tuple[str, int, int]] = set()
         self._stagings: dict[tuple[int, int], Staging] = {}
         self._finding_out = threading.Lock()
         #: the device of the data directory if it is local, and the buckets that were on it when they were last opened
@@ -132,6 +134,7 @@ class Buckets:
     def forget(self, identifier: str) -> None:
         """Look the id up anew next time."""
         self._recognised = {entry for entry in self._recognised.copy() if entry[0] != identifier}
+        self._settled = {entry for entry in self._settled.copy() if entry[0] != identifier}
 
     @contextmanager
     def opened(self, name: str, *, claim: bool = False) -> Iterator[Bucket]:
@@ -160,6 +163,8 @@ class Buckets:
             if claim and not current:
                 with self.naming():
                     identifier = self._claim(fd, name)
+            if claim:
+                self._settle(identifier, status)
             bucket = Bucket(self, name, fd, status, calls, identifier)
             try:
                 yield bucket
@@ -170,6 +175,13 @@ class Buckets:
                 # Its internals may be what is missing.
                 self.forget(identifier)
                 raise
+
+    def _settle(self, identifier: str, status: os.stat_result | Status) -> None:
+        """Make the name of a bucket durable, once: another process, or program, may have made it just now."""
+        here = (identifier, status.st_dev, status.st_ino)
+        if here not in self._settled:
+            self._durability.flush_path(self._data)
+            self._settled.add(here)
 
     def _calls(self, name: str, device: int) -> Calls:
         """How the files of a bucket may be looked at: at once if they and our own are on one local file system."""
@@ -254,8 +266,6 @@ class Buckets:
             signposts.put(home, name)
             if not identifier:
                 self._write_id(fd, claimed)
-                # Nor is it known whether the directory's own name is durable: others made it.
-                self._durability.flush_path(self._data)
         except (OSError, locks.WouldBlock):
             if not identifier:
                 remove_tree(home)

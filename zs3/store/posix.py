@@ -537,6 +537,11 @@ class PosixStore:
         with self.buckets.opened(bucket, claim=True) as opened:
             upload = uploads.find(self.buckets.internals, opened, key, upload_id)
             with upload.locked():
+                if upload.is_published():
+                    # A crash came before its completion was answered.
+                    commit.settle(opened, key, self.durability)
+                    upload.finish()
+                    raise uploads.no_such(upload_id)
                 assembled = paths.open_path(upload.file(".object"))
                 if assembled is not None:
                     # It may have been sealed as the object, by a completion that did not get further.

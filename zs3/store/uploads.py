@@ -80,10 +80,10 @@ class Upload:
             lock = _locked(self.path)
             lock.__enter__()
         except FileNotFoundError:
-            raise _no_such(self.info.upload_id) from None
+            raise no_such(self.info.upload_id) from None
         try:
             if not os.path.exists(self.file(".meta")):
-                raise _no_such(self.info.upload_id)
+                raise no_such(self.info.upload_id)
             yield
         finally:
             lock.__exit__(None, None, None)
@@ -109,7 +109,7 @@ class Upload:
         try:
             names = os.listdir(self.path)
         except FileNotFoundError:
-            raise _no_such(self.info.upload_id) from None
+            raise no_such(self.info.upload_id) from None
         return sorted(int(name) for name in map(os.fsdecode, names) if _PART.fullmatch(name))
 
     def seal(self, number: int, staged: StagedFile, record: Record) -> None:
@@ -120,18 +120,18 @@ class Upload:
         try:
             staged.seal(record, self.records(), str(number))
         except FileNotFoundError:
-            raise _no_such(self.info.upload_id) from None
+            raise no_such(self.info.upload_id) from None
 
     def put(self, number: int, staged: StagedFile) -> PartInfo:
         """Make a sealed file part `number`, in place of an earlier one, durably."""
         if self.is_published():
-            raise _no_such(self.info.upload_id)
+            raise no_such(self.info.upload_id)
         try:
             os.rename(staged.path, self.file(str(number)))
             staged.published()
             self._durability.flush_path(self.path)
         except FileNotFoundError:
-            raise _no_such(self.info.upload_id) from None
+            raise no_such(self.info.upload_id) from None
         record = staged.record
         return PartInfo(number, record.size, record.mtime_ns, record.etag, record.checksum, record.second)
 
@@ -250,7 +250,7 @@ def invalid_part(number: int) -> S3Error:
     return S3Error("InvalidPart", PartNumber=str(number))
 
 
-def _no_such(upload_id: str) -> S3Error:
+def no_such(upload_id: str) -> S3Error:
     return S3Error("NoSuchUpload", UploadId=upload_id)
 
 
@@ -316,7 +316,7 @@ def find(internals: Internals, bucket: Bucket, key: str, upload_id: str) -> Uplo
         info = _read_meta(bucket, path, upload_id)
         if info is not None and info.key == key:
             return Upload(internals, staging, path, info)
-    raise _no_such(upload_id)
+    raise no_such(upload_id)
 
 
 def _read_document(path: bytes) -> dict[str, Any] | None:
