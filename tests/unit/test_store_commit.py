@@ -95,6 +95,27 @@ def test_nothing_is_thrown_away_before_both_halves_are_done(data: Path) -> None:
     assert list(data.glob(".zs3/tmp/*/[!o]*")) == []
 
 
+def test_who_clears_away_temporary_files_after_a_power_cut_is_told_durably_whose_they_were(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # btrfs keeps of a directory the one name whose file was synced.
+    synced = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        if path.is_dir():
+            synced.append((path.parent.name, os.listdir(path)))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    client = open_client(data)
+    try:
+        assert ("tmp", ["owner"]) in synced
+    finally:
+        fired(client.store.stop())
+
+
 def put_over(client: Client) -> None:
     client.put("key", b"new", attributes=Attributes({}, {"k": "v" * 3000}))
 

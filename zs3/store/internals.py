@@ -191,6 +191,8 @@ class Staging:
             owner = os.open(os.path.join(own, b"owner"), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             kernel.try_lock(owner, 0, 0)
         self._own, self._owner = own, owner
+        # Else btrfs may keep, of a power cut, files in there but not that one, and nobody would clear them away.
+        self._internals.durability.flush_path(own)
         for name in os.listdir(self._trash):
             remove_tree(os.path.join(self._trash, name))
 
