@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.e2e.histories import Recording, Versions, run
 from tests.e2e.objecthistories import Objects
-from tests.e2e.versionmachine import Two
+from tests.e2e.two import Two
 from tests.e2e.workers import pids
 from tests.linearizability import TooMany
 

@@ -8,10 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ENABLED, SUSPENDED = "Enabled", "Suspended"
 NULL = "null"
+
+
+class Checksum(NamedTuple):
+    """An additional checksum, as S3 writes it."""
+
+    algorithm: str
+    text: str
+    kind: str
+
+
+class Stored(NamedTuple):
+    """What is told of a part of an object: its size, and its checksum if that is known."""
+
+    size: int
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,9 @@ class Version:
     :ivar turn: a later one has a greater.
     :ivar covers: of a delete marker: the id of the version that it deleted.
     :ivar plain: of a file that others made.
+    :ivar headers: what clients stored with it, by names in lower case.
+    :ivar parts: of a multipart upload.
+    :ivar upload: the id of that.
     """
 
     id: str
@@ -31,6 +49,10 @@ class Version:
     marker: bool = False
     covers: str = ""
     plain: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    checksum: Checksum | None = None
+    parts: tuple[Stored, ...] = ()
+    upload: str = ""
 
 
 class Row(NamedTuple):
@@ -157,11 +179,34 @@ class History:
 class Page(NamedTuple):
     """A page of a listing; of one that is truncated, where it goes on."""
 
-    rows: list[Row]
+    rows: list[Any]
     prefixes: list[str]
     truncated: bool
     next_key: str = ""
-    next_version: str = ""
+    next_id: str = ""
+
+
+def page_of(entries: Iterable[Any], prefix: str, delimiter: str, key_marker: str, limit: int) -> Page:
+    """One page of what has keys and ids, is in order, and comes after the marker."""
+    rows: list[Any] = []
+    prefixes: list[str] = []
+    last = ("", "")
+    for each in entries:
+        if not each.key.startswith(prefix):
+            continue
+        at = each.key.find(delimiter, len(prefix)) if delimiter else -1
+        common = each.key[: at + len(delimiter)] if at >= 0 else ""
+        if common and (key_marker.startswith(common) or common in prefixes):
+            continue
+        if len(rows) + len(prefixes) >= limit:
+            return Page(rows, prefixes, True, *last) if limit else Page([], [], False)
+        if common:
+            prefixes.append(common)
+            last = (common, "")
+        else:
+            rows.append(each)
+            last = (each.key, each.id)
+    return Page(rows, prefixes, False)
 
 
 def list_versions(
@@ -176,25 +221,7 @@ def list_versions(
 
     :param version_marker: "", or a version of `key_marker` that is there.
     """
-    rows: list[Row] = []
-    prefixes: list[str] = []
-    last = ("", "")
-    for row in _after(histories, key_marker, version_marker):
-        if not row.key.startswith(prefix):
-            continue
-        at = row.key.find(delimiter, len(prefix)) if delimiter else -1
-        common = row.key[: at + len(delimiter)] if at >= 0 else ""
-        if common and (key_marker.startswith(common) or common in prefixes):
-            continue
-        if len(rows) + len(prefixes) >= limit:
-            return Page(rows, prefixes, True, *last) if limit else Page([], [], False)
-        if common:
-            prefixes.append(common)
-            last = (common, "")
-        else:
-            rows.append(row)
-            last = (row.key, row.id)
-    return Page(rows, prefixes, False)
+    return page_of(_after(histories, key_marker, version_marker), prefix, delimiter, key_marker, limit)
 
 
 def _after(histories: Mapping[str, History], key_marker: str, version_marker: str) -> list[Row]:
@@ -213,6 +240,6 @@ def _after(histories: Mapping[str, History], key_marker: str, version_marker: st
 def list_objects(
     histories: Mapping[str, History], prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
 ) -> Page:
-    """ListObjectsV2: of each key the current version."""
+    """ListObjects: of each key the current version."""
     there = {key: History(history.current) for key, history in histories.items() if history.current is not None}
     return list_versions(there, prefix, delimiter, after, "", limit)

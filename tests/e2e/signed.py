@@ -28,10 +28,12 @@ class Client:
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
         body: bytes = b"",
+        payload: str = "UNSIGNED-PAYLOAD",
     ) -> http.client.HTTPConnection:
         """Send a request, whose answer the caller reads.
 
         :param path: not yet quoted.
+        :param payload: what `x-amz-content-sha256` says of the body.
         """
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         lower = {name.lower(): value for name, value in (headers or {}).items()}
@@ -43,7 +45,7 @@ class Client:
             quoted,
             canonical,
             {"host": self.endpoint.address, "content-length": str(len(body))} | lower,
-            payload="UNSIGNED-PAYLOAD",
+            payload=payload,
             secret=SECRET_KEY,
             access_key=ACCESS_KEY,
             timestamp=now,
@@ -67,9 +69,10 @@ class Client:
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
         body: bytes = b"",
+        payload: str = "UNSIGNED-PAYLOAD",
     ) -> Response:
         try:
-            self.send(method, path, query, headers, body)
+            self.send(method, path, query, headers, body, payload)
             return self.read()
         except BaseException:
             self.close()

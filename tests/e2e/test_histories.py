@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.histories import Versions, run
 from tests.e2e.objecthistories import Objects
-from tests.e2e.versionmachine import Two
+from tests.e2e.two import Two
 
 
 @pytest.fixture(scope="module")
