@@ -63,8 +63,8 @@ def main() -> int:
     start = time.monotonic()
     done: Counter[str] = Counter()
     print(f"seed {first}", flush=True)
+    sizes = [min(ROUND, sequences - at) for at in range(0, sequences, ROUND)]
     with ProcessPoolExecutor(processes) as pool:
-        sizes = [min(ROUND, sequences - at) for at in range(0, sequences, ROUND)]
         for each in pool.map(run_round, range(first, first + len(sizes)), sizes):
             done += each
             print(f"{done['sequences']} sequences, {done['violations']} violations", flush=True)

@@ -40,7 +40,7 @@ def run(two: Two, sequences: int) -> None:
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_two_daemons_do_as_the_model_does(two: Two) -> None:
     run(two, 200)
     assert not two.done["violations"]

@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import assume
 from hypothesis.stateful import precondition, rule
 
 from tests.e2e.machine.base import Base, keys, picks, sides, sizes
@@ -35,18 +34,18 @@ class Others(Base):
     def file_of(self, key: str) -> Path | None:
         return next((path for path in self.paths(key) if path.is_file()), None)
 
-    def put_by_others(self, key: str, file: Path) -> None:
-        """Move a file to where the object is, or should be."""
+    def put_by_others(self, key: str, file: Path) -> bool:
+        """Move a file to where the object is, or should be; False where it cannot be."""
         natural, beside = self.paths(key)
         path = self.file_of(key) or (beside if natural.is_dir() else natural)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             # An object is in the way, and others do not know how to make it give way.
-            file.unlink()
-            assume(False)
+            return False
         file.replace(path)
         self.changed("put", key)
+        return True
 
     def changed(self, what: str, key: str) -> None:
         self.trace.append(("others", what, key))
@@ -71,8 +70,8 @@ class Others(Base):
         self.new.write_bytes(data)
         now = _now()
         os.utime(self.new, ns=(now, now))
-        self.put_by_others(key, self.new)
-        self.found_by_others(key, data, turn, side)
+        if self.put_by_others(key, self.new):
+            self.found_by_others(key, data, turn, side)
 
     @rule(number=keys, side=sides)
     def change_in_place(self, number: int, side: int) -> None:
@@ -106,7 +105,8 @@ class Others(Base):
         path, current = self.file_of(source), self.histories[source].current
         if path is None or current is None or source == key:
             return
-        self.put_by_others(key, path)
+        if not self.put_by_others(key, path):
+            return
         if current.plain:
             # Its type is guessed from its name.
             told = self.ok(self.ask(side, "HEAD", key)).headers["Content-Type"]
@@ -125,5 +125,5 @@ class Others(Base):
         where = self.two.data / ".zs3" / "versions" / self.bucket / os.fsdecode(b"/".join(layout.encode_history(key)))
         [kept] = where.glob(f"*_{version.id}") if version.id != NULL else where.glob(NULL)
         shutil.copy2(kept, self.new)
-        self.put_by_others(key, self.new)
-        self.set(key, self.histories[key].replaced_by_others(version), side)
+        if self.put_by_others(key, self.new):
+            self.set(key, self.histories[key].replaced_by_others(version), side)
