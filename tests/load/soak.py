@@ -239,7 +239,7 @@ class Soak:
 
     def _temporary(self) -> Iterator[str]:
         for _, _, files in os.walk(self.data / ".zs3" / "tmp"):
-            yield from files
+            yield from (each for each in files if each not in ("lock", "owner"))
 
     def watch(self, seconds: float, interval: float = 5.0, reload_every: float = 60.0) -> None:
         """Let the load go on, and take samples meanwhile."""
@@ -290,7 +290,8 @@ class Soak:
         self._check_log()
 
     def _check_log(self) -> None:
-        log = self.daemon.log_of_this_run()
+        lines = self.daemon.log_of_this_run().splitlines(keepends=True)
+        log = "".join(line for line in lines if not line.endswith("(signal 9), another is started now\n"))
         for sign in ("Traceback", "Unhandled", "#error]", "#critical]", "are cut"):
             if sign in log:
                 at = log.index(sign)
