@@ -15,10 +15,13 @@ from tests.unit.signing import sign_header
 
 
 class Client:
-    """A connection to a daemon, made at the first request and again after an error."""
+    """A connection to a daemon, made at the first request and again after an error.
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    :param source: the address that the daemon sees.
+    """
+
+    def __init__(self, endpoint: Endpoint, source: str = "127.0.0.1") -> None:
+        self.endpoint, self._source = endpoint, source
         self._connection: http.client.HTTPConnection | None = None
 
     def send(
@@ -52,7 +55,7 @@ class Client:
             scope=f"{now[:8]}/{REGION}/s3/aws4_request",
         )
         if self._connection is None:
-            self._connection = connect(self.endpoint)
+            self._connection = connect(self.endpoint, self._source)
         self._connection.request(method, f"{quoted}?{canonical}" if canonical else quoted, body, signed)
         return self._connection
 
@@ -77,6 +80,11 @@ class Client:
         except BaseException:
             self.close()
             raise
+
+    def fileno(self) -> int:
+        """Of the socket, for who waits for its end."""
+        assert self._connection is not None
+        return self._connection.sock.fileno()
 
     def close(self) -> None:
         if self._connection is not None:
