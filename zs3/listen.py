@@ -14,10 +14,12 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from zs3.service import describe
-from zs3.tls.endpoints import ssl_endpoint, tls_endpoint
+from zs3.tls.endpoints import BACKLOG, ssl_endpoint, tls_endpoint
 
 _SSL_HELP = "ssl:PORT:privateKey=FILE:certKey=FILE names the PEM files of a private key and its certificate"
 _PROXY = "haproxy:"
+#: Of the kinds that have a backlog: how many arguments without a name come before it.
+_BEFORE_BACKLOG = {"tcp": 2, "tcp6": 1, "unix": 2}
 #: Where `zs3 cert --data DIR` puts what it makes.
 _MADE = "/.zs3/tls/server.pem"
 
@@ -36,7 +38,9 @@ def make_endpoint(reactor: Any, description: str, certificates: Sequence[str]) -
             return ssl_endpoint(reactor, lambda: _first_existing(certificates), arguments, named, proxied=proxied)
         if kind.lower() == "tls":
             return tls_endpoint(reactor, arguments, named, proxied=proxied)
-        return IStreamServerEndpoint(serverFromString(reactor, description))
+        says_backlog = "backlog" in named or len(arguments) > _BEFORE_BACKLOG.get(kind.lower(), -1)
+        more = "" if says_backlog else f":backlog={BACKLOG}"
+        return IStreamServerEndpoint(serverFromString(reactor, description + more))
     except Exception as error:  # each kind of endpoint raises what it likes
         raise ValueError(f"{description}: {_explain(kind.lower(), error)}") from None
 

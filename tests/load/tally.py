@@ -24,10 +24,12 @@ class Body:
     name: str
     size: int
 
-    def bytes(self) -> bytes:
+    def bytes(self, start: int = 0, end: int | None = None) -> bytes:
+        """All of it, or a piece."""
+        end = self.size if end is None else min(end, self.size)
         head = f"{self.name};".encode()
         at = int.from_bytes(hashlib.blake2b(head, digest_size=4).digest()) % (len(_POOL) - self.size)
-        return (head + _POOL[at : at + self.size])[: self.size]
+        return head[start:end] + _POOL[at + max(0, start - len(head)) : at + max(0, end - len(head))]
 
     @cached_property
     def md5(self) -> str:

@@ -56,6 +56,35 @@ def test_every_string_of_twisted_is_taken(reactor, description):
     assert IStreamServerEndpoint.providedBy(make_endpoint(reactor, description, []))
 
 
+@pytest.mark.parametrize(
+    ("description", "backlog"),
+    [
+        ("tcp:9000", 1024),
+        ("tcp:9000:127.0.0.1", 1024),
+        ("tcp:9000:127.0.0.1:7", 7),
+        ("tcp:9000:backlog=7", 7),
+        (r"tcp6:9000:interface=\:\:1", 1024),
+        ("tcp6:9000:7", 7),
+        ("haproxy:tcp:9000", 1024),
+        ("haproxy:tcp:9000:backlog=7", 7),
+        ("ssl:9000:privateKey={pem}", 1024),
+        ("tls:{directory}:9000", 1024),
+    ],
+)
+def test_a_thousand_may_wait_to_be_accepted(reactor, tmp_path, pem, description, backlog):
+    path = pem(tmp_path / "tls" / "my.pem")
+    make_endpoint(reactor, description.format(pem=path, directory=tmp_path / "tls"), []).listen(Factory())
+    ((_, _, found, _),) = reactor.tcpServers
+    assert found == backlog
+
+
+@pytest.mark.parametrize(("arguments", "backlog"), [("", 1024), (":660", 1024), (":mode=660", 1024), (":660:7", 7)])
+def test_a_thousand_may_wait_at_a_unix_socket(reactor, tmp_path, arguments, backlog):
+    make_endpoint(reactor, f"unix:{tmp_path / 'socket'}{arguments}", []).listen(Factory())
+    ((_, _, found, *_),) = reactor.unixServers
+    assert found == backlog
+
+
 @pytest.mark.parametrize("prefix", ["", "haproxy:"])
 def test_ssl_alone_takes_the_first_certificate_there_is(reactor, tmp_path, pem, prefix):
     places = [str(tmp_path / "none.pem"), pem(tmp_path / "a: dir=" / "server.pem"), pem(tmp_path / "z.pem", key=b"")]

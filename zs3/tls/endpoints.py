@@ -18,6 +18,10 @@ from zope.interface import implementer
 
 from zs3.tls.certificates import CertificateDirectory, CertificateFiles, Certificates
 
+#: Connections that may wait to be accepted, unless an endpoint says otherwise.  Of Twisted's own 50, more clients that
+#: come in one moment than that wait for a second, until they ask again.
+BACKLOG = 1024
+
 
 @implementer(IStreamServerEndpoint)
 class SecureEndpoint:
@@ -56,7 +60,7 @@ def ssl_endpoint(
         certKey: str | None = None,
         sslmethod: None = None,
         interface: str = "",
-        backlog: str = "50",
+        backlog: str | int = BACKLOG,
         extraCertChain: str | None = None,
         dhParameters: None = None,
     ) -> SecureEndpoint:
@@ -79,7 +83,7 @@ def tls_endpoint(
 ) -> SecureEndpoint:
     """What ``tls:DIRECTORY:port=:backlog=:interface=`` stands for.  As `ssl_endpoint`."""
 
-    def make(path: str, port: str = "443", backlog: str = "50", interface: str = "::") -> SecureEndpoint:
+    def make(path: str, port: str = "443", backlog: str | int = BACKLOG, interface: str = "::") -> SecureEndpoint:
         below = TCP6ServerEndpoint(reactor, int(port), int(backlog), interface)
         return _secure(reactor, CertificateDirectory(os.path.abspath(path)), below, proxied=proxied)
 
