@@ -116,8 +116,8 @@ class Soak:
             self.data = self.home / "data"
             self.data.mkdir()
             self.daemon = Daemon(self.home, self.data, *arguments)
+            stack.callback(self._kill)
             self._start()
-            stack.callback(self.daemon.kill)
             self._make_buckets()
             stack.callback(self._end_clients)
             self._begin_clients()
@@ -147,6 +147,10 @@ class Soak:
             connection.close()
         assert answer.status == 200, answer.body
         return answer.body
+
+    def _kill(self) -> None:
+        with suppress(AssertionError):  # it was never started
+            self.daemon.kill()
 
     # The clients
 

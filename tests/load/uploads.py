@@ -18,7 +18,7 @@ PIECE = 64 << 10
 #: Seconds that an answer may take.
 _PATIENCE_S = 300
 #: Seconds that it may take until all have begun; some may have been refused.
-_BEGIN_S = 60
+_BEGIN_S = 30
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Outcome:
 def send(endpoint: Endpoint, uploads: Sequence[Upload], are_under_way: Callable[[], bool]) -> Outcome:
     """Send all of them at once.
 
-    :param are_under_way: whether the daemon has begun with all of them; when the smallest is sent by half, it is waited for that.
+    :param are_under_way: whether the daemon has begun with all of them: the second half of the smallest waits for that.
     """
     return asyncio.run(_send(endpoint, uploads, are_under_way))
 

@@ -41,7 +41,8 @@ def _make_room(client: Client) -> None:
         delete(client)
 
 
-def _put(client: Client, key: str, body: Body, headers: dict[str, str] | None = None) -> None:
+def put_as(client: Client, key: str, body: Body, headers: dict[str, str] | None = None) -> None:
+    """An object under a key of the client's own."""
     client.write(
         key,
         Kept.of(body),
@@ -56,11 +57,11 @@ def put(client: Client) -> None:
     """A small object under a new name or an old one."""
     _make_room(client)
     key = client.key(there=False) if client.chance.random() < 0.5 else None
-    _put(client, key or client.new_key(), client.new_body(0, _SMALL), {"x-amz-meta-a": "b"})
+    put_as(client, key or client.new_key(), client.new_body(0, _SMALL), {"x-amz-meta-a": "b"})
 
 
 def put_large(client: Client) -> None:
-    _put(client, f"{client.prefix}large/{client.chance.randrange(4)}", client.new_body(_SMALL, _LARGE))
+    put_as(client, f"{client.prefix}large/{client.chance.randrange(4)}", client.new_body(_SMALL, _LARGE))
 
 
 def put_chunked(client: Client) -> None:
@@ -234,7 +235,7 @@ def create_only(client: Client) -> None:
     headers = {"if-none-match": "*"}
     key = client.key()
     if key is None or client.chance.random() < 0.5:
-        _put(client, client.new_key(), client.new_body(0, _SMALL), headers)
+        put_as(client, client.new_key(), client.new_body(0, _SMALL), headers)
     else:
         answer = client.ask("PUT", key, headers=headers, body=b"never", allow=("PreconditionFailed",))
         if answer.status != 412:
