@@ -32,6 +32,8 @@ ATTRIBUTE = "user.zs3.id"
 #: What a directory must be called to be a bucket: S3's older rules, because people's folders have capitals.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+#: errno of a path that leads to no directory
+_NONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 #: The scratch name in a bucket; invisible, as no key is encoded so.  One that a crash left goes with the next.
 PROBE = b".zs3!"
 
@@ -97,9 +99,12 @@ class Bucket:
 
     def is_gone(self) -> bool:
         """Whether the bucket was deleted, or its name given to another directory, since it was opened."""
+        path = self._buckets.path(self.name)
         try:
-            now = os.stat(self._buckets.path(self.name))
-        except OSError:
+            now = paths.looked_again(lambda: os.stat(path))
+        except OSError as error:
+            if error.errno not in _NONE:
+                raise
             return True
         return (now.st_dev, now.st_ino) != (self.status.st_dev, self.status.st_ino)
 
@@ -151,7 +156,7 @@ class Buckets:
             # A symlink here is the administrator's way to have a bucket elsewhere, and is followed.
             fd = calls.open_bucket(self.path(name))
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            if error.errno in _NONE:
                 raise S3Error("NoSuchBucket", BucketName=name) from None
             raise
         with calls.opened(fd):

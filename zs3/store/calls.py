@@ -93,7 +93,7 @@ class Calls:
 
     def exists(self, path: bytes) -> bool:
         """Whether there is something of ours at a path."""
-        return os.path.lexists(path)
+        return paths.exists(path)
 
     def open_bucket(self, path: bytes) -> int:
         """Open a bucket's directory: a symlink to it is followed."""

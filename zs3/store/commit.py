@@ -34,8 +34,8 @@ from zs3.store.values import ObjectInfo, WriteCondition
 from zs3.store.versions import Versions
 
 _TRIES = 64
-#: errno of a name that is no longer, or no longer not, what it was
-_MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY)
+#: errno of a name that is no longer, or no longer not, what it was; or whose directory another host has removed
+_MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ESTALE)
 _NO_WAY = "The path of this key is taken by a symbolic link or special file, which is not followed."
 
 

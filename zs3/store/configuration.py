@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zs3.errors import S3Error
+from zs3.store import paths
 from zs3.store.internals import Internals
 from zs3.store.memo import PER_VALUE, Memo
 from zs3.store.values import NOT_CONFIGURED, VERSIONING, Configuration, ConfigurationChange, DamagedError
@@ -74,8 +75,8 @@ def read(bucket: Bucket) -> Configuration:
         return NOT_CONFIGURED
     path = os.path.join(bucket.home, NAME)
     if bucket.calls.exists(path):
-        with suppress(FileNotFoundError), open(path, "rb") as file:
-            return parse(file.read())
+        with suppress(FileNotFoundError):
+            return parse(paths.read_file(path))
     # A deletion takes the bucket first and then this, at once with all that is kept beside it.
     if not bucket.calls.exists(bucket.home) and bucket.is_gone():
         raise S3Error("NoSuchBucket", BucketName=bucket.name)

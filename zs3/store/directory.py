@@ -156,9 +156,14 @@ def read(
     known = cache.get(fd, floor)
     if known is not None:
         return known
-    began, before = time.time_ns(), version(fd)
-    names = Names(floor, cache.room)
-    lasting = _read(fd, (), names, exclusive, report, tree)
+    began, names = time.time_ns(), Names(floor, cache.room)
+    try:
+        before = version(fd)
+        lasting = _read(fd, (), names, exclusive, report, tree)
+    except OSError:
+        if paths.is_gone(fd):
+            return Names(floor, cache.room).listing(lasting=False)
+        raise
     listing = names.listing(lasting=lasting)
     cache.put(fd, began, before, listing)
     return listing

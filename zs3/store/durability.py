@@ -15,6 +15,9 @@ from zs3.store import paths
 from zs3.store.calls import WAITING, Calls
 from zs3.store.observer import StoreObserver
 
+#: errno of an fsync that says nothing of what was synced before: there is no room, or a clustered file system cannot be
+#: reached, or another host has removed the file.
+_NOT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.ENOTCONN, errno.ECONNABORTED, errno.ETIMEDOUT, errno.ESTALE)
 #: Directories remembered; some 100 bytes each.
 _KNOWN_MAX = 100_000
 
@@ -47,7 +50,7 @@ class Durability:
                     self._warned = True
                     self._report("directories cannot be synced here: names may be lost in a power failure")
                 return
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in _NOT_LOST:
                 self.broken = True
                 if self._observer is not None:
                     self._observer.lost()

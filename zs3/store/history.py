@@ -81,7 +81,10 @@ def link(fd: int, directory: int, name: bytes) -> None:
 
     :raises OSError: EEXIST; ENOENT if it has no name any more.
     """
-    with paths.opened(os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as own:
+    with (
+        paths.opened(os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as own,
+        paths.stale_is_missing(),
+    ):
         os.link(b"%d" % fd, name, src_dir_fd=own, dst_dir_fd=directory, follow_symlinks=True)
 
 
@@ -163,13 +166,26 @@ class History:
                     if not make:
                         break
                     try:
-                        self._fd = self._internals.enter(self._root, self._names)
+                        with paths.stale_is_missing():
+                            self._fd = self._internals.enter(self._root, self._names)
                         break
                     except FileNotFoundError:
                         # Another has just removed an empty one on the way.
                         if attempt == _TRIES - 1:
                             raise
         return self._fd
+
+    def status(self) -> os.stat_result | None:
+        """That of the directory; None if there is none."""
+        fd = self.open()
+        try:
+            return os.fstat(fd) if fd >= 0 else None
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            # Another host has removed it.
+            self.close()
+            return None
 
     def settle(self, durability: Durability) -> None:
         """Make what is here durable, and the way to it."""
@@ -181,6 +197,14 @@ class History:
 
         :param memo: remembers them for as long as the directory is as it is.
         """
+        try:
+            return self._orders(memo)
+        except OSError:
+            if self._fd >= 0 and paths.is_gone(self._fd):
+                return []
+            raise
+
+    def _orders(self, memo: Memo | None) -> list[bytes]:
         fd = self.open()
         if fd < 0:
             return []
@@ -214,6 +238,9 @@ class History:
 
         :param entry: what `name` says; None for that of `DELETED`.
         """
+        return paths.looked_again(lambda: self._look(name, entry))
+
+    def _look(self, name: bytes, entry: Entry | None) -> Version | None:
         fd = self.open()
         found = None if fd < 0 else paths.open_file(fd, (name,))
         if found is None:

@@ -6,6 +6,7 @@ look at the state of its file is enough, as long as that is the same.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import closing, suppress
@@ -180,10 +181,16 @@ class _Page:
         except OSError:
             return None
         with paths.opened(fd):
-            status = os.fstat(fd)
-            if not paths.is_file(status):
+            try:
+                status = os.fstat(fd)
+                if not paths.is_file(status):
+                    return None
+                info, inside = self._kept.info_and_source(fd, status, key.decode())
+            except OSError as error:
+                # On a clustered file system.
+                if error.errno != errno.ESTALE:
+                    raise
                 return None
-            info, inside = self._kept.info_and_source(fd, status, key.decode())
             if not inside and lookup.is_gone(fd):
                 return None
             shown = self._show(info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 
@@ -74,6 +75,10 @@ def open_names(directory: int, names: Sequence[bytes], kept: Records, key: str) 
             if last or inside or not is_gone(fd):
                 opened, fd = OpenObject(fd, info), -1
                 return opened
+        except OSError as error:
+            # What has no name any more has no attributes on clustered file systems.
+            if last or error.errno != errno.ESTALE:
+                raise
         finally:
             if fd >= 0:
                 os.close(fd)

@@ -8,19 +8,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from zs3.store import kernel
 
 #: Below PATH_MAX (4096) with room: the longest path given to the kernel at once.
 _PIECE = 3500
-_STALE_TRIES = 10
+#: How often something is looked for again, and after how many seconds for the second time; each time twice as many.
+_STALE_TRIES = 9
+_STALE_DELAY_S = 0.001
 #: O_NONBLOCK: opening a FIFO or a device must not wait; it means nothing for files and directories.
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+
+_T = TypeVar("_T")
 
 _have_openat2 = True
 
@@ -75,14 +80,54 @@ def open_below(directory: int, names: Sequence[bytes], flags: int) -> int:
 
     :raises OSError: ENOENT, ENOTDIR, ELOOP (a symlink on the way) and whatever open(2) gives.
     """
-    for attempt in range(_STALE_TRIES):
+    return looked_again(lambda: _open_once(directory, names or (b".",), flags), directory)
+
+
+def looked_again(look: Callable[[], _T], directory: int = -1) -> _T:
+    """What `look` gives, which looks something up, tried again while a name has just ceased to stand for that.
+
+    A clustered file system says ESTALE where another host has replaced it since it was looked up; a race with a symlink
+    gives EAGAIN.
+
+    :param directory: the fd of where the look begins: if another host has removed that, too, ENOENT is raised.
+    """
+    delay = 0.0
+    for _ in range(_STALE_TRIES):
         try:
-            return _open_once(directory, names or (b".",), flags)
+            return look()
         except OSError as error:
-            # A clustered file system may have lost the inode it had looked up; a symlink race gives EAGAIN.
-            if error.errno not in (errno.ESTALE, errno.EAGAIN) or attempt == _STALE_TRIES - 1:
+            if error.errno not in (errno.ESTALE, errno.EAGAIN):
                 raise
-    raise AssertionError("unreachable")
+            if error.errno == errno.ESTALE:
+                if directory >= 0 and is_gone(directory):
+                    raise _missing() from error
+                time.sleep(delay)
+                delay = delay * 2 or _STALE_DELAY_S
+    return look()
+
+
+def is_gone(directory: int) -> bool:
+    """Whether another host has removed an open directory: on a clustered file system, where that is to be told."""
+    try:
+        os.fstat(directory)
+    except OSError as error:
+        return error.errno == errno.ESTALE
+    return False
+
+
+@contextmanager
+def stale_is_missing() -> Iterator[None]:
+    """Let what is done in a block to what another host has removed raise ENOENT, as it does on a local file system."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        raise _missing() from error
+
+
+def _missing() -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 def _open_once(directory: int, names: Sequence[bytes], flags: int) -> int:
@@ -112,9 +157,21 @@ def opened(fd: int) -> Iterator[int]:
 def look(directory: int, name: bytes) -> os.stat_result | None:
     """lstat `name` in a directory fd; None if there is nothing."""
     try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return looked_again(lambda: os.stat(name, dir_fd=directory, follow_symlinks=False), directory)
     except FileNotFoundError:
         return None
+
+
+def exists(path: bytes) -> bool:
+    """Whether there is something at a path of our own.
+
+    :raises OSError: that cannot be known, which is not the same as "no".
+    """
+    try:
+        looked_again(lambda: os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def is_file(status: HasMode | None) -> bool:
@@ -123,36 +180,44 @@ def is_file(status: HasMode | None) -> bool:
 
 def open_file(directory: int, names: Sequence[bytes]) -> tuple[int, os.stat_result] | None:
     """Open a regular file for reading; None if there is none: nothing, or something else, or no way to it."""
-    try:
-        fd = open_below(directory, names, READ)
-    except OSError as error:
-        _expect_no_file(error)
-        return None
-    return _regular(fd)
+    return _open_regular(lambda: _open_once(directory, names, READ), directory)
 
 
 def open_path(path: bytes) -> tuple[int, os.stat_result] | None:
     """The same for one of our own files, whose directories are trusted."""
+    return _open_regular(lambda: os.open(path, READ | os.O_CLOEXEC))
+
+
+def read_file(path: bytes) -> bytes:
+    """The content of one of our own files, which others replace whole."""
+
+    def read() -> bytes:
+        with open(path, "rb") as file:
+            return file.read()
+
+    return looked_again(read)
+
+
+def _open_regular(opening: Callable[[], int], directory: int = -1) -> tuple[int, os.stat_result] | None:
+    def look() -> tuple[int, os.stat_result] | None:
+        fd = opening()
+        try:
+            status = os.fstat(fd)
+            if stat.S_ISREG(status.st_mode):
+                result, fd = (fd, status), -1
+                return result
+            return None
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
     try:
-        fd = os.open(path, READ | os.O_CLOEXEC)
+        return looked_again(look, directory)
     except OSError as error:
-        _expect_no_file(error)
+        # ENXIO: a socket, or a device without a driver.
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV):
+            raise
         return None
-    return _regular(fd)
-
-
-def _expect_no_file(error: OSError) -> None:
-    # ENXIO: a socket, or a device without a driver.
-    if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV):
-        raise error
-
-
-def _regular(fd: int) -> tuple[int, os.stat_result] | None:
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(fd)
-        return None
-    return fd, status
 
 
 def move_new(source: bytes, directory: int, name: bytes) -> None:

@@ -100,6 +100,11 @@ _ERRORS = {
     errno.ENOMEM: ("SlowDown", None),
     # Another program holds a lease on the file (Samba's oplocks, NFS delegations) and has just been asked for it.
     errno.EAGAIN: ("SlowDown", "Another program has this file open; try again."),
+    # A network or clustered file system, which may answer again.
+    errno.ENOTCONN: ("ServiceUnavailable", "The file system of the data cannot be reached; try again."),
+    errno.ECONNABORTED: ("ServiceUnavailable", "The file system of the data cannot be reached; try again."),
+    errno.ETIMEDOUT: ("ServiceUnavailable", "The file system of the data does not answer; try again."),
+    errno.ESTALE: ("SlowDown", "Others change this all the time; try again."),
     errno.ENAMETOOLONG: ("KeyTooLongError", None),
     errno.EXDEV: ("InvalidRequest", "The key's path leads to another file system."),
 }

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 
-from zs3.store import kernel, metadata
+from zs3.store import kernel, metadata, paths
 from zs3.store.calls import WAITING, Calls, Status
 from zs3.store.internals import Internals
 from zs3.store.metadata import Record
@@ -197,7 +197,7 @@ class Records:
     @cached_property
     def _has_by_key(self) -> bool:
         """One look, which spares one for each of the files that others dropped in."""
-        return os.path.isdir(self._by_key)
+        return paths.exists(self._by_key)
 
     def _set(self, fd: int, device: int, data: bytes, *, passing: Collection[int] = ()) -> bool:
         """Set the attribute, and see that it reads back, once for a device: some take one and keep nothing.
@@ -402,8 +402,7 @@ def _sidecar(base: bytes, name: bytes) -> bytes:
 
 def _read_file(path: bytes) -> bytes | None:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return paths.read_file(path)
     except FileNotFoundError:
         return None
 

@@ -82,7 +82,7 @@ class Upload:
         except FileNotFoundError:
             raise no_such(self.info.upload_id) from None
         try:
-            if not os.path.exists(self.file(".meta")):
+            if not paths.exists(self.file(".meta")):
                 raise no_such(self.info.upload_id)
             yield
         finally:
@@ -194,7 +194,7 @@ class Upload:
         """Be again what it was before `assemble`: the object was not published, and other parts may be wanted."""
         path = self.file(".object")
         number = str(intent.parts[0][0])
-        if len(intent.parts) == 1 and not os.path.exists(self.file(number)):
+        if len(intent.parts) == 1 and not paths.exists(self.file(number)):
             if intent.part is not None:
                 with paths.opened(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)) as fd:
                     self.records().write(fd, intent.part, number)
@@ -215,11 +215,14 @@ class Upload:
 
     def moved(self, number: int) -> PartInfo | None:
         """The part `number` if an interrupted completion has moved it, and nothing more."""
-        found = None if os.path.exists(self.file(".intent")) else self._read(".object", number)
+        found = None if paths.exists(self.file(".intent")) else self._read(".object", number)
         return found[0] if found else None
 
     def _read(self, name: str, number: int) -> tuple[PartInfo, Record | None] | None:
         """What is known of part `number`, and its record, in the file `name`; None if there is none."""
+        return paths.looked_again(lambda: self._look(name, number))
+
+    def _look(self, name: str, number: int) -> tuple[PartInfo, Record | None] | None:
         opened = paths.open_path(self.file(name))
         if opened is None:
             return None
@@ -379,7 +382,7 @@ def sweep(buckets: Buckets, staging: Staging) -> None:
         document = _read_document(path) if _ID.fullmatch(name) else None
         if document is None:
             continue
-        if not os.path.isdir(buckets.home(document["bucket"])):
+        if not paths.exists(buckets.home(document["bucket"])):
             staging.discard(path)
         elif is_published(path):
             with suppress(locks.WouldBlock, FileNotFoundError), _locked(path):
@@ -400,7 +403,7 @@ def _locked(path: bytes) -> AbstractContextManager[None]:
 
 def is_published(path: bytes) -> bool:
     """Whether the object was made of the upload in this directory."""
-    return os.path.exists(os.path.join(path, b".intent")) and not os.path.exists(os.path.join(path, b".object"))
+    return paths.exists(os.path.join(path, b".intent")) and not paths.exists(os.path.join(path, b".object"))
 
 
 def list_page(

@@ -5,6 +5,7 @@ Blocking.
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
 import os
@@ -307,15 +308,15 @@ class _Page:
         # The directory may be another than before.
         older.close()
         now = time.time_ns()
-        fd = older.open()
-        before = os.fstat(fd) if fd >= 0 else None
+        before = older.status()
         orders = older.orders(self._memo)
         marker = older.deleted() if before is not None else None
         current = self._current(key, keys)
-        if before is None:
-            settled = older.open() < 0
+        after = older.status()
+        if before is None or after is None:
+            settled = before is after
         else:
-            settled = is_settled(before, now) and state(os.fstat(fd)) == state(before)
+            settled = is_settled(before, now) and state(after) == state(before)
         return _Seen(current, marker.info if marker else None, marker.covers if marker else "", orders), settled
 
     def _current(self, key: str, keys: Keys | None) -> _Shown | None:
@@ -345,7 +346,12 @@ class _Page:
         if found is None:
             return None
         with paths.opened(found[0]) as fd:
-            info, inside = self._records.info_and_source(*found, key)
+            try:
+                info, inside = self._records.info_and_source(*found, key)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                inside = False
             if not inside:
                 # It may just have been replaced.
                 return None

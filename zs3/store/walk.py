@@ -97,7 +97,7 @@ class Level:
 
     def _read(self, floor: bytes) -> None:
         """Read the directory, and go to the first entry not less than `floor`."""
-        source = self._source
+        source, fd = self._source, None
         try:
             fd = self.open()
             if fd is not None:
@@ -106,6 +106,8 @@ class Level:
                 self._load(self._listing.find(floor))
                 self.index = bisect_left(self.order, floor)
         except OSError as error:
+            if fd is not None and paths.is_gone(fd):
+                return
             if source.barred is None:
                 raise
             source.barred(b"/".join(self.names), error)
@@ -236,9 +238,14 @@ class Walk:
         if fd is None:
             return False
         with paths.opened(fd):
-            status = os.fstat(fd)
-            if not self._source.tree.holds_object(fd, layout.KEY_MAX - len(key)):
-                return False
+            try:
+                status = os.fstat(fd)
+                if not self._source.tree.holds_object(fd, layout.KEY_MAX - len(key)):
+                    return False
+            except OSError:
+                if paths.is_gone(fd):
+                    return False
+                raise
             if is_local(fd):
                 self._remember(key, names, status)
             return True
