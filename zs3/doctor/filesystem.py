@@ -177,11 +177,7 @@ def renames(scratch: Scratch) -> Finding:
                 unnamed=unnamed,
             )
         with scratch.file(b"third"):
-            try:
-                kernel.rename_new(scratch.at(b"third"), scratch.fd, b"old")
-                new_only: bool | None = False
-            except OSError as error:
-                new_only = True if error.errno == errno.EEXIST else None
+            new_only = _renames_new(scratch, b"third", b"old")
     if new_only:
         return ok(
             check, "renames replace files whole, or none if told so", replaces=True, new_only=True, unnamed=unnamed
@@ -195,6 +191,24 @@ def renames(scratch: Scratch) -> Finding:
         new_only=False,
         unnamed=unnamed,
     )
+
+
+def _renames_new(scratch: Scratch, name: bytes, taken: bytes) -> bool:
+    """Whether a rename can be told to replace nothing, and does what it is told where nothing is."""
+    try:
+        kernel.rename_new(scratch.at(name), scratch.fd, taken)
+        return False
+    except OSError as error:
+        # The kernel may have told so, which knows that name; the file system has a say where nothing is.
+        if error.errno != errno.EEXIST:
+            return False
+    try:
+        kernel.rename_new(scratch.at(name), scratch.fd, b"free")
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        return False
+    return True
 
 
 def _has_unnamed_files(scratch: Scratch) -> bool:

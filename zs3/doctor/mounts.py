@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from zs3.doctor import gluster
 from zs3.doctor.findings import Finding, note, ok, problem, size, warning
 from zs3.store import kernel, paths
 
@@ -83,6 +84,8 @@ def examine(data: bytes) -> Iterator[Finding]:
         yield note("mount.type", "what is mounted here cannot be told", "mount /proc to be told more")
     else:
         yield judge_type(mount)
+        if mount.kind == gluster.KIND:
+            yield from gluster.examine(mount.point)
         yield judge_options(mount)
     yield from judge_room(os.statvfs(data))
 
@@ -118,6 +121,9 @@ def _judge_network(mount: Mount, fact: str, values: Mapping[str, object]) -> Fin
     if "nolock" in options or options.get("local_lock", "none") not in ("none", "flock") or "nobrl" in options:
         advice = "mount it without nolock, local_lock and nobrl, or let one host alone write"
         return problem(check, f"{fact}: locks are this host's own", advice, **values)
+    if mount.kind == gluster.KIND:
+        # Its options do not show here.
+        return ok(check, fact, **values)
     delay = attribute_delay(mount)
     late = f"what other hosts change may be seen {delay} s late" if delay else "what others change may be seen late"
     if delay == 0:
