@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import socket
@@ -83,7 +84,9 @@ def use(url: str, certificate: Path | None, bucket: str, large_file: Path, tmp_p
 
 def test_haproxy_passes_on_the_address_of_the_client(tmp_path: Path, bucket: str, large_file: Path) -> None:
     inner, outer = free_port(), free_port()
-    configuration = printed("haproxy.cfg").replace("bind :9000", f"bind 127.0.0.1:{outer}").replace("9001", str(inner))
+    configuration = printed("haproxy.cfg").replace("bind :9000", f"bind 127.0.0.1:{outer}")
+    # All servers of the page are this one.
+    configuration = re.sub(r"192\.168\.\d+\.\d+:9001", f"127.0.0.1:{inner}", configuration)
     (tmp_path / "haproxy.cfg").write_text(configuration, "utf-8")
     behind = f"haproxy:tcp:{inner}:interface=127.0.0.1"
     with (

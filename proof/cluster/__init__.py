@@ -1,0 +1,1 @@
+"""Three hosts on one GlusterFS volume behind haproxy: ``python -m proof.cluster [SCENARIO...]``.  See `__main__`."""
