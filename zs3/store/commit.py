@@ -1,7 +1,7 @@
 """The commit protocol: how a file becomes an object and how an object goes, atomically and for good.
 
 Blocking.  The rules are those that were checked by exhaustive search with the
-explicit-state model; change them there first.
+explicit-state model, ``proof.protocol``; change them there first.
 
 * An object is at its natural path N, or beside it at E while N is a directory.
 * Sticky: nothing ever moves an object from E to N, so that a reader who looks

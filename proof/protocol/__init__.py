@@ -1,0 +1,1 @@
+"""The protocol of the store as an explicit-state model: ``python -m proof.protocol``."""
