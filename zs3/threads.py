@@ -8,6 +8,7 @@ results that are ready together wake the reactor once.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
@@ -18,6 +19,9 @@ from twisted.python.failure import Failure
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+#: Before a reactor that could not be woken is woken again.
+_PAUSE_S = 0.01
 
 _Work = tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
 
@@ -84,7 +88,17 @@ class Threads:
             # Told before it is looked for, see `_deliver`: what was added before that is delivered by it.
             if not self._told:
                 self._told = True
+                self._tell()
+
+    def _tell(self) -> None:
+        # Waking the reactor writes a byte to a pipe, for which the kernel may have no memory just now.  Twisted has noted
+        # the call by then, but sleeps on; and this thread must not end by that.
+        while True:
+            try:
                 self._call_from_thread(self._deliver)
+                return
+            except OSError:
+                time.sleep(_PAUSE_S)
 
     def _deliver(self) -> None:
         self._told = False

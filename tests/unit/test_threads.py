@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -118,3 +119,24 @@ def test_who_watches_is_told_how_many_calls_have_no_result_yet(reactor: Reactor)
     threads.stop()
     reactor.run()
     assert told[-1] == 0
+
+
+def test_a_reactor_that_cannot_be_woken_is_woken_again(reactor: Reactor) -> None:
+    refused = [errno.ENOSPC, errno.ENOMEM]
+
+    def call_from_thread(call: Callable[[], None]) -> None:
+        # As Twisted does it: what is to be called is noted before the byte is written.
+        reactor.calls.append(call)
+        if refused:
+            raise OSError(refused.pop(), "no byte goes into the pipe")
+        reactor.woken.set()
+
+    threads = Threads(call_from_thread, 1, "test")
+    for _ in range(2):
+        found = outcomes(threads.call(int))
+        assert reactor.woken.wait(60)
+        reactor.woken.clear()
+        reactor.run()
+        assert found == [0]
+    threads.stop()
+    assert not refused
