@@ -91,8 +91,8 @@ class Threads:
                 self._tell()
 
     def _tell(self) -> None:
-        # Waking the reactor writes a byte to a pipe, for which the kernel may have no memory just now.  Twisted has noted
-        # the call by then, but sleeps on; and this thread must not end by that.
+        # Waking the reactor writes a byte to a pipe, for which the kernel may have no memory just now.  Twisted has
+        # noted the call by then, but sleeps on; and this thread must not end by that.
         while True:
             try:
                 self._call_from_thread(self._deliver)
