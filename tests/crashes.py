@@ -7,14 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.contract.support import Client, open_client
+from tests.contract.support import open_client
 from zs3.store import kernel
 
-MUTATING = ("rename", "unlink", "link", "mkdir", "rmdir", "setxattr", "fsync", "utime", "write", "copy_file_range")
+MUTATING = (
+    *("open", "rename", "unlink", "link", "mkdir", "rmdir", "setxattr", "fsync", "utime", "write", "pwrite"),
+    *("copy_file_range", "sendfile", "ftruncate", "chmod", "fchmod"),
+)
 
 
-def crash_at(data: Path, operation: Callable[[Client], Any], step: int) -> bool:
-    """Run an operation in a process that dies before its `step`-th change; whether it got to its end instead."""
+def crash_at(
+    data: Path, operation: Callable[[Any], Any], step: int, opened: Callable[[Path], Any] = open_client
+) -> bool:
+    """Run an operation in a process that dies before its `step`-th change; whether it got to its end instead.
+
+    :param opened: makes what the operation is given.
+    """
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
@@ -22,21 +30,22 @@ def crash_at(data: Path, operation: Callable[[Client], Any], step: int) -> bool:
         assert code in (0, 77), code
         return code == 0
     try:
-        client = open_client(data)
+        client = opened(data)
         left = step
 
-        def counting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(real: Callable[..., Any], *, only_made: bool = False) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:
                 nonlocal left
-                left -= 1
-                if left == 0:
-                    os._exit(77)
+                if not only_made or args[1] & os.O_CREAT:
+                    left -= 1
+                    if left == 0:
+                        os._exit(77)
                 return real(*args, **kwargs)
 
             return call
 
         for name in MUTATING:
-            setattr(os, name, counting(getattr(os, name)))
+            setattr(os, name, counting(getattr(os, name), only_made=name == "open"))
         kernel.rename_new = counting(kernel.rename_new)
         operation(client)
         os._exit(0)
