@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.support import Client, fired, open_client, told_now
+from tests.crashes import crash_at
 from zs3.errors import S3Error
 from zs3.store import configuration, kernel
 from zs3.store.values import DamagedError
@@ -43,6 +45,21 @@ def test_another_process_s_change_is_seen_at_once(client: Client, data: Path) ->
         assert dict(fired(client.store.get_configuration("bucket"))) == {"tags": value}
         assert told_now(client, "bucket") in (None, {"tags": value})
     fired(other.store.stop())
+
+
+def test_a_crash_at_any_step_leaves_the_old_or_the_new_and_no_half_written_file(client: Client, data: Path) -> None:
+    seen = []
+    for step in itertools.count(1):
+        client.configure(tags="old")
+        done = crash_at(data, lambda client: client.configure(tags="new"), step)
+        after = open_client(data)
+        seen.append(dict(fired(after.store.get_configuration("bucket")))["tags"])
+        fired(after.store.stop())
+        [home] = data.glob(".zs3/buckets/*")
+        assert sorted(path.name for path in home.iterdir()) == ["bucket", "config", "lock"], step
+        if done:
+            break
+    assert (seen[0], seen[-1], seen) == ("old", "new", sorted(seen, reverse=True))
 
 
 def test_it_is_told_without_waiting_once_it_is_in_memory(client: Client) -> None:

@@ -120,6 +120,7 @@ class Buckets:
         self._directory_mode = directory_mode
         self._base = os.path.join(data, layout.INTERNAL)
         self.shared = Staging(data, (b".uploads",), self.internals)
+        self.internals.scratch_name = self.shared.name
         #: ids and the directories that they are known to belong to: device, inode and its generation, name
         self._recognised: set[tuple[str, int, int, int | None, str]] = set()
         #: those whose names are known to be durable: id, device and inode

@@ -16,7 +16,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from zs3.store import immutable, kernel, layout, locks, paths
@@ -35,6 +35,7 @@ class Internals:
         may write to the data directory.
     :ivar durability: of the whole store.
     :ivar keeping: the numbers of the devices that were seen to keep attributes.
+    :ivar scratch_name: gives the path of a file that goes with the process, however that ends; b"" where there is none.
     """
 
     def __init__(self, data: bytes, durability: Durability, *, confidential: bool = False) -> None:
@@ -45,6 +46,7 @@ class Internals:
                 mode &= ~(0 if mode & right else all_rights)
         self.durability = durability
         self.keeping: set[int] = set()
+        self.scratch_name: Callable[[], bytes] = bytes
         self._gid = status.st_gid
         self._directory_mode = mode & 0o2777 | 0o700
         self._file_mode = mode & 0o666 | 0o600
@@ -103,7 +105,18 @@ class Internals:
 
         :param durable: False: a power failure may bring the older one back, or leave an empty one.
         """
-        temporary = path + b"." + secrets.token_hex(8).encode()
+        temporary = self.scratch_name()
+        if temporary:
+            try:
+                self._write_file(temporary, path, data, durable=durable)
+                return
+            except OSError as error:
+                # Not on this file system; or somebody has cleared the directory away.
+                if error.errno not in (errno.EXDEV, errno.ENOENT):
+                    raise
+        self._write_file(path + b"." + secrets.token_hex(8).encode(), path, data, durable=durable)
+
+    def _write_file(self, temporary: bytes, path: bytes, data: bytes, *, durable: bool) -> None:
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._file_mode)
             with open(fd, "wb") as file:
@@ -226,6 +239,10 @@ class Staging:
                     # Never started, or somebody has cleared the directory away.
                     self.start()
         return self._name()
+
+    def name(self) -> bytes:
+        """The same, without looking whether it is there; b"" if this was never started."""
+        return self._name() if self._own else b""
 
     def _name(self) -> bytes:
         return b"%b/%x" % (self._own, next(self._numbers))
