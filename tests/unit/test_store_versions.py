@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -292,4 +294,20 @@ def test_an_object_comes_back_after_a_crash_of_what_was_to_replace_its_delete_ma
         client.remove("key", marker)
         assert _shape(client) == [(b"1", True)], step
     assert not done
+    assert step > 5
+
+
+def test_versions_are_kept_after_a_crash_of_what_was_to_begin_that(client: Client, data: Path) -> None:
+    opened = functools.partial(open_client, sync=False)
+    for step in itertools.count(1):
+        name = f"bucket{step}"
+        fired(client.store.create_bucket(name))
+        done = crash_at(data, lambda client, name=name: client.configure(name, versioning=ENABLED), step, opened)
+        # By a process that gives temporary files the names which those of the dead one had.
+        after = opened(data)
+        after.configure(name, versioning=ENABLED)
+        assert after.put("key", bucket=name).version
+        fired(after.store.stop())
+        if done:
+            break
     assert step > 5

@@ -58,9 +58,11 @@ def prepare(bucket: Bucket) -> None:
         root = os.open(path, paths.DIRECTORY | os.O_CLOEXEC)
     with paths.opened(root):
         fd, temporary = bucket.staging().create(0o600)
-        # No history is called so.
-        name = layout.INTERNAL + b"-" + os.path.basename(temporary)
+        # No history is called so; one that a crash left goes with the next.
+        name = layout.INTERNAL + b"-"
         try:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=root)
             if not records.can_tell_apart(fd):
                 # Versions made in one tick would have one record, and one lock.
                 raise S3Error("NotImplemented", _RECORDS)
