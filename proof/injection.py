@@ -11,7 +11,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.e2e.injection import ERRORS, KILL, OPERATIONS, Victim, Wrong, can_trace
+from tests.e2e.injection import ERRORS, KILL, Victim, can_trace
+from tests.faults import Wrong
+from tests.mutations import MUTATIONS
 
 
 def main() -> int:
@@ -28,22 +30,25 @@ def main() -> int:
         home.mkdir()
         victim = Victim(home, Path(name) / "data")
         try:
-            for operation in OPERATIONS:
-                if options.only not in operation.name:
+            for mutation in MUTATIONS:
+                if options.only not in mutation.name:
                     continue
                 before = victim.injected
-                calls = victim.calls(operation)
+                calls = victim.calls(mutation)
                 for call, number in calls:
                     for fault in (*ERRORS, KILL):
                         try:
-                            victim.inject(operation, call, number, fault)
+                            victim.inject(mutation, call, number, fault)
                         except Wrong as wrong:
                             violations.append(str(wrong))
                             print(wrong, flush=True)
-                            victim.restart()
+                            try:
+                                victim.restart()
+                            except Wrong as wrong:
+                                print(f"after that, {wrong}", flush=True)
                 done = victim.injected - before
                 counts = dict(Counter(call for call, _ in calls))
-                print(f"{operation.name}: {len(calls)} calls, {done} faults; {counts}", flush=True)
+                print(f"{mutation.name}: {len(calls)} calls, {done} faults; {counts}", flush=True)
         finally:
             victim.close()
     print(f"{victim.injected} faults, {len(violations)} violations")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
 import os
 import re
 import shutil
@@ -9,17 +11,16 @@ import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from tests.e2e.daemon import ACCESS_KEY, PATIENCE, REGION, SECRET_KEY, Daemon
+from tests.e2e.daemon import ACCESS_KEY, PATIENCE, SECRET_KEY, Daemon
+from tests.e2e.plainhttp import Response, connect
+from tests.e2e.webhook import targets_file
+from tests.faults import Expected, Wrong, check, check_again, check_answer, check_rubbish, expect
+from tests.mutations import Answer, Client, Mutation, failure
+from zs3.auth.users import User
 
 #: What opens or changes files, however it comes to be called.
 CALLS = (
@@ -30,10 +31,6 @@ CALLS = (
 )
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE")
 KILL = "KILL"
-OLD = b"old" * 3000
-NEW = b"new" * 4000
-LARGE = b"large" * 300_000
-PART = b"part." * 1_100_000
 
 
 def can_trace() -> bool:
@@ -80,119 +77,10 @@ def disk_threads(daemon: Daemon) -> list[int]:
     return sorted(int(name) for name in os.listdir(f"/proc/{daemon.pid}/task") if int(name) != daemon.pid)
 
 
-@dataclass(frozen=True)
-class Operation:
-    """A request that changes something.
-
-    :ivar prepare: brings about the old state; its result is given to `run`.
-    :ivar new: of each key in `bucket`, what it is when all went well, bytes and number of tags; None: not there.
-    :ivar old: what it was before.
-    """
-
-    name: str
-    prepare: Callable[[Any], Any]
-    run: Callable[[Any, Any], Any]
-    old: dict[str, bytes | None]
-    new: dict[str, bytes | None]
-
-
-#: Few enough for an attribute: of sidecars, the number of calls differs.
-TAGS = {"TagSet": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]}
-
-
-def _put_old(s3: Any) -> None:
-    s3.put_object(Bucket="bucket", Key="key", Body=OLD)
-
-
-def _two_parts(s3: Any) -> dict[str, Any]:
-    return _parts(s3, PART, NEW)
-
-
-def _one_part(s3: Any) -> dict[str, Any]:
-    return _parts(s3, NEW)
-
-
-def _parts(s3: Any, *pieces: bytes) -> dict[str, Any]:
-    _put_old(s3)
-    named = {"Bucket": "bucket", "Key": "key"}
-    upload_id = s3.create_multipart_upload(**named)["UploadId"]
-    etags = [
-        s3.upload_part(**named, UploadId=upload_id, PartNumber=number, Body=piece)["ETag"]
-        for number, piece in enumerate(pieces, 1)
-    ]
-    parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
-    return {**named, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
-
-
-def _nothing_deep(s3: Any) -> None:
-    s3.delete_object(Bucket="bucket", Key="new/deep/key")
-
-
-def _empty_bucket(s3: Any) -> None:
-    with suppress(ClientError):
-        s3.create_bucket(Bucket="emptied")
-
-
-OPERATIONS = (
-    Operation(
-        "PUT",
-        _put_old,
-        lambda s3, _: s3.put_object(Bucket="bucket", Key="key", Body=NEW, Metadata={"k": "v"}),
-        {"key": OLD},
-        {"key": NEW},
-    ),
-    Operation(
-        "PUT, large, in new directories",
-        _nothing_deep,
-        lambda s3, _: s3.put_object(Bucket="bucket", Key="new/deep/key", Body=LARGE, IfNoneMatch="*"),
-        {"new/deep/key": None},
-        {"new/deep/key": LARGE},
-    ),
-    Operation(
-        "CopyObject",
-        _put_old,
-        lambda s3, _: s3.copy_object(Bucket="bucket", Key="key", CopySource="bucket/other"),
-        {"key": OLD},
-        {"key": b"other"},
-    ),
-    Operation(
-        "PutObjectTagging",
-        _put_old,
-        lambda s3, _: s3.put_object_tagging(Bucket="bucket", Key="key", Tagging=TAGS),
-        {"key": OLD},
-        {"key": OLD + b"2 tags"},
-    ),
-    Operation(
-        "CompleteMultipartUpload",
-        _two_parts,
-        lambda s3, upload: s3.complete_multipart_upload(**upload),
-        {"key": OLD},
-        {"key": PART + NEW},
-    ),
-    Operation(
-        "CompleteMultipartUpload of one part",
-        _one_part,
-        lambda s3, upload: s3.complete_multipart_upload(**upload),
-        {"key": OLD},
-        {"key": NEW},
-    ),
-    Operation(
-        "DeleteObject",
-        _put_old,
-        lambda s3, _: s3.delete_object(Bucket="bucket", Key="key"),
-        {"key": OLD},
-        {"key": None},
-    ),
-    Operation("DeleteBucket", _empty_bucket, lambda s3, _: s3.delete_bucket(Bucket="emptied"), {}, {}),
-)
-
-
 #: The reactor is woken by a byte through a socket or pipe: that is no disk.
 _NO_FILE = re.compile(r"(?:\d+ +)?\w+\(\d+<\w+:")
-
-
-class Wrong(AssertionError):
-    """The daemon did what it must not."""
+#: Bodies come in other pieces than when the calls were counted: so often a call of a file is waited for.
+_TRIES = 5
 
 
 class Victim:
@@ -205,42 +93,61 @@ class Victim:
         self.data = data
         self.injected = 0
         data.mkdir(exist_ok=True)
-        self.daemon = Daemon(home.absolute(), data.absolute(), "--threads", "1")
+        # Nobody listens there: what is announced waits.
+        targets = targets_file(home, "http://127.0.0.1:9/")
+        self.daemon = Daemon(home.absolute(), data.absolute(), "--threads", "1", "--event-targets", str(targets))
+        self._buckets = (f"bucket{number}" for number in itertools.count())
+        self._expected: dict[str, Expected] = {}
+        self._connection: http.client.HTTPConnection | None = None
         self._start()
-        with suppress(ClientError):
-            self.s3.create_bucket(Bucket="bucket")
-        self.s3.put_object(Bucket="bucket", Key="other", Body=b"other")
 
     def _start(self) -> None:
         self.daemon.start()
-        session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-        config = Config(
-            retries={"total_max_attempts": 1},
-            s3={"payload_signing_enabled": False},
-            request_checksum_calculation="when_required",
-            read_timeout=10,
-        )
-        self.s3 = session.client("s3", endpoint_url=self.daemon.plain.url, config=config)
+        self.client = Client(self._send, self.daemon.plain.address, User(ACCESS_KEY, SECRET_KEY, "admin", None, "root"))
+
+    def _send(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self._connection is None:
+            self._connection = connect(self.daemon.plain)
+        try:
+            self._connection.request(method, target, body, headers)
+            answer = self._connection.getresponse()
+            found = Response(answer.status, answer.headers, answer.read())
+            if answer.will_close:
+                self._hang_up()
+            return found
+        except BaseException:
+            self._hang_up()
+            raise
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def restart(self) -> None:
         """End it, if it lives, start it again, and see that nothing is left of what went wrong."""
-        self.s3.close()
-        with suppress(ProcessLookupError):
-            self.daemon.kill()
+        self.close()
         self._start()
-        self._check_no_rubbish("after a restart")
+        check_rubbish(self.data, restarted=True)
 
     def close(self) -> None:
-        self.s3.close()
-        self.daemon.kill()
+        self._hang_up()
+        with suppress(ProcessLookupError):
+            self.daemon.kill()
 
-    def calls(self, operation: Operation) -> list[tuple[str, int]]:
+    def expected(self, mutation: Mutation) -> Expected:
+        if mutation.name not in self._expected:
+            self._expected[mutation.name] = expect(self.client, next(self._buckets), mutation)
+        return self._expected[mutation.name]
+
+    def calls(self, mutation: Mutation) -> list[tuple[str, int]]:
         """The calls of `CALLS` that an operation makes on files: of what kind, and which of its kind."""
-        prepared = operation.prepare(self.s3)
+        expected, bucket = self.expected(mutation), next(self._buckets)
+        prepared = mutation.prepare(self.client, bucket)
         with strace(disk_threads(self.daemon), "-y", "-e", "trace=" + ",".join("?" + name for name in CALLS)) as lines:
-            operation.run(self.s3, prepared)
+            mutation.run(self.client, bucket, prepared)
             self._wait_for_the_thread()
-        self._check(operation, answered=True)
+        check(self.client, bucket, mutation, expected, answered=True)
         found, counts = [], Counter[str]()
         for line in lines:
             call = re.match(r"(?:\d+ +)?(\w+)\(", line)
@@ -250,97 +157,69 @@ class Victim:
                     found.append((call[1], counts[call[1]]))
         return found
 
-    def inject(self, operation: Operation, call: str, number: int, fault: str) -> None:
+    def inject(self, mutation: Mutation, call: str, number: int, fault: str) -> None:
         """Let a fault happen at the n-th call of a kind in an operation, and see what has come of it.
 
         :raises Wrong: what must not be.
         """
-        prepared = operation.prepare(self.s3)
+        where = f"{mutation.name}: {fault} at {call} {number}"
+        try:
+            for _ in range(_TRIES):
+                if self._inject(mutation, call, number, fault):
+                    return
+                if call == "write":
+                    number = max(1, number - 1)
+            raise Wrong("not injected")
+        except Wrong as wrong:
+            raise Wrong(f"{where}: {wrong}") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise Wrong(f"{where}: afterwards {error!r}") from None
+
+    def _inject(self, mutation: Mutation, call: str, number: int, fault: str) -> bool:
+        """:returns: whether it has happened to a file."""
+        expected, bucket = self.expected(mutation), next(self._buckets)
+        prepared = mutation.prepare(self.client, bucket)
         what = f"signal={fault}" if fault == KILL else f"error={fault}"
-        answer: Any = None
+        answer: Answer | None = None
+        unanswered: Exception | None = None
         with strace(
             disk_threads(self.daemon), "-y", "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={number}"
         ) as lines:
             try:
-                operation.run(self.s3, prepared)
-            except (ClientError, BotoCoreError) as error:
-                answer = error
+                answer = mutation.run(self.client, bucket, prepared)
+            except (OSError, http.client.HTTPException) as error:
+                unanswered = error
             self._wait_for_the_thread()
-            if fault == KILL and not self.daemon.has_ended(PATIENCE):
-                raise Wrong(f"{operation.name}: {fault} at {call} {number}: not killed")
-        where = f"{operation.name}: {fault} at {call} {number}"
-        hit = [line for line in lines if "(INJECTED)" in line]
-        if fault != KILL and not hit:
-            if call == "write" and number > 1:
-                # A body came in fewer pieces than when the calls were counted.
-                self.inject(operation, call, number - 1, fault)
-                return
-            raise Wrong(f"{where}: not injected")
-        if hit and _NO_FILE.match(hit[0]):
-            # A body came in other pieces than when the calls were counted.
+        if fault == KILL:
+            # It may have come to what waits for the thread, and after the answer.
+            if unanswered is None and not any("killed by" in line for line in lines):
+                return False
+            if not self.daemon.has_ended(PATIENCE):
+                raise Wrong("not killed")
             self.restart()
-            return
+        else:
+            hit = [line for line in lines if "(INJECTED)" in line]
+            if unanswered is not None:
+                raise Wrong(f"no answer but {unanswered!r}; {hit}")
+            if not hit or _NO_FILE.match(hit[0]):
+                return False
+            assert answer is not None
+            check_answer(answer)
+            if not call.startswith("unlink"):
+                check_rubbish(self.data, restarted=False)
         self.injected += 1
-        try:
-            if fault == KILL:
-                self.restart()
-            else:
-                self._check_error(answer)
-                if not call.startswith("unlink"):
-                    self._check_no_rubbish("at once")
-            self._check(operation, answered=answer is None)
-            # And it works as ever.
-            operation.run(self.s3, operation.prepare(self.s3))
-            self._check(operation, answered=True)
-        except Wrong as wrong:
-            raise Wrong(f"{where}: {wrong}") from None
-        except (ClientError, BotoCoreError) as error:
-            raise Wrong(f"{where}: afterwards {error}") from None
+        check(self.client, bucket, mutation, expected, answered=answer is not None and not failure(answer))
+        check_again(self.client, bucket, mutation, expected, prepared)
+        self._forget(bucket)
+        return True
+
+    def _forget(self, bucket: str) -> None:
+        """Let others remove a bucket, so that there are not more and more."""
+        shutil.rmtree(self.data / bucket, ignore_errors=True)
+        for upload in (self.data / ".uploads").iterdir():
+            shutil.rmtree(upload, ignore_errors=True)
 
     def _wait_for_the_thread(self) -> None:
         """Return when the one thread has done all it had to: it takes its work in turn."""
-        with suppress(ClientError, BotoCoreError):
-            self.s3.head_bucket(Bucket="absent")
-
-    def _check_error(self, answer: Any) -> None:
-        if answer is None:
-            return
-        if not isinstance(answer, ClientError):
-            raise Wrong(f"no S3 error but {answer!r}")
-        code = answer.response["Error"]["Code"]
-        status = answer.response["ResponseMetadata"]["HTTPStatusCode"]
-        # A completion is answered before it is done, as it may take long: its error comes under 200.
-        if code not in ("InternalError", "StorageFull", "SlowDown", "ServiceUnavailable") or (
-            status < 500 and not (status == 200 and answer.operation_name == "CompleteMultipartUpload")
-        ):
-            raise Wrong(f"answered {status} {code}")
-
-    def _check_no_rubbish(self, when: str) -> None:
-        rubbish = [path for path in self.data.glob(".zs3/tmp/*/*") if path.name != "owner"]
-        if when == "after a restart":
-            rubbish += self.data.glob(".zs3/trash/*")
-        if rubbish:
-            raise Wrong(f"{when} these stay: {rubbish}")
-
-    def _check(self, operation: Operation, *, answered: bool) -> None:
-        """:param answered: with success."""
-        found = {key: self._get(key) for key in operation.old}
-        if found not in ((operation.new,) if answered else (operation.old, operation.new)):
-            raise Wrong(f"neither old nor new: { {key: value and value[:20] for key, value in found.items()} }")
-        listed = {item["Key"] for item in self.s3.list_objects_v2(Bucket="bucket")["Contents"]}
-        if {key for key in operation.old if found[key] is not None} != listed & operation.old.keys():
-            raise Wrong(f"listed: {listed}, but got {found.keys()}")
-        if self._get("other") != b"other":
-            raise Wrong("another object has changed")
-
-    def _get(self, key: str) -> bytes | None:
-        try:
-            response = self.s3.get_object(Bucket="bucket", Key=key)
-            with closing(response["Body"]) as body:
-                content: bytes = body.read()
-            tags = response.get("TagCount")
-            return content if tags is None else content + b"%d tags" % tags
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchKey":
-                raise
-            return None
+        with suppress(OSError, http.client.HTTPException):
+            self.client("GET", "/absent", {"uploads": ""})

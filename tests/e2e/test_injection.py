@@ -6,11 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.injection import KILL, OPERATIONS, Operation, Victim, can_trace
+from tests.e2e.injection import KILL, Victim, can_trace
+from tests.mutations import MUTATIONS, Mutation
 
 pytestmark = pytest.mark.skipif(not can_trace(), reason="strace is missing or may not trace")
 #: A fault for the last call of each kind that makes a change lasting or visible.
-FAULTS = {"fsync": "EIO", "renameat": KILL, "renameat2": KILL, "rmdir": KILL, "openat": "EMFILE", "write": "ENOSPC"}
+FAULTS = {
+    "fsync": "EIO",
+    "renameat": "ENOSPC",
+    "renameat2": KILL,
+    "rmdir": KILL,
+    "mkdirat": "EMFILE",
+    "unlinkat": "EIO",
+}
+NAMES = (
+    *("PutObject", "PutObject, large, created in new directories", "PutObject of a version", "PostObject"),
+    *("CopyObject", "DeleteObject", "DeleteObject of a marker", "DeleteObjects", "PutObjectTagging, long"),
+    *("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload of one part", "AbortMultipartUpload"),
+    *("CreateBucket with Object Lock", "DeleteBucket", "PutBucketPolicy", "DeleteAccountPublicAccessBlock"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +36,9 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     victim.close()
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_a_fault_at_a_decisive_call_leaves_the_old_or_the_new(victim: Victim, operation: Operation) -> None:
-    calls = {call: number for call, number in victim.calls(operation) if call in FAULTS}
+@pytest.mark.parametrize("mutation", [each for each in MUTATIONS if each.name in NAMES], ids=lambda each: each.name)
+def test_a_fault_at_a_decisive_call_leaves_the_old_or_the_new(victim: Victim, mutation: Mutation) -> None:
+    calls = {call: number for call, number in victim.calls(mutation) if call in FAULTS}
     assert calls
     for call, number in calls.items():
-        victim.inject(operation, call, number, FAULTS[call])
+        victim.inject(mutation, call, number, FAULTS[call])
