@@ -2,34 +2,34 @@
 
 The directories should be mounts of their own that nobody minds being filled,
 of at most a GiB: anything else is refused.  See docs/reliability.rst for how
-to make some.
+to make some.  With ``--inodes`` it is the inodes that there are none of, which
+ext4 and tmpfs have a number of: 2,000 are enough.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import itertools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from tests.contract.support import CREATE, Client, fired
-from tests.powercut_store import open_client, view
-from zs3.errors import S3Error
-from zs3.store.values import Attributes
+from tests.enumerator import running
+from tests.faults import Expected, Wrong, check, check_again, check_answer, check_rubbish, expect
+from tests.mutations import MUTATIONS, Client, Mutation, failure
 
 _LARGEST = 1 << 30
+_MOST_INODES = 50_000
 _BLOCK = 4096
-#: How much room there is: none, a few blocks, and up to more than any operation needs.
-ROOM = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128, 512, 2048)
-OLD = b"old" * 5000
-LARGE = b"large" * 300_000
-PART = b"x" * (5 << 20)
+#: How much room there is: none, a few blocks or inodes, and up to more than most operations need.
+ROOM = (0, 1, 2, 4, 8, 16, 64, 512)
+#: What these make goes to make room: they must work on a disk that is full to the brim.
+ALWAYS = ("DeleteObject", "DeleteObjects", "AbortMultipartUpload", "DeleteBucket")
+#: Those that keep something in its place, which takes room itself.
+NOT_ALWAYS = ("DeleteObject by a marker", "DeleteObject by a null marker", "DeleteObjects by markers")
 
 
 def fill(path: Path, leave: int) -> None:
@@ -52,108 +52,102 @@ def fill(path: Path, leave: int) -> None:
         os.close(fd)
 
 
-def _begun(client: Client) -> Any:
-    upload = client.begin("key")
-    return upload, [client.part(upload, 1, PART), client.part(upload, 2, OLD)]
-
-
-def _emptied(client: Client) -> None:
-    with suppress(S3Error):
-        fired(client.store.create_bucket("emptied"))
-
-
-def _nothing(client: Client) -> None:
-    client.delete("new/deep/key")
-    with suppress(S3Error):
-        fired(client.store.delete_bucket("another"))
-
-
-OPERATIONS: dict[str, tuple[Callable[[Client], Any], Callable[[Client, Any], Any]]] = {
-    "PUT": (_nothing, lambda client, _: client.put("key", b"new")),
-    "PUT of a record in a sidecar": (
-        _nothing,
-        lambda client, _: client.put("key", b"new", attributes=Attributes({}, {"k": "v" * 3000})),
-    ),
-    "PUT, large, in new directories": (_nothing, lambda client, _: client.put("new/deep/key", LARGE, condition=CREATE)),
-    "PUT that displaces": (lambda client: client.delete("key/below"), lambda client, _: client.put("key/below", b"1")),
-    "CopyObject": (_nothing, lambda client, _: client.copy("large", "key")),
-    "PutObjectTagging": (
-        lambda client: client.put("key", OLD),
-        lambda client, _: client.change("key", tags={"k": "v" * 3000}),
-    ),
-    "CreateMultipartUpload": (_nothing, lambda client, _: client.begin("key")),
-    "UploadPart": (_begun, lambda client, begun: client.part(begun[0], 2, LARGE)),
-    "CompleteMultipartUpload": (_begun, lambda client, begun: client.complete(*begun)),
-    "DeleteUpload": (
-        _begun,
-        lambda client, begun: fired(client.store.abort_upload("bucket", "key", begun[0].upload_id)),
-    ),
-    "DeleteObject": (_nothing, lambda client, _: client.delete("key")),
-    "CreateBucket": (_nothing, lambda client, _: fired(client.store.create_bucket("another"))),
-    "DeleteBucket": (_emptied, lambda client, _: fired(client.store.delete_bucket("emptied"))),
-}
-
-
-def _fresh(mount: Path) -> Client:
-    shutil.rmtree(mount / "data", ignore_errors=True)
-    (mount / "data").mkdir()
-    client = open_client(mount / "data")
-    fired(client.store.create_bucket("bucket"))
-    client.put("key", OLD)
-    client.put("large", LARGE)
-    return client
-
-
-def _try(mount: Path, name: str, room: int) -> tuple[str, list[str]]:
-    """How an operation ends with this many blocks left, and what is wrong with that."""
-    prepare, run = OPERATIONS[name]
-    client = _fresh(mount)
-    wrong = []
+def use_up(directory: Path, leave: int) -> None:
+    """Take all inodes of a file system but so many."""
+    directory.mkdir()
+    made = 0
     try:
-        prepared = prepare(client)
-        before = view(client)
-        filler = mount / "filler"
-        fill(filler, room * _BLOCK)
+        while made < _MOST_INODES:
+            os.close(os.open(directory / str(made), os.O_CREAT | os.O_WRONLY))
+            made += 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    for number in range(min(leave, made)):
+        os.unlink(directory / str(number))
+
+
+class Disk:
+    """A mount that is filled again and again.
+
+    :ivar counts: how many operations were tried, and how many were told StorageFull.
+    """
+
+    def __init__(self, mount: Path, *, inodes: bool) -> None:
+        self._data, self._filler, self._inodes = mount / "data", mount / "filler", inodes
+        self._mount = mount
+        self._buckets = (f"bucket{number}" for number in itertools.count())
+        self._expected: dict[str, Expected] = {}
+        self.tried = self.refused = 0
+
+    def attempt(self, mutation: Mutation, room: int) -> list[str]:
+        """What is wrong with how an operation ends that has so much room."""
+        self._data.mkdir()
+        self.tried += 1
+        wrong = []
         try:
-            run(client, prepared)
-            end = "done"
-        except S3Error as error:
-            end = error.code
-            # A bucket without its id, or directories, may stay; what was visible stays as it was.
-            if view(client) not in (before, before | {"another": ({}, [])}):
-                wrong.append("it failed and changed something")
-        if end not in ("done", "StorageFull"):
-            wrong.append(f"answered {end}, not StorageFull")
-        if name.startswith("Delete") and end != "done":
+            with running(self._data, sync=True) as client:
+                if mutation.name not in self._expected:
+                    self._expected[mutation.name] = expect(client, next(self._buckets), mutation)
+                wrong = self._attempt(client, mutation, room)
+        except Exception as error:
+            wrong.append(repr(error))
+        finally:
+            self._clear()
+            shutil.rmtree(self._data)
+            # btrfs gives room back when it has committed that.
+            subprocess.run(["sync", "-f", self._mount], check=True)
+        return wrong
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._filler, ignore_errors=True)
+        self._filler.unlink(missing_ok=True)
+
+    def _fill(self, room: int) -> None:
+        if self._inodes:
+            self._clear()
+            use_up(self._filler, room)
+        else:
+            fill(self._filler, room * _BLOCK)
+
+    def _attempt(self, client: Client, mutation: Mutation, room: int) -> list[str]:
+        expected, bucket = self._expected[mutation.name], next(self._buckets)
+        prepared = mutation.prepare(client, bucket)
+        client.must("PUT", "/beside")
+        client.must("PUT", "/beside/large", None, None, b"x" * 500_000)
+        self._fill(room)
+        answer = mutation.run(client, bucket, prepared)
+        code = failure(answer)
+        self.refused += code == "StorageFull"
+        wrong = []
+        if code not in ("", "StorageFull"):
+            wrong.append(f"answered {answer.status} {code}, not StorageFull")
+        if code and mutation.name.startswith(ALWAYS) and mutation.name not in NOT_ALWAYS:
             wrong.append("a deletion failed")
-        if rubbish := [path for path in (mount / "data").glob(".zs3/tmp/*/*") if path.name != "owner"]:
-            wrong.append(f"these stay: {rubbish}")
-        # Full to the brim, deletions work, and a new daemon serves.
-        fill(filler, 0)
-        again = open_client(mount / "data")
-        if view(again) != view(client):
-            wrong.append("a new daemon sees something else")
-        again.delete("large")
-        if "large" in again.listed():
-            wrong.append("it was not deleted")
-        filler.unlink()
-        # btrfs gives room back when it has committed that.
-        subprocess.run(["sync", "-f", mount], check=True)
-        run(client, prepare(client)) if name != "CopyObject" else client.copy("key", "other")
-        fired(again.store.stop())
-    except Exception as error:
-        wrong.append(f"{error!r}")
-        end = "failed"
-    finally:
-        (mount / "filler").unlink(missing_ok=True)
-        with suppress(Exception):
-            fired(client.store.stop())
-    return end, wrong
+        try:
+            check_answer(answer)
+            check_rubbish(self._data, restarted=False)
+            check(client, bucket, mutation, expected, answered=not code)
+            # Full to the brim, a new daemon serves, and deletes.
+            self._fill(0)
+            with running(self._data, sync=True) as again:
+                check(again, bucket, mutation, expected, answered=not code)
+                again.must("DELETE", "/beside/large")
+                if again("GET", "/beside/large").status != 404:
+                    wrong.append("it was not deleted")
+            self._clear()
+            subprocess.run(["sync", "-f", self._mount], check=True)
+            check_again(client, bucket, mutation, expected, prepared)
+        except Wrong as error:
+            wrong.append(str(error))
+        return wrong
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proof.diskfull", description=__doc__)
     parser.add_argument("directories", type=Path, nargs="+", metavar="DIRECTORY")
+    parser.add_argument("--only", default="", help="operations whose names contain this")
+    parser.add_argument("--inodes", action="store_true", help="take the inodes, not the room")
     options = parser.parse_args()
     violations = 0
     for mount in options.directories:
@@ -161,16 +155,18 @@ def main() -> int:
         if not os.path.ismount(mount) or room.f_blocks * room.f_frsize > _LARGEST:
             print(f"{mount} is no mount of its own, or too large to be filled")
             return 2
-        tried = refused = 0
-        for name in OPERATIONS:
+        if options.inodes and not 0 < room.f_files <= _MOST_INODES:
+            print(f"{mount} has no number of inodes, or too many")
+            return 2
+        disk = Disk(mount, inodes=options.inodes)
+        for mutation in MUTATIONS:
+            if options.only not in mutation.name:
+                continue
             for blocks in ROOM:
-                end, wrong = _try(mount, name, blocks)
-                tried += 1
-                refused += end == "StorageFull"
-                for each in wrong:
+                for each in disk.attempt(mutation, blocks):
                     violations += 1
-                    print(f"{mount.name}: {name} with {blocks} blocks left: {each}", flush=True)
-        print(f"{mount.name}: {tried} operations, {refused} were told StorageFull", flush=True)
+                    print(f"{mount.name}: {mutation.name} with {blocks} left: {each}", flush=True)
+        print(f"{mount.name}: {disk.tried} operations, {disk.refused} were told StorageFull", flush=True)
     print(f"{violations} violations")
     return bool(violations)
 

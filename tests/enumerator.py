@@ -38,13 +38,13 @@ def client_of(daemon: Daemon) -> Client:
     return Client(send, HOST, ADMIN)
 
 
-def open_daemon(data: Path, log: Log | None = None) -> Daemon:
-    return Daemon(data, events=Recorder(), access_log=log)
+def open_daemon(data: Path, log: Log | None = None, **options: Any) -> Daemon:
+    return Daemon(data, events=Recorder(), access_log=log, **options)
 
 
 @contextmanager
-def running(data: Path) -> Iterator[Client]:
-    daemon = open_daemon(data)
+def running(data: Path, **options: Any) -> Iterator[Client]:
+    daemon = open_daemon(data, **options)
     yield client_of(daemon)
     daemon.stop()
 

@@ -62,13 +62,14 @@ class Daemon:
         hop=defer.execute,
         access_log=None,
         observer=None,
+        sync=False,
         **guard,
     ):
         self.data = data
         self.server = Server(Resource(), access_log=access_log, observer=observer)
         # botocore signs by the machine's clock.
         self.server.clock.rightNow = time.time()
-        self.store = FilesystemStore(str(data), hop, clock=self.server.clock, sync=False, observer=observer)
+        self.store = FilesystemStore(str(data), hop, clock=self.server.clock, sync=sync, observer=observer)
         self.users = UsersChecker(dict(USERS))
         self.server.site.resource = S3Guard(
             Portal(Realm(self.store, self.users), [self.users, AllowAnonymousAccess()]),
