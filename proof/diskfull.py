@@ -28,10 +28,13 @@ _BLOCK = 4096
 ROOM = (0, 1, 2, 4, 8, 16, 64, 512)
 #: What these make goes to make room: they must work on a disk that is full to the brim.
 ALWAYS = ("DeleteObject", "DeleteObjects", "AbortMultipartUpload", "DeleteBucket")
-#: Those that keep something in its place, which takes room itself.
-NOT_ALWAYS = ("DeleteObject by a marker", "DeleteObject by a null marker", "DeleteObjects by markers")
-#: Those that bring another version back, which needs directories, and a name: on tmpfs that is an inode, too.
-NEED_INODES = ("DeleteObject of the current version", "DeleteObject of a marker")
+#: Those that keep something in its place, or bring it back where its directories are gone: that takes room itself.
+NOT_ALWAYS = (
+    *("DeleteObject by a marker", "DeleteObject by a null marker", "DeleteObjects by markers"),
+    "DeleteObject of a marker",
+)
+#: It brings another version back by a name of its own, which on tmpfs is an inode.
+NEED_INODES = ("DeleteObject of the current version",)
 
 
 def fill(path: Path, leave: int) -> None:
