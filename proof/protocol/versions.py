@@ -24,7 +24,7 @@ RULES: Mapping[str, str] = {
     "sync before the older goes": "what comes back is on the disk at its own place before its older name goes",
     "number": "a version's number is greater than all before",
     "sync of the removal": "what was removed for good is off the disk when that is answered",
-    "look twice": "a reader of a delete marker looks at its name again, after that of a deletion that came last",
+    "look twice": "a reader that finds no such version looks again, until the directory has not changed meanwhile",
     "look again": "a reader of a version looks again where the current one has changed meanwhile",
 }
 #: The directory of the object, in which it is called a, and that of all older versions.
@@ -246,6 +246,8 @@ def _undelete(rules: Rules, version: str, successor: Any) -> Operation:
         yield ("sync", here)
     here = yield from _begin(rules)
     found = yield ("look", here, _KEY)
+    if found is not None and "sync of the current" in rules:
+        yield ("sync", here)
     older = yield from _older()
     if older >= 0:
         marker = yield ("look", older, _DELETED)
@@ -266,19 +268,18 @@ def _undelete(rules: Rules, version: str, successor: Any) -> Operation:
 def _find(rules: Rules, older: int, version: str) -> Operation:
     if older < 0:
         return "", None
-    for last in (False, True):
+    before = None
+    while True:
         for name in (yield ("names", older)):
             # By its name, which is made of its id.
             if name != _DELETED and name.split()[1] == version and (found := (yield ("look", older, name))) is not None:
                 return name, found
-        if last:
-            break
         found = yield ("look", older, _DELETED)
         if found is not None and found.content.who == version:
             return _DELETED, found
-        if "look twice" not in rules:
-            break
-    return "", None
+        if "look twice" not in rules or (now := (yield ("version", older))) == before:
+            return "", None
+        before = now
 
 
 def get(version: str | None, rules: Rules) -> Operation:

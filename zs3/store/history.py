@@ -267,22 +267,23 @@ class History:
         """Open an older version by its id: an object's, or a delete marker; None if there is none."""
         if version != NULL_VERSION and not is_id(version):
             return None
-        if (found := self._find_kept(version)) is not None:
-            return found
-        current = self.read(DELETED)
-        if current is not None:
-            if current.info.version == version:
-                return current
-            os.close(current.fd)
-        # It may have been the marker of the last deletion until just now.
-        return self._find_kept(version)
-
-    def _find_kept(self, version: str) -> Version | None:
-        """The same but for `DELETED`."""
-        for marker in (False, True):
-            entry = Entry(version, marker)
-            if (found := self.read(entry.name, entry)) is not None:
-                return found
+        before = None
+        for _ in range(_TRIES):
+            for marker in (False, True):
+                entry = Entry(version, marker)
+                if (found := self.read(entry.name, entry)) is not None:
+                    return found
+            current = self.read(DELETED)
+            if current is not None:
+                if current.info.version == version:
+                    return current
+                os.close(current.fd)
+            # A delete marker has the one name or the other, and others may have changed it just now.
+            fd = self.open()
+            now = None if fd < 0 else state(os.fstat(fd))
+            if now == before:
+                break
+            before = now
         return None
 
     # Changes
