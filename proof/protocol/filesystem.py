@@ -29,10 +29,12 @@ class State(NamedTuple):
     """A file system.
 
     :ivar pending: the changes of directories that are not on the disk for sure, in their order.
+    :ivar times: of directories, how often they were changed, where they were.
     """
 
     nodes: tuple[Node, ...]
     pending: tuple[Change, ...] = ()
+    times: tuple[tuple[int, int], ...] = ()
 
 
 class Error(NamedTuple):
@@ -72,6 +74,7 @@ class _Draft:
     def __init__(self, state: State) -> None:
         self.nodes = list(state.nodes)
         self.pending = state.pending
+        self.times = dict(state.times)
 
     def add(self, node: Node) -> int:
         self.nodes.append(node)
@@ -79,6 +82,7 @@ class _Draft:
 
     def change(self, *parts: Part) -> None:
         for number, _ in parts:
+            self.times[number] = self.times.get(number, 0) + 1
             kind, names, kept = self.nodes[number]
             self.nodes[number] = (kind, _changed(names, next(each for each in parts if each[0] == number)), kept)
         self.pending += (parts,)
@@ -113,7 +117,7 @@ class _Draft:
         self.pending = tuple(left)
 
     def done(self) -> State:
-        return State(tuple(self.nodes), self.pending)
+        return State(tuple(self.nodes), self.pending, tuple(sorted(self.times.items())))
 
 
 def _find(state: State, directory: int, name: str) -> Found | None:
@@ -149,10 +153,9 @@ def call(state: State, what: Call, journal: bool) -> tuple[State, Any]:
     if kind == "names":
         return state, tuple(name for name, _ in state.nodes[arguments[0]][1] or ())
     if kind == "version":
-        # A directory's time of change: how often it was, as far as can be told of a state.
+        # A directory's number and time of change.
         (number,) = arguments
-        changes = sum(part[0] == number for change in state.pending for part in change)
-        return state, (state.nodes[number][1], changes)
+        return state, (number, dict(state.times).get(number, 0))
     if kind == "time":
         # It never goes back.
         return state, len(state.nodes)

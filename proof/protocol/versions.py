@@ -24,8 +24,7 @@ RULES: Mapping[str, str] = {
     "sync before the older goes": "what comes back is on the disk at its own place before its older name goes",
     "number": "a version's number is greater than all before",
     "sync of the removal": "what was removed for good is off the disk when that is answered",
-    "look twice": "a reader that finds no such version looks again, until the directory has not changed meanwhile",
-    "look again": "a reader of a version looks again where the current one has changed meanwhile",
+    "look again": "a reader that finds no such version looks again, until none has gone or come meanwhile",
 }
 #: The directory of the object, in which it is called a, and that of all older versions.
 _HERE, _OLDER = "here", "older"
@@ -169,7 +168,7 @@ def remove(rules: Rules, version: str) -> Operation:
         yield from _remove_current(rules, here, found, marker, older)
         yield from _end(rules)
         return "done"
-    name, there = yield from _find(rules, older, version)
+    name, there = yield from _find(older, version)
     if there is None:
         yield from _end(rules)
         return "done"
@@ -265,31 +264,32 @@ def _undelete(rules: Rules, version: str, successor: Any) -> Operation:
     return None
 
 
-def _find(rules: Rules, older: int, version: str) -> Operation:
+def _find(older: int, version: str) -> Operation:
     if older < 0:
         return "", None
-    before = None
-    while True:
-        for name in (yield ("names", older)):
-            # By its name, which is made of its id.
-            if name != _DELETED and name.split()[1] == version and (found := (yield ("look", older, name))) is not None:
-                return name, found
-        found = yield ("look", older, _DELETED)
-        if found is not None and found.content.who == version:
-            return _DELETED, found
-        if "look twice" not in rules or (now := (yield ("version", older))) == before:
-            return "", None
-        before = now
+    for name in (yield ("names", older)):
+        # By its name, which is made of its id.
+        if name != _DELETED and name.split()[1] == version and (found := (yield ("look", older, name))) is not None:
+            return name, found
+    found = yield ("look", older, _DELETED)
+    return (_DELETED, found) if found is not None and found.content.who == version else ("", None)
+
+
+def _state() -> Operation:
+    """What the older versions' directory has after any change that it had not before."""
+    older = yield from _older()
+    return None if older < 0 else (yield ("version", older))
 
 
 def get(version: str | None, rules: Rules) -> Operation:
     """What there is, or of a version whether there is that."""
     for _ in range(_TRIES):
+        before = None if version is None else (yield from _state())
         here = yield ("walk", ROOT, (_HERE,))
         found = yield ("look", here, _KEY)
         if version is None or (found is not None and found.content.who == version):
             return (found.content.who if found is not None else None,)
-        name, there = yield from _find(rules, (yield from _older()), version)
+        name, there = yield from _find((yield from _older()), version)
         if there is not None and (
             there.content.covers is None
             or name != _DELETED
@@ -297,10 +297,11 @@ def get(version: str | None, rules: Rules) -> Operation:
             or there.content.covers != found.content.who
         ):
             return (version,)
-        after = yield ("look", here, _KEY)
-        if after == found or "look again" not in rules:
+        if "look again" not in rules:
             return (None,)
-    return (None,)
+        if (yield from _state()) == before and (yield ("look", here, _KEY)) == found:
+            return (None,)
+    return None
 
 
 def listed() -> Operation:

@@ -35,7 +35,6 @@ NEEDED = {
         "sync before the older goes": "REMOVE s1 | GET",
         "number": "PUT | PUT",
         "sync of the removal": "REMOVE s0 | GET",
-        "look twice": "PUT | GET s3",
         "look again": "REMOVE s1 | GET s0",
     },
     "uploads": {

@@ -28,7 +28,7 @@ from zs3.store.buckets import Bucket
 from zs3.store.dircache import is_local
 from zs3.store.durability import Durability
 from zs3.store.immutable import Thaw
-from zs3.store.memo import PER_VALUE, Memo, is_settled, state
+from zs3.store.memo import PER_VALUE, Memo, State, is_settled, state
 from zs3.store.places import Found
 from zs3.store.records import Records
 from zs3.store.signposts import INSIDE, NAME
@@ -267,24 +267,20 @@ class History:
         """Open an older version by its id: an object's, or a delete marker; None if there is none."""
         if version != NULL_VERSION and not is_id(version):
             return None
-        before = None
-        for _ in range(_TRIES):
-            for marker in (False, True):
-                entry = Entry(version, marker)
-                if (found := self.read(entry.name, entry)) is not None:
-                    return found
-            current = self.read(DELETED)
-            if current is not None:
-                if current.info.version == version:
-                    return current
-                os.close(current.fd)
-            # A delete marker has the one name or the other, and others may have changed it just now.
-            fd = self.open()
-            now = None if fd < 0 else state(os.fstat(fd))
-            if now == before:
-                break
-            before = now
-        return None
+        for marker in (False, True):
+            entry = Entry(version, marker)
+            if (found := self.read(entry.name, entry)) is not None:
+                return found
+        current = self.read(DELETED)
+        if current is not None and current.info.version != version:
+            os.close(current.fd)
+            return None
+        return current
+
+    def state(self) -> State | None:
+        """What the directory has after any change that it had not before; None if there is none."""
+        fd = self.open()
+        return None if fd < 0 else state(os.fstat(fd))
 
     # Changes
 

@@ -30,6 +30,7 @@ from zs3.store.durability import Durability
 from zs3.store.history import History, Version, protected
 from zs3.store.immutable import Thaw, thawing
 from zs3.store.lookup import OpenObject
+from zs3.store.memo import State
 from zs3.store.metadata import Record
 from zs3.store.places import Found, Place
 from zs3.store.preconditions import check, check_noncurrent
@@ -87,7 +88,7 @@ def open_version(bucket: Bucket, key: str, version: str) -> OpenObject:
     """Open a version of an object by its id.
 
     Takes no lock.  What becomes an older version gets its name as such before it is not current any more, and the
-    other way round; who looks at one place after the other, and again, does not miss it.
+    other way round; who looks at one place after the other, and again where anything was changed, does not miss it.
 
     :raises S3Error: NoSuchVersion, or `DeleteMarkerError`.
     """
@@ -101,17 +102,25 @@ def open_version(bucket: Bucket, key: str, version: str) -> OpenObject:
         return found
     with history.opened_root(bucket) as root:
         for _ in range(_TRIES):
+            before = _state(History(bucket, root, key))
             current = lookup.find(bucket, key)
             if current is not None:
                 if current.info.version == version:
                     return current
                 current.close()
-            found = _open_older(History(bucket, root, key), version, current.info if current else None)
+            info = current.info if current else None
+            found = _open_older(History(bucket, root, key), version, info)
             if found is not None:
                 return found
-            if lookup.find_info(bucket, key) == (current.info if current else None):
+            # Not the times of the directory alone: they may be coarse.
+            if _state(History(bucket, root, key)) == before and lookup.find_info(bucket, key) == info:
                 break
     raise error
+
+
+def _state(older: History) -> State | None:
+    with closing(older):
+        return older.state()
 
 
 def _open_older(older: History, version: str, current: ObjectInfo | None) -> OpenObject | None:
