@@ -16,7 +16,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -81,13 +81,19 @@ class _Place:
         if workers:
             done["killed workers"] += 1
             # The daemon starts another, and the client's connection may have been to this one.
-            return partial(os.kill, workers[max(workers)], signal.SIGKILL), self.two.clients[side].close
+            return partial(_kill, workers[max(workers)]), self.two.clients[side].close
         done["killed daemons"] += 1
         return partial(self.two.kill, side), partial(self.two.revive, side)
 
 
 def _nothing() -> None:
     pass
+
+
+def _kill(worker: int) -> None:
+    # It may be dead from the last time, and the next one not there yet.
+    with suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGKILL)
 
 
 def _end(two: Two) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,9 @@ import pytest
 from tests.contract.support import Client, fired, open_client
 from tests.crashes import crash_at
 from zs3.errors import S3Error
-from zs3.store import kernel, layout, versionids
+from zs3.store import commit, kernel, layout, versionids, versions
 from zs3.store.values import ENABLED, NULL_VERSION, SUSPENDED, VERSIONING, DeleteMarkerError, ObjectInfo
-from zs3.store.versionids import Entry
+from zs3.store.versionids import Entry, new_id
 
 #: What a reader does between which another may come.
 READING = ("open", "stat", "fstat", "listdir", "scandir", "getxattr")
@@ -164,6 +166,37 @@ def test_a_version_is_found_by_its_id_throughout(client: Client, change: Callabl
         if not done:
             return
     raise AssertionError("it never ended")
+
+
+def test_a_version_is_newer_than_a_deletion_that_another_made_way_for(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who then found the directory gone, and began again."""
+    before = time.time_ns()
+    other = open_client(data, sync=False)
+    client.put("dir/key", b"1")
+    client.remove("dir/key", "")
+    real, tries = commit._rename, []
+
+    def rename(*args: Any, **kwargs: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise FileNotFoundError(errno.ENOENT, "pruned")
+        real(*args, **kwargs)
+
+    def meanwhile(_: Any) -> None:
+        if len(tries) == 1:
+            with monkeypatch.context() as patch:
+                # It was staged long ago.
+                patch.setattr(versions, "id_for_new", lambda _: new_id(before))
+                other.put("dir/key", b"22")
+
+    monkeypatch.setattr(commit, "_rename", rename)
+    monkeypatch.setattr(commit, "_check_bucket", meanwhile)
+    client.put("dir/key", b"333")
+    told = [(info.size, info.is_delete_marker) for info, _ in client.versions(prefix="dir/key")]
+    fired(other.store.stop())
+    assert told == [(3, False), (2, False), (0, True), (1, False)]
 
 
 @pytest.mark.parametrize("change", [_replace, _delete], ids=["replaced", "deleted again"])

@@ -208,7 +208,11 @@ class Versions:
     def _last(self, marker: Version | None) -> int:
         """The greatest `sequence` of what is or was current."""
         known = [each for each in (self._current, marker.info if marker else None) if each is not None]
-        return max((order(each) for each in known), default=-1)
+        if known:
+            return max(map(order, known))
+        # Somebody may have made way for an object that was not put here, or others have removed it.
+        youngest = self.older.youngest()
+        return sequence(youngest.version) if youngest is not None and youngest.version != NULL_VERSION else -1
 
     # Replacing
 
