@@ -8,6 +8,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.e2e.daemon import Endpoint
@@ -91,7 +92,9 @@ def send(endpoint: Endpoint, uploads: Sequence[Upload], are_under_way: Callable[
 
     :param are_under_way: whether the daemon has begun with all of them: the second half of the smallest waits for that.
     """
-    return asyncio.run(_send(endpoint, uploads, are_under_way))
+    # In a thread of its own: a browser of other tests may have left an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(_send(endpoint, uploads, are_under_way))).result()
 
 
 async def _send(endpoint: Endpoint, uploads: Sequence[Upload], are_under_way: Callable[[], bool]) -> Outcome:

@@ -24,9 +24,10 @@ WITHOUT_FILES = (
 )
 #: They leave all names as they are.
 WITHOUT_DIRECTORIES = ("change", "change from a sidecar", "change of a plain file", "tag an older version")
-#: Of these each single fsync is needed.
+#: Of these each single fsync is needed.  (Not where a small file of the store's own is renamed from one directory to
+#: another: a rename is whole in the model, so what makes the one durable does the other.)
 LEAN = (
-    *("put", "put over", "put deep", "put beside", "put a long key", "create only", "displace", "put with a sidecar"),
+    *("put", "put over", "put deep", "put beside", "put a long key", "create only", "displace"),
     "put over a sidecar",
     *(
         "change of one of two names",
@@ -34,7 +35,6 @@ LEAN = (
         "copy deep",
         "delete",
         "delete and prune",
-        "create upload",
         "part",
         "part over",
         "configure",
