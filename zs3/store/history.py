@@ -279,8 +279,8 @@ class History:
 
     def state(self) -> State | None:
         """What the directory has after any change that it had not before; None if there is none."""
-        fd = self.open()
-        return None if fd < 0 else state(os.fstat(fd))
+        status = self.status()
+        return None if status is None else state(status)
 
     # Changes
 
