@@ -1,12 +1,11 @@
 """How wrong signatures are counted, by a clock."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from zs3.auth import attempts
-from zs3.auth.attempts import FREE, MAX_DELAY_S, MAX_REMEMBERED, MAX_WAITING, Attempts, network_of
+from zs3.auth.attempts import FREE, MAX_DELAY_S, MAX_REMEMBERED, MAX_WAITING, Attempts
 
 A, B = b"\xc0\0\2\1", b"\xc0\0\2\2"
 PAUSES = st.one_of(st.just(0.0), st.floats(0, 5), st.floats(0, 600))
@@ -84,24 +83,3 @@ def test_only_so_many_answers_wait_for_each_address(steps):
             counted.end_waiting(network)
             waiting[network] -= 1
     assert counted._waiting == {network: count for network, count in waiting.items() if count}
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("192.0.2.1", "192.0.2.1", True),
-        ("192.0.2.1", "192.0.2.2", False),
-        ("192.0.2.1", "::ffff:192.0.2.1", True),
-        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
-        ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", True),
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
-        ("fe80::1%eth0", "fe80::2%eth0", True),
-    ],
-)
-def test_network_of_an_address(one, other, same):
-    assert (network_of(one) == network_of(other)) is same
-
-
-@pytest.mark.parametrize("host", [None, "", "/run/zs3.sock", "localhost"])
-def test_what_has_no_address_has_no_network(host):
-    assert network_of(host) is None

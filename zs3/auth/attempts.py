@@ -7,7 +7,6 @@ which is too long to be guessed; it bounds what those cost who try it all the sa
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 
 #: So many wrong signatures an address has free, and gets back in a minute.
@@ -23,22 +22,8 @@ _A_SECOND = FREE / 60
 _FULL = FREE + MAX_DELAY_S / STEP_S
 
 
-def network_of(host: str | None) -> bytes | None:
-    """What stands for the client at an address: the IPv4 address, or the /64 that an IPv6 one is in.
-
-    None where there is no address, as on a Unix socket.
-    """
-    try:
-        address = ipaddress.ip_address(host or "")
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.packed
-    return address.packed[:8] if address.ipv4_mapped is None else address.ipv4_mapped.packed
-
-
 class Attempts:
-    """The wrong signatures by the network (see `network_of`) that they came from.
+    """The wrong signatures by the network (see `zs3.addresses.network_of`) that they came from.
 
     :param now: seconds on a clock.
     """

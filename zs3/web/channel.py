@@ -11,9 +11,8 @@ side of the connection, which `twisted.web.http.Request` writes to.
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from twisted.web.http_headers import Headers
 
 from zs3.errors import S3Error
 from zs3.web.body import Body
-from zs3.web.http1 import MAX_HEAD, Head, parse_head, salvage
+from zs3.web.http1 import MAX_HEAD, Head, header_lines, lines_of, name_as_sent, parse_head, salvage
 from zs3.web.limits import Deadline
 
 if TYPE_CHECKING:
@@ -65,23 +64,6 @@ class _State(Enum):
     ANSWER = auto()  # the body is complete, the answer is not
     BROKEN = auto()  # what follows cannot be understood, but there is an answer to send
     CLOSING = auto()  # what comes is not looked at
-
-
-@functools.lru_cache(maxsize=1024)
-def _name_as_sent(name: str) -> bytes:
-    """The name of a response header as it is spelled on the wire."""
-    canonical = next(iter(Headers({name: [""]}).getAllRawHeaders()))[0]
-    # Capitalised by Twisted.  SDKs hand the names of user metadata on as they come, and on S3 they come so.
-    return canonical.lower() if canonical.startswith(b"X-Amz-") else canonical
-
-
-def header_lines(headers: Mapping[str, bytes]) -> bytes:
-    """Response headers as they are sent."""
-    return _lines((_name_as_sent(name), value) for name, value in headers.items())
-
-
-def _lines(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])
 
 
 class Channel(http.HTTPChannel):
@@ -191,9 +173,9 @@ class Channel(http.HTTPChannel):
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
         pairs = []
         for name, values in headers.getAllRawHeaders():
-            sent_name = _name_as_sent(name.decode("latin-1"))
+            sent_name = name_as_sent(name.decode("latin-1"))
             pairs += [(sent_name, value) for value in values]
-        head = self._head(self._common_headers(), version, code, reason, _lines(pairs))
+        head = self._head(self._common_headers(), version, code, reason, lines_of(pairs))
         self._send(head.translate(_WITHOUT_CONTROLS))
 
     def write_answer(

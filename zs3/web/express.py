@@ -25,11 +25,11 @@ from zs3.web import operations
 from zs3.web.accesslog import RequestLog
 from zs3.web.authorize import Gate, account_block_now
 from zs3.web.call import Settings
-from zs3.web.channel import Channel, header_lines
+from zs3.web.channel import Channel
 from zs3.web.context import Asked, RequestContext
 from zs3.web.coroutines import begin
 from zs3.web.headers import TAG_COUNT, representation
-from zs3.web.http1 import Head, header_text
+from zs3.web.http1 import Head, header_lines, header_text
 from zs3.web.lifecycle import EXPIRATION, expiration
 from zs3.web.locking import lock_headers
 from zs3.web.objects import Answer

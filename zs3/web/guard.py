@@ -23,8 +23,9 @@ from twisted.web.resource import IResource
 from twisted.web.util import DeferredResource
 from zope.interface import implementer
 
+from zs3.addresses import network_of
 from zs3.auth.access import ENFORCED
-from zs3.auth.attempts import Attempts, network_of
+from zs3.auth.attempts import Attempts
 from zs3.auth.credentials import ISignedRequest, S3LoginFailed, SignedRequest, UnsignedRequest, UsersChecker
 from zs3.auth.postform import decode_form
 from zs3.auth.sigv4 import decode_claim

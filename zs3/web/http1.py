@@ -1,4 +1,4 @@
-"""The head of an HTTP/1 request: request line, fields, and what they say about the body.
+"""The head of an HTTP/1 request: request line, fields, and what they say about the body; and how answers spell theirs.
 
 Pure: bytes in, a `Head` or an `S3Error` out.  Stricter than Twisted's own
 parser where RFC 9112 asks for it (obs-fold, Host, transfer codings, length)
@@ -9,9 +9,12 @@ Source: RFC 9110 (semantics), RFC 9112 (HTTP/1.1).
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from twisted.web.http_headers import Headers
 
 from zs3.errors import S3Error
 
@@ -177,3 +180,21 @@ def _check_coding(coding: bytes, version: bytes, declared: int | None) -> None:
 def _lists(value: bytes, token: bytes) -> bool:
     """Whether a comma-separated field has `token`, whatever its case."""
     return any(item.strip(b" \t").lower() == token for item in value.split(b","))
+
+
+@functools.lru_cache(maxsize=1024)
+def name_as_sent(name: str) -> bytes:
+    """The name of a response header as it is spelled on the wire."""
+    canonical = next(iter(Headers({name: [""]}).getAllRawHeaders()))[0]
+    # Capitalised by Twisted.  SDKs hand the names of user metadata on as they come, and on S3 they come so.
+    return canonical.lower() if canonical.startswith(b"X-Amz-") else canonical
+
+
+def header_lines(headers: Mapping[str, bytes]) -> bytes:
+    """Response headers as they are sent."""
+    return lines_of((name_as_sent(name), value) for name, value in headers.items())
+
+
+def lines_of(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The same of names that are spelled already."""
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])
