@@ -186,6 +186,10 @@ class Page(NamedTuple):
     next_id: str = ""
 
 
+#: May end the id at which a listing goes on, see `zs3.store.versionids.marker_of`.
+CURRENT = "-current"
+
+
 def page_of(entries: Iterable[Any], prefix: str, delimiter: str, key_marker: str, limit: int) -> Page:
     """One page of what has keys and ids, is in order, and comes after the marker."""
     rows: list[Any] = []
@@ -230,7 +234,7 @@ def _after(histories: Mapping[str, History], key_marker: str, version_marker: st
         rows = histories[key].rows(key)
         if key == key_marker:
             ids = [row.id for row in rows]
-            rows = rows[ids.index(version_marker) + 1 :] if version_marker else []
+            rows = rows[ids.index(version_marker.removesuffix(CURRENT)) + 1 :] if version_marker else []
         elif key.encode() < key_marker.encode():
             continue
         found += rows

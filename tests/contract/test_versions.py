@@ -389,6 +389,54 @@ def test_a_version_that_is_put_back_by_hand_is_current(versioned: Client, data: 
         versioned.get("key", version=two.version)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("bodies", "deleted"), [((b"one", b"2", b"3"), False), ((b"one", b"2"), True), ((b"one",), True)]
+)
+def test_who_removes_what_each_page_tells_removes_what_is_younger_than_one_put_back(
+    versioned: Client, data: Path, limit: int, bodies: list[bytes], deleted: bool
+) -> None:
+    """The object comes first, and its id does not say that once it is gone."""
+    for body in bodies:
+        versioned.put("key", body)
+    if deleted:
+        versioned.delete("key")
+    [older] = [each for each in data.glob(".zs3/buckets/*/versions/key,v/*") if each.read_bytes() == b"one"]
+    shutil.copy2(older, data / "copy")
+    os.rename(data / "copy", data / "bucket/key")
+    whole = told(versioned)
+    # What the copy took the place of is gone, and so is a marker that stood for it.
+    assert len(whole) == len(bodies) - (not deleted) + (deleted and len(bodies) > 1)
+    found, marker, version, more = [], "", "", True
+    while more:
+        some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
+        found += [(info.key, info.version, info.is_delete_marker, latest) for info, latest in some]
+        more, marker, version = page.truncated, page.next_key, page.next_version
+    assert found == whole
+    marker, version, more = "", "", True
+    while more:
+        some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
+        for info, _ in some:
+            versioned.remove("key", info.version)
+        more, marker, version = page.truncated, page.next_key, page.next_version
+    assert told(versioned) == []
+
+
+def test_what_came_first_is_not_told_again_where_another_was_put_back_since(versioned: Client, data: Path) -> None:
+    for number in range(4):
+        versioned.put("key", b"%d" % number)
+    copies = {}
+    for older in data.glob(".zs3/buckets/*/versions/key,v/*"):
+        copies[older.read_bytes()] = shutil.copy2(older, data / f"copy of {older.name}")
+    os.rename(copies[b"0"], data / "bucket/key")
+    first, page = versioned.versions_page(limit=1)
+    os.rename(copies[b"1"], data / "bucket/key")
+    rest, _ = versioned.versions_page(key_marker=page.next_key, version_marker=page.next_version)
+    ids = [info.version for info, _ in rest]
+    assert len(ids) == len(set(ids)) == 2
+    assert first[0][0].version not in ids
+
+
 def test_a_version_that_is_put_back_by_hand_is_kept_as_it_was_changed_since(versioned: Client, data: Path) -> None:
     one = versioned.put("key", b"one")
     versioned.put("key", b"two")

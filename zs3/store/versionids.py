@@ -78,6 +78,23 @@ def parse_name(name: bytes) -> Entry | None:
     return entry if entry.name == name else None
 
 
+#: Ends the marker of an object that is the current version without being the youngest, as one that was put back is.
+_CURRENT = "-current"
+
+
+def marker_of(version: str, *, first: bool) -> str:
+    """Where a listing goes on behind a version, see `parse_marker`."""
+    return version + _CURRENT if first else version
+
+
+def parse_marker(marker: str) -> tuple[str, bool]:
+    """The version behind which a listing goes on, and whether that was the first of its key though not the youngest.
+
+    Once such a version is gone its id does not say what came behind it: all there is of the key.
+    """
+    return marker.removesuffix(_CURRENT), marker.endswith(_CURRENT)
+
+
 # The order of the versions of a key is that of strings, which for nearly all are the names of their files.
 
 

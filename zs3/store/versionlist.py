@@ -23,7 +23,7 @@ from zs3.store.dircache import is_local
 from zs3.store.history import History, closed
 from zs3.store.memo import PER_VALUE, Memo, is_settled, state
 from zs3.store.values import NULL_VERSION, ListQuery, ObjectInfo, Show, ShowVersion, VersionsPage, VersionsQuery
-from zs3.store.versionids import DELETED, Entry, is_id, null_order, parse_order
+from zs3.store.versionids import DELETED, Entry, is_id, marker_of, null_order, parse_marker, parse_order
 from zs3.store.walk import Level, Source, Walk, past
 
 
@@ -237,7 +237,7 @@ class _Page:
         :param tries: how often to begin again, where what was to be the latest is gone.
         """
         query = self._query
-        after = query.version_marker if key == query.key_marker else ""
+        after, was_first = parse_marker(query.version_marker if key == query.key_marker else "")
         with closing(History(self._bucket, self._root, key)) as older:
             current, marker, orders = self._look(key, older, keys)
             latest, shown = current is None, current
@@ -247,21 +247,24 @@ class _Page:
                     marker = None
                 latest, shown = False, None
             elif after:
-                at, there = _place(orders, after)
+                at, there = (len(orders), False) if was_first else _place(orders, after)
                 latest = latest and not there and at == len(orders)
                 orders = orders[:at]
+                bound = NULL_VERSION if was_first else after
                 # What was behind one that is gone may be the object by now, or what hides it.
-                if current is None or there or not _is_behind(current.version, False, current.mtime_ns, after):
+                if current is None or there or not _is_behind(current.version, False, current.mtime_ns, bound):
                     shown = None
-                if marker is None or there or not _is_behind(marker.version, True, marker.mtime_ns, after):
+                if marker is None or there or not _is_behind(marker.version, True, marker.mtime_ns, bound):
                     marker, latest = None, latest and marker is None
-            if shown is not None and not self._add(key, shown):
-                return True
+            if shown is not None:
+                first = marker is not None or _has_younger(orders, shown.version)
+                if not self._add(key, shown, first=first):
+                    return True
             entries: Iterator[tuple[bytes, Entry | None]] = ((b"", parse_order(each)) for each in reversed(orders))
             if marker is not None:
                 entries = itertools.chain([(DELETED, Entry(marker.version, True))], entries)
             for name, entry in entries:
-                if entry is None or (current is not None and entry.version == current.version):
+                if entry is None or entry.version in (after, current and current.version):
                     continue
                 shown = self._read(older, name or entry.name, entry, latest)
                 if shown is None:
@@ -275,12 +278,15 @@ class _Page:
                 latest = False
         return False
 
-    def _add(self, key: str, shown: _Shown) -> bool:
-        """Add a version; False if there is no room."""
+    def _add(self, key: str, shown: _Shown, *, first: bool = False) -> bool:
+        """Add a version; False if there is no room.
+
+        :param first: see `marker_of`.
+        """
         if not self._room:
             return False
         self._versions.append(shown.shown)
-        self._last = _Last(key, shown.version)
+        self._last = _Last(key, marker_of(shown.version, first=first))
         self._room -= 1
         return True
 
@@ -397,6 +403,11 @@ def _place(orders: list[bytes], after: str) -> tuple[int, bool]:
     name = Entry(after, False).name
     at = bisect_left(orders, name)
     return at, at < len(orders) and orders[at].startswith(name)
+
+
+def _has_younger(orders: list[bytes], version: str) -> bool:
+    """Whether one of the older versions is younger than the object, as they are once it was put back by hand."""
+    return bool(orders) and is_id(version) and orders[-1][: len(name := Entry(version, False).name)] > name
 
 
 def _is_behind(version: str, is_delete_marker: bool, mtime_ns: int, after: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zs3.errors import S3Error
 from zs3.store.values import ListQuery, VersionsPage, VersionsQuery
+from zs3.store.versionids import parse_marker
 from zs3.web import documents
 from zs3.web.call import Call
 from zs3.web.documents import ListRequest
@@ -83,7 +84,7 @@ async def list_object_versions(call: Call) -> None:
             ArgumentValue=version_marker,
         )
     if version_marker:
-        check_version(version_marker, "version-id-marker")
+        check_version(parse_marker(version_marker)[0], "version-id-marker")
     query = VersionsQuery(request.prefix, request.delimiter, key_marker, version_marker or "", request.limit)
     page: VersionsPage = await call.store.list_versions(call.bucket, query, request.version_entry())
     document = documents.list_versions(request, page, key_marker=key_marker, version_marker=version_marker or "")
