@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -90,7 +89,7 @@ class Listing(Base):
     def held(self, found: Page, wanted: Page) -> bool:
         """Whether there is more to come, after a page that is as it should be."""
         self.two.done["steps"] += 1
-        same(replace(found, next_id=found.next_id.removesuffix(CURRENT)), wanted)
+        same(found._replace(next_id=found.next_id.removesuffix(CURRENT)), wanted)
         return wanted.truncated
 
     # Each of these asks for one page, or for all.
