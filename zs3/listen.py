@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 
+from zs3.door import DoorEndpoint
 from zs3.service import describe
 from zs3.tls.endpoints import BACKLOG, ssl_endpoint, tls_endpoint
 
@@ -40,7 +41,8 @@ def make_endpoint(reactor: Any, description: str, certificates: Sequence[str]) -
             return tls_endpoint(reactor, arguments, named, proxied=proxied)
         says_backlog = "backlog" in named or len(arguments) > _BEFORE_BACKLOG.get(kind.lower(), -1)
         more = "" if says_backlog else f":backlog={BACKLOG}"
-        return IStreamServerEndpoint(serverFromString(reactor, description + more))
+        endpoint = IStreamServerEndpoint(serverFromString(reactor, description + more))
+        return endpoint if proxied else DoorEndpoint(endpoint)
     except Exception as error:  # each kind of endpoint raises what it likes
         raise ValueError(f"{description}: {_explain(kind.lower(), error)}") from None
 

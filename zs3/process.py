@@ -32,8 +32,10 @@ from zs3.tls.certificates import Certificates
 from zs3.tls.endpoints import certificates_of, reload_all
 from zs3.web import health as health_resources
 from zs3.web.accesslog import AccessLog
+from zs3.web.admission import Admission
 from zs3.web.documents import DEFAULT_REGION
 from zs3.web.guard import S3Guard
+from zs3.web.limits import Limits
 from zs3.web.resources import Realm
 from zs3.web.site import Site
 
@@ -145,12 +147,26 @@ class Server:
         """What serves, and where: S3, and whatever else was asked for."""
         options, endpoints = self._options, self._options["endpoints"]
         connections = raise_file_limit() - _RESERVED_FILES - options["threads"] * 4
+        if options["max-connections"]:
+            connections = min(connections, options["max-connections"])
         make_site = partial(
             Site,
             clock=self._reactor,
             access_log=self._access_log,
             observer=observer,
+            limits=Limits(
+                idle=options["idle-timeout"],
+                head=options["head-timeout"],
+                body=options["body-timeout"],
+                stall=options["send-timeout"],
+            ),
             max_connections=connections,
+            admission=Admission(
+                self._reactor.seconds,
+                connections=options["address-connections"],
+                requests=options["address-requests"],
+                unlimited=options["unlimited"],
+            ),
         )
         checkers = [options["users"], AllowAnonymousAccess()]
         make_guard = partial(

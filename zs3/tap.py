@@ -17,6 +17,7 @@ from twisted.application.service import IService
 from twisted.cred import strcred
 from twisted.python import usage
 
+from zs3.addresses import Networks
 from zs3.assembly import first_start, server, supervisor
 from zs3.auth.access import ENFORCED, OWNERSHIPS
 from zs3.auth.credentials import ISignedRequest, IUserDirectory, UsersChecker, UsersFileChecker
@@ -32,6 +33,7 @@ from zs3.messages import MessageChannel
 from zs3.sdnotify import Notifier
 from zs3.service import NotifyService, SignalService, describe
 from zs3.web.accesslog import FORMATS
+from zs3.web.admission import Rate
 from zs3.worker import FIRST_SOCKET_FD, ObedientService, die
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*").fullmatch
@@ -80,12 +82,33 @@ def seconds(text: str) -> float:
     return float(text)
 
 
-_CONVERSIONS: dict[str, Callable[[str], int | float | Day]] = {
+def timeout(text: str) -> float:
+    """A time of at least a second; `ValueError` if it is none."""
+    if (found := seconds(text)) < 1:
+        raise ValueError("a second is the least")
+    return found
+
+
+def limit(text: str) -> int:
+    """A whole number, 0 for no limit; `ValueError` if it is none."""
+    if not re.fullmatch("[0-9]{1,7}", text):
+        raise ValueError("a number is needed, or 0 for no limit")
+    return int(text)
+
+
+_CONVERSIONS: dict[str, Callable[[str], int | float | Day | Rate]] = {
     "file-mode": octal,
     "dir-mode": octal,
     "threads": count,
     "workers": workers,
     "drain-timeout": seconds,
+    "max-connections": limit,
+    "address-connections": limit,
+    "address-requests": Rate.parse,
+    "idle-timeout": timeout,
+    "head-timeout": timeout,
+    "body-timeout": timeout,
+    "send-timeout": timeout,
     "lifecycle-day": day,
     "cache-size": mebibytes,
 }
@@ -137,6 +160,18 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ["lifecycle-day", None, "86400", ("Seconds that lifecycle rules take for a day. Less is for tests alone: "
                                           "objects expire that much earlier.")],
         ["drain-timeout", None, "30", "Seconds that running requests are given to end when the daemon stops."],
+        ["max-connections", None, "0", ("The most connections at a time, in each worker; 0 for as many as the limit of "
+                                        "open files has room for.")],
+        ["address-connections", None, "2000", ("The most connections of a client's address at a time, in each worker; "
+                                               "0 for any number.")],
+        ["address-requests", None, "0", ("RATE or RATE:BURST: the requests in a second that a client's address may "
+                                         "make, in each worker, and how many at once after a pause (by default RATE). "
+                                         "A new connection counts as one. 0 for any number.")],
+        ["idle-timeout", None, "60", ("Seconds that a connection may wait for a request, and for the handshake of "
+                                      "TLS.")],
+        ["head-timeout", None, "30", "Seconds that the head of a request may take."],
+        ["body-timeout", None, "60", "Seconds that a client may send nothing of a body, before the request fails."],
+        ["send-timeout", None, "300", "Seconds that a client may take nothing of an answer, before it is cut."],
     ]  # fmt: skip
 
     optFlags = [
@@ -162,6 +197,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             self[option] = []
         self["domain"] = []
         self["website-domain"] = []
+        self["unlimited"] = []
         self._inherited = inherited
         self.arguments: list[str] = []
         self.directory = ""
@@ -205,6 +241,11 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         """A host name below which buckets are websites (BUCKET.NAME); may be given several times."""
         self["website-domain"].append(name.lower().rstrip("."))
 
+    def opt_unlimited(self, network: str) -> None:
+        """An address or network that no limit per address is for, e.g. 192.0.2.7 or fd00::/8; may be given several
+        times. [default: 127.0.0.0/8 and ::1]"""
+        self["unlimited"].append(network)
+
     def postOptions(self) -> None:
         """Check everything; raises `UsageError`."""
         self._convert()
@@ -230,6 +271,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             raise usage.UsageError(f"--object-ownership: {' or '.join(OWNERSHIPS)}")
         if self["access-log-format"] not in FORMATS:
             raise usage.UsageError(f"--access-log-format: {' or '.join(FORMATS)}")
+        try:
+            self["unlimited"] = Networks(self["unlimited"] or ("127.0.0.0/8", "::1"))
+        except ValueError as error:
+            raise usage.UsageError(f"--unlimited: {error}") from None
         for option in ("domain", "website-domain"):
             for name in self[option]:
                 if not _HOST_NAME(name):

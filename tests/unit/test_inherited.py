@@ -172,7 +172,7 @@ class TestEndpoint:
 
     @pytest.mark.parametrize("description", ["tcp:1", "tcp6:1", "unix:/nowhere/s", "systemd:domain=INET:name=nobody"])
     def test_whatever_it_says_it_listens_on_the_socket(self, reactor, tcp, factory, description):
-        assert self.listen(reactor, description, tcp, factory) is factory
+        assert self.listen(reactor, description, tcp, factory).wrappedFactory is factory
         assert reactor.tcpServers == reactor.unixServers == []
 
     @pytest.mark.parametrize("description", ["haproxy:tcp:1", "haproxy:systemd:domain=INET:index=7"])
@@ -187,7 +187,7 @@ class TestEndpoint:
         (tmp_path / "tls").mkdir()
         pem = tmp_path / "tls" / "localhost.pem"
         pem.write_bytes(b"".join(self_signed()))
-        made = self.listen(reactor, description.format(pem), tcp, factory, str(pem))
+        made = self.listen(reactor, description.format(pem), tcp, factory, str(pem)).wrappedFactory
         assert isinstance(made, TLSMemoryBIOFactory)
         assert made.wrappedFactory is factory
 

@@ -109,9 +109,9 @@ def test_ssl_alone_without_a_certificate_names_all_places_and_what_helps(reactor
 def test_named_certificate_is_taken_as_it_is(reactor, tmp_path, pem, arguments):
     description = "ssl:9443:" + arguments.format(pem(tmp_path / "my.pem"))
     make_endpoint(reactor, description, []).listen(Factory())
-    ((port, factory, _, interface),) = reactor.tcpServers
+    ((port, door, _, interface),) = reactor.tcpServers
     assert (port, interface) == (9443, "127.0.0.1" if "interface" in arguments else "")
-    assert isinstance(factory, TLSMemoryBIOFactory)
+    assert isinstance(door.wrappedFactory, TLSMemoryBIOFactory)
 
 
 def test_files_are_those_of_where_the_daemon_was_started(reactor, tmp_path, pem, monkeypatch):

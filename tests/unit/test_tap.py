@@ -11,6 +11,7 @@ import pytest
 from twisted.application.service import IServiceMaker
 from twisted.cred import strcred
 from twisted.cred.strcred import ICheckerFactory
+from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import getPlugins
 from twisted.python.usage import Options as TwistedOptions
@@ -21,6 +22,7 @@ from zs3.auth import users
 from zs3.auth.credentials import ISignedRequest, UsersFileChecker
 from zs3.messages import MessageChannel, socket_pair
 from zs3.service import StartError
+from zs3.web.limits import Limits
 from zs3.workers import WorkersService
 
 USERS = '[users.alice]\naccess_key = "ALICE"\nsecret_key = "alices-secret"\nrole = "admin"\n'
@@ -88,6 +90,10 @@ class TestOptions:
         assert [description for description, _ in options["endpoints"]["listen"]] == ["tcp:9000"]
         assert (options["file-mode"], options["dir-mode"]) == (0o600, 0o700)
         assert (options["threads"], options["drain-timeout"]) == (16, 30.0)
+        assert (options["address-connections"], options["address-requests"].per_second) == (2000, 0)
+        assert "127.9.9.9" in options["unlimited"]
+        assert "::1" in options["unlimited"]
+        assert "10.0.0.1" not in options["unlimited"]
         assert options["lifecycle-day"].is_real
         assert (options["sync"], options["no-sigv2"], options["region"], options["domain"]) == ("on", 0, None, [])
 
@@ -102,7 +108,9 @@ class TestOptions:
             "--website-domain", "Web.Home.lan.",
             "--no-sigv2", "--sync", "off", "--file-mode", "0640", "--dir-mode", "750", "--access-log",
             tmp_path / "log", "--access-log-format", "json", "--threads", "4", "--drain-timeout", "2.5",
-            "--lifecycle-day", "10",
+            "--lifecycle-day", "10", "--max-connections", "500", "--address-connections", "5", "--address-requests",
+            "2.5:10", "--unlimited", "10.0.0.0/8", "--unlimited", "192.0.2.7", "--idle-timeout", "75",
+            "--head-timeout", "1", "--body-timeout", "2", "--send-timeout", "3",
         )  # fmt: skip
         assert [description for description, _ in options["endpoints"]["listen"]] == [
             "tcp:9001:interface=127.0.0.1",
@@ -115,6 +123,10 @@ class TestOptions:
         assert options["access-log"] == str(tmp_path / "log")
         assert (options["threads"], options["drain-timeout"], options["no-sigv2"]) == (4, 2.5, 1)
         assert options["lifecycle-day"].seconds == 10
+        assert (options["max-connections"], options["address-connections"]) == (500, 5)
+        assert options["address-requests"] == (2.5, 10)
+        assert "192.0.2.7" in options["unlimited"]
+        assert "127.0.0.1" not in options["unlimited"]
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -136,6 +148,16 @@ class TestOptions:
             (["--lifecycle-day", "86401"], "--lifecycle-day: a number of seconds from 1 to 86400 is needed"),
             (["--lifecycle-day", "short"], "--lifecycle-day: a number of seconds"),
             (["--drain-timeout", "inf"], "--drain-timeout: a number of seconds"),
+            (["--max-connections", "-1"], "--max-connections: a number is needed, or 0"),
+            (["--address-connections", "many"], "--address-connections: a number is needed, or 0"),
+            (["--address-requests", "1/s"], "--address-requests: a number per second is needed, or two: RATE:BURST"),
+            (["--address-requests", "10:0"], "--address-requests: a BURST is at least 1"),
+            (["--unlimited", "localhost"], "--unlimited: localhost: "),
+            (["--unlimited", "192.0.2.1/24"], "--unlimited: 192.0.2.1/24: "),
+            (["--idle-timeout", "0"], "--idle-timeout: a second is the least"),
+            (["--head-timeout", "soon"], "--head-timeout: a number of seconds"),
+            (["--body-timeout", "0.5"], "--body-timeout: a second is the least"),
+            (["--send-timeout", "-1"], "--send-timeout: a number of seconds"),
             (["--region", "EU Central"], "--region: "),
             (["--region", ""], "--region: "),
             (["--domain", "a_b"], "--domain: 'a_b' is no host name"),
@@ -301,12 +323,28 @@ class TestDaemon:
         assert [server[0] for server in reactor.tcpServers] == [9001, 9002]
         self.stop(daemon, reactor)
 
+    def test_the_limits_are_those_that_were_said(self, data, reactor):
+        daemon = self.start(
+            "--data", data, "--access-log", "off", "--max-connections", "7", "--address-connections", "3",
+            "--idle-timeout", "75", "--head-timeout", "1", "--body-timeout", "2", "--send-timeout", "4",
+        )  # fmt: skip
+        site = reactor.tcpServers[0][1].wrappedFactory
+        assert site.limits == Limits(idle=75, head=1, body=2, stall=4)
+        assert site._max_connections == 7
+        client, here = IPv4Address("TCP", "192.0.2.1", 1), IPv4Address("TCP", "127.0.0.1", 1)
+        for _ in range(3):
+            assert site.admits(client)
+            site.admission.enter(site.admission.network(client.host))
+        assert not site.admits(client)
+        assert site.admits(here)
+        self.stop(daemon, reactor)
+
     def test_the_metrics_are_served_beside_and_only_if_asked_for(self, data, reactor):
         daemon = self.start("--data", data, "--access-log", "off", "--metrics", "tcp:9100:interface=127.0.0.1")
         (port, site, *_), (other, metrics, *_) = sorted(reactor.tcpServers, key=lambda server: server[0])
         assert (port, other) == (9000, 9100)
-        assert type(site).__name__ == "Site"
-        assert type(metrics).__name__ == "MetricsSite"
+        assert type(site.wrappedFactory).__name__ == "Site"
+        assert type(metrics.wrappedFactory).__name__ == "MetricsSite"
         self.stop(daemon, reactor)
         reactor.tcpServers.clear()
         daemon = self.start("--data", data, "--access-log", "off")

@@ -58,6 +58,13 @@ AT_ONCE = Definition(
     "Requests that were answered from memory without waiting for a thread or a disk, by operation.",
     ("operation",),
 )
+REFUSED = Definition(
+    COUNTER,
+    "zs3_refused_total",
+    "Connections and requests that were refused for a limit: connections, connections_per_address or "
+    "requests_per_address.",
+    ("limit",),
+)
 UPLOADS = Definition(
     COUNTER,
     "zs3_multipart_uploads_total",
@@ -90,7 +97,7 @@ LOOKUPS = Definition(
 
 #: What the daemon counts itself.
 COUNTED = (
-    *(REQUESTS, DURATION, RECEIVED, SENT, ERRORS, FAILURES, AT_ONCE, UPLOADS),
+    *(REQUESTS, DURATION, RECEIVED, SENT, ERRORS, FAILURES, AT_ONCE, REFUSED, UPLOADS),
     *(IN_FLIGHT, CONNECTIONS, THREADS, BUSY, QUEUE, FSYNC, LOST, LOOKUPS),
 )
 

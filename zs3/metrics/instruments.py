@@ -15,6 +15,7 @@ from zs3.metrics.buckets import OTHER, BucketNames
 from zs3.metrics.definitions import HISTOGRAM, Definition
 from zs3.metrics.table import Table
 from zs3.web.accesslog import RequestLog
+from zs3.web.admission import LIMITS
 
 #: The errors of requests whose sender is not known, or not believed.
 _NOT_AUTHENTICATED = (
@@ -71,6 +72,7 @@ class Instruments:
         # What is not there before it counts shows no increase when it does.
         self._errors = {code: self._place(definitions.ERRORS, code) for code in _SERVER_ERRORS}
         self._failures = {code: self._place(definitions.FAILURES, code) for code in _NOT_AUTHENTICATED}
+        self._refused = {limit: self._place(definitions.REFUSED, limit) for limit in LIMITS}
         self._uploads = {name: self._place(definitions.UPLOADS, event) for name, event in _UPLOAD_EVENTS.items()}
         self._hits, self._misses = (self._place(definitions.LOOKUPS, each) for each in ("hit", "miss"))
         self._series: dict[tuple[str, int, str], _Series] = {}
@@ -150,6 +152,10 @@ class Instruments:
     def requests(self, change: int) -> None:
         """There is one request more or less under way."""
         self._cells[self._in_flight] += change
+
+    def refused(self, limit: str) -> None:
+        """A connection or request was refused."""
+        self._cells[self._refused[limit]] += 1
 
     # For Threads
 

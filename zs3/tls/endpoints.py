@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.protocols.haproxy import proxyEndpoint
 from zope.interface import implementer
 
+from zs3.door import DoorEndpoint
 from zs3.tls.certificates import CertificateDirectory, CertificateFiles, Certificates
 
 #: Connections that may wait to be accepted, unless an endpoint says otherwise.  Of Twisted's own 50, more clients that
@@ -92,7 +93,7 @@ def tls_endpoint(
 
 def _secure(reactor: Any, certificates: Certificates, below: IStreamServerEndpoint, *, proxied: bool) -> SecureEndpoint:
     certificates.reload()
-    return SecureEndpoint(reactor, certificates, proxyEndpoint(below) if proxied else below)
+    return SecureEndpoint(reactor, certificates, proxyEndpoint(below) if proxied else DoorEndpoint(below))
 
 
 def certificates_of(endpoints: Iterable[object]) -> Sequence[Certificates]:

@@ -17,7 +17,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IPullProducer
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPullProducer
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
@@ -27,6 +27,7 @@ from twisted.web.http import RESPONSES, _ChunkedTransferDecoder, _MalformedChunk
 from twisted.web.http_headers import Headers
 
 from zs3.errors import S3Error
+from zs3.web.admission import CONNECTIONS_PER_ADDRESS, MOST_WAIT_S, REQUESTS_PER_ADDRESS
 from zs3.web.body import Body
 from zs3.web.http1 import MAX_HEAD, Head, header_lines, lines_of, name_as_sent, parse_head, salvage
 from zs3.web.limits import Deadline
@@ -61,6 +62,7 @@ _BODY_FULL, _AHEAD_FULL = 1, 2
 class _State(Enum):
     HEAD = auto()  # between requests, or within a head
     BODY = auto()  # a request was handed on, its body is still coming
+    TURN = auto()  # a request waits for its turn, as there were many from its address
     ANSWER = auto()  # the body is complete, the answer is not
     BROKEN = auto()  # what follows cannot be understood, but there is an answer to send
     CLOSING = auto()  # what comes is not looked at
@@ -97,6 +99,9 @@ class Channel(http.HTTPChannel):
         self._rest = 0
         self._chunks: _ChunkedTransferDecoder | None = None
         self._awaits_continue = False
+        #: What the client is counted as by `zs3.web.admission`; None if it is not, or not yet.
+        self._network: bytes | None = None
+        self._turn: IDelayedCall | None = None
 
     # -- what the transport calls
 
@@ -109,16 +114,39 @@ class Channel(http.HTTPChannel):
         self._socket: Any = below if isinstance(below, Connection) and not below.TLS else None
         self._on_socket = self._socket is self.transport
         self._deadline = Deadline(self.site.reactor, self.timeoutConnection)
+        # What is behind a proxy, the first bytes tell.
+        self._entered = not isinstance(below, ProtocolWrapper)
         self.site.opened(self)
         self._arm()
+        if self._entered:
+            self._enter()
+
+    def _enter(self) -> None:
+        """Count the connection as one of its client."""
+        host = getattr(self.getPeer(), "host", None)
+        network = self.site.admission.network(host)
+        if network is None:
+            return
+        if self.site.admission.enter(network):
+            self._network = network
+        else:
+            self.site.refused(CONNECTIONS_PER_ADDRESS, host)
+            self.abort()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._deadline.stop()
+        if self._turn is not None:
+            self._turn.cancel()
+        if self._network is not None:
+            self.site.admission.leave(self._network)
         self._state, self._ahead = _State.CLOSING, b""
         super().connectionLost(reason)
         self.site.closed(self)
 
     def dataReceived(self, data: bytes) -> None:
+        if not self._entered:
+            self._entered = True
+            self._enter()
         if self._state is not _State.CLOSING:
             self._ahead = self._ahead + data if self._ahead else data
             self._advance()
@@ -373,7 +401,7 @@ class Channel(http.HTTPChannel):
         finally:
             self._stepping = False
         # An incomplete head, which may be longer than that, can only be completed by reading on.
-        waiting = self._write_full or self._state is _State.ANSWER
+        waiting = self._write_full or self._state in (_State.TURN, _State.ANSWER)
         self._hold(_AHEAD_FULL, waiting and len(self._ahead) > MAX_AHEAD)
 
     def _step(self) -> bool:
@@ -385,7 +413,7 @@ class Channel(http.HTTPChannel):
             data, self._ahead = self._ahead, b""
             self._receive_body(data)
             return True
-        if self._state is not _State.ANSWER:
+        if self._state not in (_State.TURN, _State.ANSWER):
             self._ahead = b""
         return False
 
@@ -420,6 +448,27 @@ class Channel(http.HTTPChannel):
         return True
 
     def _begin(self, head: Head) -> None:
+        if self._network is not None and self.site.admission.limits_requests:
+            seconds = self.site.admission.turn(self._network)
+            if seconds > 0:
+                self._state = _State.TURN
+                self._arm()
+                refused = seconds > MOST_WAIT_S
+                self._turn = self.site.reactor.callLater(min(seconds, MOST_WAIT_S), self._end_turn, head, refused)
+                return
+        self._serve(head)
+
+    def _end_turn(self, head: Head, refused: bool) -> None:
+        self._turn = None
+        if refused:
+            self.site.refused(REQUESTS_PER_ADDRESS, getattr(self.getPeer(), "host", None))
+            self.persistent = head.persistent and not self._retiring
+            self.begin_request(head).turn_away(S3Error("SlowDown"))
+        else:
+            self._serve(head)
+        self._advance()
+
+    def _serve(self, head: Head) -> None:
         self.persistent = head.persistent and not self._retiring
         if head.length != 0 or not self.site.serve_at_once(head, self):
             self.begin_request(head).process()

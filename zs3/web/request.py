@@ -102,6 +102,10 @@ class Request(server.Request):
         self.body.end()
         send_error(self, error)
 
+    def turn_away(self, error: S3Error) -> None:
+        """For the channel: answer `error`, whatever is asked for."""
+        send_error(self, error)
+
     def _take(self, method: bytes, target: bytes, version: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> None:
         self.method, self.uri, self.clientproto = method, target, version
         self.raw_path, _, self._raw_query = target.partition(b"?")

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import base64
+import math
 import secrets
 from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
 from twisted.web import http, server
 from twisted.web.resource import IResource
 
 from zs3.web.accesslog import AccessLog, RequestLog
+from zs3.web.admission import CONNECTIONS, CONNECTIONS_PER_ADDRESS, Admission
 from zs3.web.channel import Channel
 from zs3.web.http1 import Head
 from zs3.web.limits import Limits
 from zs3.web.request import Request
+
+#: Seconds between two lines of the log that tell of it.
+_QUIET_S = 60.0
+
+_log = Logger()
 
 
 class Recorder(Protocol):
@@ -36,6 +44,9 @@ class SiteObserver(Recorder, Protocol):
     def requests(self, change: int) -> None:
         """There is one request more (1) or less (-1) under way; those that are answered at once never are."""
 
+    def refused(self, limit: str) -> None:
+        """A connection or request was refused for a limit: one of `zs3.web.admission.LIMITS`."""
+
 
 class Site(server.Site):
     """Serves one tree of resources over any number of connections.
@@ -46,6 +57,7 @@ class Site(server.Site):
     :param observer: told of these too, and of what is under way.
     :param limits: the time limits of a connection.
     :param max_connections: of more, idle ones are closed, or if there are none, the newest.
+    :param admission: how much of it each address may have; by default any.
     """
 
     protocol = Channel  # type: ignore[assignment]
@@ -60,6 +72,7 @@ class Site(server.Site):
         observer: SiteObserver | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         max_connections: int = 10_000,
+        admission: Admission | None = None,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=clock)
         self.timeOut = None  # the channel has its own limits
@@ -70,6 +83,8 @@ class Site(server.Site):
         self._recorders = tuple(each for each in recorders if each is not None)
         self._observer = observer
         self._max_connections = max_connections
+        self.admission = Admission(clock.seconds) if admission is None else admission
+        self._quiet_until = -math.inf
         # In the order of their opening.
         self._channels: dict[Channel, None] = {}
         self._drained: list[Deferred[None]] = []
@@ -142,12 +157,33 @@ class Site(server.Site):
             self._observer.requests(1)
         return Request(channel)
 
+    def admits(self, address: IAddress) -> bool:
+        """For who accepts connections: whether it is worth while to make one of it."""
+        host = getattr(address, "host", None)
+        network = self.admission.network(host)
+        if network is None or self.admission.admits(network):
+            return True
+        self.refused(CONNECTIONS_PER_ADDRESS, host)
+        return False
+
+    def refused(self, limit: str, host: object) -> None:
+        """For the channel: take note that something was refused for one of `zs3.web.admission.LIMITS`."""
+        if self._observer is not None:
+            self._observer.refused(limit)
+        now = self.reactor.seconds()
+        # Who floods must not fill the log.
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_S
+            _log.warn("{host} was refused for the limit of {limit}", host=host, limit=limit.replace("_", " "))
+
     def opened(self, channel: Channel) -> None:
         """For the channel: it is connected."""
         if len(self._channels) >= self._max_connections:
             # The oldest that waits for its next request, else this one: descriptors must be left for files.
             idle = next((each for each in self._channels if each.is_idle), channel)
             idle.retire()
+            if idle is channel:
+                self.refused(CONNECTIONS, getattr(channel.getPeer(), "host", ""))
         self._channels[channel] = None
         if self._observer is not None:
             self._observer.connections(1)
