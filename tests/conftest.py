@@ -1,5 +1,7 @@
 """Fixtures for every kind of test."""
 
+import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,16 @@ def logged():
 
     yield texts
     globalLogPublisher.removeObserver(events.append)
+
+
+@pytest.fixture
+def numbered_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this test, a record of its own file is in another directory than the one before.
+
+    Of random names every 256th is in the same one, which takes fewer calls; so for who counts calls over several runs.
+    """
+    numbers = itertools.count()
+    monkeypatch.setattr("secrets.token_bytes", lambda size: bytes([next(numbers) % 256]) + os.urandom(size - 1))
 
 
 @pytest.fixture

@@ -125,6 +125,7 @@ def test_all_but_what_is_changed_stays(client: Client, data: Path, state: State,
     assert sidecars(data) == sidecars(data, "key") == []
 
 
+@pytest.mark.usefixtures("numbered_records")
 @sizes
 @states
 def test_a_crash_at_any_step_leaves_the_old_record_or_the_new(

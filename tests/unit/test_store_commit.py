@@ -170,6 +170,7 @@ def contents(client: Client) -> dict[str, bytes]:
     return {key: client.get(key) for key in client.listed()}
 
 
+@pytest.mark.usefixtures("numbered_records")
 @pytest.mark.parametrize("operation", OUTCOMES, ids=lambda operation: operation.__name__)
 def test_a_crash_at_any_step_leaves_the_old_or_the_new_and_no_rubbish(
     client: Client, data: Path, operation: Callable[[Client], None]

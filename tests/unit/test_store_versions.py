@@ -258,6 +258,7 @@ def _shape(client: Client) -> list[tuple[bytes, bool]]:
     return found
 
 
+@pytest.mark.usefixtures("numbered_records")
 @pytest.mark.parametrize("deleted", [False, True], ids=["there", "deleted"])
 @pytest.mark.parametrize("change", CHANGES[:4], ids=lambda change: change.__name__.strip("_"))
 def test_a_crash_at_any_step_leaves_one_current_version_and_loses_none(
@@ -275,6 +276,7 @@ def test_a_crash_at_any_step_leaves_one_current_version_and_loses_none(
     _crash_everywhere(client, data, prepare, change)
 
 
+@pytest.mark.usefixtures("numbered_records")
 def test_a_crash_while_an_object_comes_back_leaves_its_delete_marker_current_or_none(
     client: Client, data: Path
 ) -> None:

@@ -250,6 +250,7 @@ def linked(client: Client, data: Path) -> None:
     os.link(data / "bucket/key", data / "other")
 
 
+@pytest.mark.usefixtures("numbered_records")
 @pytest.mark.parametrize("state", [plain, edited, linked], ids=lambda state: state.__name__)
 def test_a_crash_at_any_step_leaves_the_file_as_it_was_or_adopted(
     client: Client, data: Path, state: Callable[[Client, Path], None]
