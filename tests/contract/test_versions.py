@@ -389,6 +389,21 @@ def test_a_version_that_is_put_back_by_hand_is_current(versioned: Client, data: 
         versioned.get("key", version=two.version)
 
 
+def test_what_is_kept_with_an_older_version_does_not_depend_on_a_copy_of_it(versioned: Client, data: Path) -> None:
+    """Also where there is too much of it for an attribute, and the copy leads to the same place."""
+    large = Attributes({}, {"long": "m" * 3000})
+    one = versioned.put("key", b"one", attributes=large)
+    versioned.put("key", b"two")
+    [older] = data.glob(".zs3/buckets/*/versions/key,v/*")
+    shutil.copy2(older, data / "bucket/key")
+    assert versioned.info("key") == one
+    versioned.change("key", tags={"a": "1"})
+    assert versioned.info("key").attributes.metadata == large.metadata
+    # Others remove it, and what it was a copy of is there as it was.
+    (data / "bucket/key").unlink()
+    assert versioned.info("key", version=one.version) == one
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize(
     ("bodies", "deleted"), [((b"one", b"2", b"3"), False), ((b"one", b"2"), True), ((b"one",), True)]

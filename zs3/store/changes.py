@@ -136,7 +136,9 @@ def _rewrite(
     """
     with thawing(enabled=bucket.immutable) as thaw:
         thaw.add(found.fd, lock)
-        _keep(found, record, kept, key, lambda: stage(bucket), durability)
+        rubbish = _keep(found, record, kept, key, lambda: stage(bucket), durability)
+        if rubbish:
+            records.remove_sidecars(rubbish - _needed_by_twin(bucket, key, record.version, kept))
         thaw.forget()
         # It may be another file by now.
         now = paths.open_file(found.directory, (found.name,))
@@ -183,7 +185,8 @@ def _opened(bucket: Bucket, key: str, version: str, kept: Records) -> Iterator[t
 
 def _keep(
     found: Found, record: Record, kept: Records, key: str, stage: Callable[[], StagedFile], durability: Durability
-) -> None:
+) -> set[bytes]:
+    """:returns: the sidecars that the file needs no more."""
     rubbish = kept.sidecars(found.fd, found.status, key)
     if found.status.st_nlink > 1:
         # The copy has nothing in common with the original.
@@ -191,12 +194,23 @@ def _keep(
     else:
         done = kept.attach(found.fd, record)
         durability.flush(found.fd)
-        still = kept.sidecars(found.fd, found.status, key)
-        rubbish = [path for path in rubbish if path not in still]
     if done:
-        records.remove_sidecars(rubbish)
-    else:
-        kept.keep_by_key(found.fd, record, key)
+        return set(rubbish).difference(kept.needs(found.fd))
+    kept.keep_by_key(found.fd, record, key)
+    return set()
+
+
+def _needed_by_twin(bucket: Bucket, key: str, version: str, kept: Records) -> set[bytes]:
+    """The sidecars of the older version of that id: one that was put back by hand is a copy of it, and shares them."""
+    with history.opened_root(bucket) as root:
+        if root < 0:
+            return set()
+        with closing(History(bucket, root, key)) as older:
+            twin = older.find(version)
+        if twin is None:
+            return set()
+        with paths.opened(twin.fd):
+            return set(kept.needs(twin.fd))
 
 
 def _replace(

@@ -333,8 +333,16 @@ class Records:
         data = _attribute(fd)
         if isinstance(data, int):
             return [_sidecar(self._by_key, _name(key, status.st_size, status.st_mtime_ns))]
+        return self._named(data) if status.st_nlink == 1 else []
+
+    def needs(self, fd: int) -> list[bytes]:
+        """The paths of the sidecars without which the record of an open file is not whole, as far as it names them."""
+        data = _attribute(fd)
+        return [] if isinstance(data, int) else self._named(data)
+
+    def _named(self, data: bytes) -> list[bytes]:
         name = metadata.unpack_reference(data) or metadata.part_checksums_file(data)
-        return [_sidecar(self._any, name)] if name and status.st_nlink == 1 else []
+        return [_sidecar(self._any, name)] if name else []
 
     def info(self, fd: int, status: os.stat_result, key: str) -> ObjectInfo:
         """What there is to tell of an open file: its record, or what can be seen from outside."""
