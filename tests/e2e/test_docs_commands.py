@@ -78,6 +78,7 @@ _NO_REGISTRY = {
 
 #: Pages that need something; one that is not here is run as `Page()` says.
 PAGES: dict[str, Page] = {
+    "security.rst": Page(clone=True, options=None),
     "README.rst": Page(
         options=None,
         prepare=_CERTIFICATE,
@@ -330,8 +331,11 @@ def sandbox(place: Path, page: Page, aws: Path | None) -> Iterator[Sandbox]:
                 "twisted",
                 "systemd",
                 "packaging",
+                "console/package.json",
+                "console/package-lock.json",
             ):
                 source = pages.REPOSITORY / name
+                (made.work / name).parent.mkdir(exist_ok=True)
                 if source.is_dir():
                     shutil.copytree(
                         source, made.work / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache")
