@@ -15,7 +15,7 @@ from tests.load.client import PLAIN, Client
 from tests.load.crowd import Crowd
 from tests.load.growth import MIB, Life, Sample, sample
 from tests.load.soak import Soak, verdict
-from tests.load.tally import Body
+from tests.load.tally import Body, Gate, Tally
 from tests.load.uploads import Upload, send, wrong_bytes
 from tests.load.work import put_as
 
@@ -42,6 +42,19 @@ def test_a_short_soak_with_a_kill_sees_nothing_wrong(tmp_path: Path) -> None:
     assert [life.end for life in soak.lives] == ["KILL", "TERM"]
     assert all(life.samples for life in soak.lives)
     assert len(soak.tally.done) > 15
+
+
+def test_a_client_does_not_take_a_connection_of_one_life_into_the_next(own: Daemon) -> None:
+    gate = Gate()
+    gate.open([own.plain])
+    client = Client(0, 1, gate, Tally())
+    assert client.ask("GET", "/bucket/key").status == 200
+    gate.close()
+    # Another port than that of the first life.
+    gate.open([own.tls])
+    assert client.endpoint() == own.tls
+    assert client._connection is None
+    client.close()
 
 
 def test_a_soak_sees_a_wrong_byte(tmp_path: Path) -> None:

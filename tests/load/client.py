@@ -64,7 +64,11 @@ class Client:
 
     def endpoint(self) -> Endpoint:
         """One of the daemon's, for a connection of its own; waits until there is one."""
-        self._generation, endpoints = self.gate.pass_through()
+        generation, endpoints = self.gate.pass_through()
+        if generation != self._generation:
+            # Its own connection was to a daemon that is no more.
+            self.close()
+            self._generation = generation
         return self.chance.choice(endpoints)
 
     @contextmanager
