@@ -309,7 +309,7 @@ class Reader:
         text = json.dumps({name.decode("ascii"): offset for name, offset in self._offsets.items()})
         path = os.path.join(self._directory, _CURSOR)
         try:
-            self._internals.write_file(path, text.encode("ascii"), durable=False)
+            self._internals.write_file(path, text.encode("ascii"), durable=False, alone=True)
         except OSError as error:
             # They are sent once more, perhaps; that is less than not to be sent.
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -57,4 +57,4 @@ class Ledger(FileLock):
 
     def write(self, progress: Progress) -> None:
         """Note how far it has come; the caller holds the lock."""
-        self._internals.write_file(self._progress, json.dumps(asdict(progress)).encode("ascii"))
+        self._internals.write_file(self._progress, json.dumps(asdict(progress)).encode("ascii"), alone=True)

@@ -100,11 +100,19 @@ class Internals:
             os.close(at)
             raise
 
-    def write_file(self, path: bytes, data: bytes, *, durable: bool = True) -> None:
+    def write_file(self, path: bytes, data: bytes, *, durable: bool = True, alone: bool = False) -> None:
         """Write a small file whole, durably, in place of an older one.
 
         :param durable: False: a power failure may bring the older one back, or leave an empty one.
+        :param alone: nobody else writes this one: the caller has a lock.  What a process leaves that dies in between,
+            the next one takes.
         """
+        if alone:
+            temporary = path + b".new"
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            self._write_file(temporary, path, data, durable=durable)
+            return
         temporary = self.scratch_name()
         if temporary:
             try:

@@ -88,7 +88,7 @@ class Ledger(FileLock):
             runs.append((selection, progress))
         if runs:
             text = json.dumps([_pack(*each) for each in runs[-_RUNS:]])
-            self._internals.write_file(self._progress, text.encode("ascii"))
+            self._internals.write_file(self._progress, text.encode("ascii"), alone=True)
         else:
             with suppress(FileNotFoundError):
                 os.unlink(self._progress)
