@@ -72,6 +72,26 @@ def test_without_attributes_the_name_tells_what_it_was(restored):
     assert whole(restored)
 
 
+def test_what_cannot_be_read_is_not_taken_for_nothing(restored, monkeypatch):
+    os.removexattr(restored / "photos", "user.zs3.id")
+
+    def failing(real):
+        def call(path=".", **options):
+            if isinstance(path, bytes) and path.endswith(b".zs3/buckets"):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(path, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("listdir", "stat"):
+            patch.setattr(os, name, failing(getattr(os, name)))
+        status, output, errors = adopt(restored)
+        assert (status, output) == (1, "")
+        assert "Input/output error" in errors
+    assert adopt(restored) == (0, "photos: adopted\n", "")
+
+
 def test_a_copy_beside_its_original_gets_nothing(restored):
     adopt(restored)
     copied(restored / "photos", restored / "copy")

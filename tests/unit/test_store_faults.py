@@ -5,6 +5,7 @@ Each of these was once a way to lose data or to fail for no reason.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -713,3 +714,22 @@ def test_each_pass_over_a_directory_begins_anew_once_its_version_is_known(
     with paths.opened(os.open(data, os.O_RDONLY)) as fd:
         directory._read(fd, (), Names(b"", 1 << 20), None, lambda _: None, directory.OBJECTS)
     assert seen == ["version", "rewind", "scan", "version"] * 3
+
+
+# A disk that does not answer is not a disk where there is nothing
+
+
+def test_what_cannot_be_looked_at_was_not_discarded(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is gone neither by the rename nor for sure."""
+    staging = client.store._posix.buckets.shared
+    kept = data / ".zs3" / "kept"
+    kept.mkdir()
+    shutil.rmtree(data / ".zs3" / "trash")
+    monkeypatch.setattr(os, "lstat", failing(errno.EIO, os.lstat, lambda path, *_: path == os.fsencode(kept)))
+    with pytest.raises(OSError, match="Input/output error"):
+        staging.discard(os.fsencode(kept))
+    monkeypatch.undo()
+    staging.discard(os.fsencode(kept))
+    assert not kept.exists()

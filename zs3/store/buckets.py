@@ -315,7 +315,10 @@ class Buckets:
     def _records_of(self, name: str) -> dict[str, dict[str, Any]]:
         """What is recorded of buckets that had this name when they were written to last, by id."""
         homes = os.path.join(self._base, b"buckets")
-        identifiers = [parse_id(each) for each in os.listdir(homes)] if os.path.isdir(homes) else []
+        try:
+            identifiers = [parse_id(each) for each in os.listdir(homes)]
+        except FileNotFoundError:
+            return {}
         known = {identifier: self._read_record(identifier) for identifier in identifiers if identifier}
         return {identifier: record for identifier, record in known.items() if record and record["name"] == name}
 
@@ -345,7 +348,7 @@ class Buckets:
                     inside = not self._can_rename_into(bucket.fd)
                 except OSError as error:
                     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-                    if not full or not staging.uploads or os.path.lexists(os.path.join(path, layout.INTERNAL, b"tmp")):
+                    if not full or not staging.uploads or paths.exists(os.path.join(path, layout.INTERNAL, b"tmp")):
                         raise
                     # No room to find out, but uploads must be found to be aborted: where they are most likely.
                     return staging
@@ -391,7 +394,7 @@ class Buckets:
                 continue
             try:
                 status = os.stat(path)
-                if os.path.lexists(os.path.join(path, layout.INTERNAL, b"tmp")):
+                if paths.exists(os.path.join(path, layout.INTERNAL, b"tmp")):
                     staging = self._inner(path)
                     staging.start()
                     self._stagings[status.st_dev, status.st_ino] = staging
@@ -456,7 +459,7 @@ class Buckets:
             raise S3Error("InvalidBucketName", BucketName=name)
         with self.naming():
             path = self.path(name)
-            if os.path.lexists(path):
+            if paths.exists(path):
                 raise _taken(name, path)
             # Made elsewhere and moved into place, so that nobody finds it without what is configured.
             place = self.shared.path() if configured else path

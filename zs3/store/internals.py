@@ -261,7 +261,7 @@ class Staging:
         try:
             os.rename(path, target)
         except FileNotFoundError:
-            if not os.path.lexists(path):
+            if not paths.exists(path):
                 return
             # The trash is what is missing.
             remove_tree(path)
