@@ -23,6 +23,7 @@ from zs3.events.targets import load as load_targets
 from zs3.health import Health
 from zs3.lifecycle.ledger import Ledger
 from zs3.lifecycle.service import LifecycleService
+from zs3.memory import MemoryService, tune
 from zs3.service import CallService, ListeningService, PartService, PoolService, StartError, in_sequence, reloader
 from zs3.store.deferred import FilesystemStore
 from zs3.store.diskspace import DiskProbe
@@ -84,6 +85,7 @@ class Server:
         self._setup = _metrics(options, worker or {})
         metrics = None if self._setup is None else self._setup.instruments
         self._pool = PoolService(reactor, options["threads"], None if metrics is None else metrics.pending)
+        self._memory = MemoryService(reactor, self._pool.hop)
         observer = metrics if worker is None else LossObserver(metrics, lost)
         self._store = make_store(options, reactor, self._pool.hop, observer)
         self._events = self._make_events(observer)
@@ -113,7 +115,9 @@ class Server:
         # Nobody without the right to write can queue events, or do what lifecycle rules ask for.
         writes = not options["read-only"]
         return in_sequence(
+            CallService(lambda: tune(os.environ)),
             self._pool,
+            self._memory,
             CallService(self._access_log.open, self._access_log.close),
             PartService(self._store, self._reactor, cannot_use(options)),
             CallService(prepare),
@@ -154,6 +158,7 @@ class Server:
             clock=self._reactor,
             access_log=self._access_log,
             observer=observer,
+            memory=self._memory,
             limits=Limits(
                 idle=options["idle-timeout"],
                 head=options["head-timeout"],

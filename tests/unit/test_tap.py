@@ -12,14 +12,17 @@ from twisted.application.service import IServiceMaker
 from twisted.cred import strcred
 from twisted.cred.strcred import ICheckerFactory
 from twisted.internet.address import IPv4Address
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
 from twisted.python.usage import Options as TwistedOptions
 from twisted.python.usage import UsageError
 
 from zs3 import tap
 from zs3.auth import users
 from zs3.auth.credentials import ISignedRequest, UsersFileChecker
+from zs3.memory import PAUSE_S
 from zs3.messages import MessageChannel, socket_pair
 from zs3.service import StartError
 from zs3.web.limits import Limits
@@ -366,6 +369,18 @@ class TestDaemon:
     def test_writes_its_access_log(self, data, reactor, tmp_path):
         self.stop(self.start("--data", data, "--access-log", tmp_path / "log"), reactor)
         assert (tmp_path / "log").exists()
+
+    def test_memory_is_given_back_after_there_was_work(self, data, reactor, monkeypatch):
+        given = []
+        monkeypatch.setattr("zs3.memory.give_back", lambda: given.append(True))
+        daemon = self.start("--data", data, "--access-log", "off")
+        connection = reactor.tcpServers[0][1].buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+        connection.makeConnection(StringTransport())
+        connection.dataReceived(b"GET /-/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.connectionLost(Failure(ConnectionDone()))
+        reactor.advance(PAUSE_S)
+        assert given == [True]
+        self.stop(daemon, reactor)
 
     def test_sync_off_is_said(self, data, reactor, logged):
         self.stop(self.start("--data", data, "--sync", "off", "--access-log", "off"), reactor)

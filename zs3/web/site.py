@@ -55,6 +55,7 @@ class Site(server.Site):
     :param clock: for time limits and dates; the reactor, or a `task.Clock`.
     :param access_log: told of every request that is over, also of those whose client went away.
     :param observer: told of these too, and of what is under way.
+    :param memory: told of these as well.
     :param limits: the time limits of a connection.
     :param max_connections: of more, idle ones are closed, or if there are none, the newest.
     :param admission: how much of it each address may have; by default any.
@@ -70,6 +71,7 @@ class Site(server.Site):
         clock: IReactorTime,
         access_log: AccessLog | None = None,
         observer: SiteObserver | None = None,
+        memory: Recorder | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         max_connections: int = 10_000,
         admission: Admission | None = None,
@@ -79,7 +81,7 @@ class Site(server.Site):
         self.limits = limits
         #: x-amz-id-2 and HostId: which daemon answered, since it was started
         self.host_id = base64.b64encode(secrets.token_bytes(32)).decode("ascii")
-        recorders: tuple[Recorder | None, ...] = (access_log, observer)
+        recorders: tuple[Recorder | None, ...] = (access_log, observer, memory)
         self._recorders = tuple(each for each in recorders if each is not None)
         self._observer = observer
         self._max_connections = max_connections
