@@ -136,6 +136,15 @@ def test_what_zs3_has_announced_is_not_of_others(world, photos):
     assert world.take() == []
 
 
+def test_what_zs3_has_announced_is_known_until_it_was_looked_at_and_not_much_longer(world, photos, monkeypatch):
+    monkeypatch.setattr(module, "_KEPT", 2)
+    for key in "abcde":
+        (photos / key).write_bytes(b"1")
+        world.zs3("ObjectCreated:Put", key)
+    assert world.take() == []
+    assert len(world.watcher._known) == 2
+
+
 def test_what_zs3_announces_late_is_waited_for(world, photos):
     (photos / "a").write_bytes(b"1")
     world.take()

@@ -52,8 +52,8 @@ from zs3.store.values import BucketInfo, BucketState, ObjectInfo
 SETTLE_S = 0.2
 #: Seconds that zs3 may take to announce what it did: it does so when that is durable.
 PATIENCE_S = 3.0
-#: Keys of which it is known what zs3 has announced.
-_MOST_KNOWN = 50_000
+#: Keys of which it is known what zs3 has announced: the most while there is something to look at, and else.
+_MOST_KNOWN, _KEPT = 50_000, 5_000
 #: What the store says of an object that is no more.
 _GONE = ("NoSuchKey", "NoSuchBucket")
 #: Objects that are looked at at once.
@@ -230,6 +230,9 @@ class Watcher(Service):
             self._soon()
         elif self._touched:
             self._soon(PATIENCE_S / 4)
+        else:
+            while len(self._known) > _KEPT:
+                self._known.popitem(last=False)
 
     async def _do(self) -> None:
         if self._choose:
