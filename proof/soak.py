@@ -18,11 +18,13 @@ from pathlib import Path
 from tests.load.growth import MIB, Life
 from tests.load.soak import DAY_S, Left, Soak, verdict
 
+#: So little that it is full before it is looked whether memory grows: names that come anew fill it.
+_CACHE = ("--cache-size", "4")
 #: Options of the daemon, and whether it is without all that is not needed to serve.
 VARIANTS: dict[str, tuple[tuple[str, ...], bool]] = {
-    "full": ((), False),
-    "workers": (("--workers", "2"), False),
-    "bare": ((), True),
+    "full": (_CACHE, False),
+    "workers": ((*_CACHE, "--workers", "2"), False),
+    "bare": (_CACHE, True),
 }
 
 
