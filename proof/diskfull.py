@@ -28,10 +28,11 @@ _BLOCK = 4096
 ROOM = (0, 1, 2, 4, 8, 16, 64, 512)
 #: What these make goes to make room: they must work on a disk that is full to the brim.
 ALWAYS = ("DeleteObject", "DeleteObjects", "AbortMultipartUpload", "DeleteBucket")
-#: Those that keep something in its place, or bring it back where its directories are gone: that takes room itself.
+#: Those that keep something in its place, bring it back where its directories are gone, or write another record: that
+#: takes room itself.
 NOT_ALWAYS = (
     *("DeleteObject by a marker", "DeleteObject by a null marker", "DeleteObjects by markers"),
-    "DeleteObject of a marker",
+    *("DeleteObject of a marker", "DeleteObjectTagging"),
 )
 #: It brings another version back by a name of its own, which on tmpfs is an inode.
 NEED_INODES = ("DeleteObject of the current version",)
