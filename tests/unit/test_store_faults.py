@@ -716,6 +716,24 @@ def test_each_pass_over_a_directory_begins_anew_once_its_version_is_known(
     assert seen == ["version", "rewind", "scan", "version"] * 3
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["gone", "an object"])
+def test_a_directory_that_was_pruned_before_it_was_synced_is_no_error(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    """The deletion answers for it; and where a directory on the way was, another object may be."""
+    other = open_client(data)
+
+    def act() -> None:
+        other.delete("a/b/c")
+        if replaced:
+            other.put("a", b"another")
+
+    monkeypatch.setattr(commit, "_settle", before_once(commit._settle, act))
+    client.put("a/b/c", b"one")
+    assert client.listed() == (["a"] if replaced else [])
+    fired(other.store.stop())
+
+
 # A disk that does not answer is not a disk where there is nothing
 
 

@@ -203,7 +203,7 @@ def _settle(bucket: Bucket, parent: int, path: KeyPath, way: tuple[bytes, ...], 
         return
     try:
         fd = paths.open_below(parent, way, paths.DIRECTORY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         # Pruned since, with the object that was put in it: the deletion answers for it.
         return
     with paths.opened(fd) as beside:

@@ -98,8 +98,9 @@ class Durability:
         for depth in range(len(names)):
             try:
                 ancestor = paths.open_below(bucket, names[:depth], paths.DIRECTORY)
-            except FileNotFoundError:
-                # Pruned since, with the object that was put in it: the deletion answers for it.
+            except (FileNotFoundError, NotADirectoryError):
+                # Pruned since, with the object that was put in it: the deletion answers for it.  Another object may be
+                # there by now.
                 return
             with paths.opened(ancestor):
                 self.flush(ancestor)
