@@ -404,6 +404,31 @@ def test_what_is_kept_with_an_older_version_does_not_depend_on_a_copy_of_it(vers
     assert versioned.info("key", version=one.version) == one
 
 
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("suspended", [False, True])
+def test_what_is_kept_with_an_older_version_does_not_go_with_a_copy_of_it(
+    versioned: Client, data: Path, edited: bool, suspended: bool
+) -> None:
+    large = Attributes({}, {"long": "m" * 3000})
+    one = versioned.put("key", b"one", attributes=large)
+    versioned.put("key", b"two")
+    [older] = data.glob(".zs3/buckets/*/versions/key,v/*")
+    path = data / "bucket/key"
+    shutil.copy2(older, path)
+    if edited:
+        path.write_bytes(b"edited")
+    if suspended:
+        suspend(versioned)
+        versioned.put("key", b"null")
+    current = versioned.info("key").version
+    if edited or suspended:
+        versioned.remove("key", current)
+    else:
+        # Others do.
+        path.unlink()
+    assert versioned.info("key", version=one.version) == one
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize(
     ("bodies", "deleted"), [((b"one", b"2", b"3"), False), ((b"one", b"2"), True), ((b"one",), True)]

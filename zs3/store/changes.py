@@ -136,9 +136,9 @@ def _rewrite(
     """
     with thawing(enabled=bucket.immutable) as thaw:
         thaw.add(found.fd, lock)
-        rubbish = _keep(found, record, kept, key, lambda: stage(bucket), durability)
-        if rubbish:
-            records.remove_sidecars(rubbish - _needed_by_twin(bucket, key, record.version, kept))
+        rubbish = _rubbish(bucket, found, key, kept)
+        if _keep(found, record, kept, key, lambda: stage(bucket), durability):
+            records.remove_sidecars(path for path in rubbish if path not in kept.needs(found.fd))
         thaw.forget()
         # It may be another file by now.
         now = paths.open_file(found.directory, (found.name,))
@@ -183,34 +183,28 @@ def _opened(bucket: Bucket, key: str, version: str, kept: Records) -> Iterator[t
         yield Found(found.fd, found.status, older.open(), found.name), version
 
 
+def _rubbish(bucket: Bucket, found: Found, key: str, kept: Records) -> list[bytes]:
+    """The sidecars that are needed no more once a file has another record, but for those that it has then as well."""
+    with history.opened_root(bucket) as root:
+        if root < 0:
+            return kept.sidecars(found.fd, found.status, key)
+        with closing(History(bucket, root, key)) as older:
+            return older.rubbish(found.fd, found.status)
+
+
 def _keep(
     found: Found, record: Record, kept: Records, key: str, stage: Callable[[], StagedFile], durability: Durability
-) -> set[bytes]:
-    """:returns: the sidecars that the file needs no more."""
-    rubbish = kept.sidecars(found.fd, found.status, key)
+) -> bool:
+    """:returns: whether the record could be kept so that what was needed before is not."""
     if found.status.st_nlink > 1:
         # The copy has nothing in common with the original.
         done = _replace(found, kept.with_part_checksums(record), kept, key, stage, durability)
     else:
         done = kept.attach(found.fd, record)
         durability.flush(found.fd)
-    if done:
-        return set(rubbish).difference(kept.needs(found.fd))
-    kept.keep_by_key(found.fd, record, key)
-    return set()
-
-
-def _needed_by_twin(bucket: Bucket, key: str, version: str, kept: Records) -> set[bytes]:
-    """The sidecars of the older version of that id: one that was put back by hand is a copy of it, and shares them."""
-    with history.opened_root(bucket) as root:
-        if root < 0:
-            return set()
-        with closing(History(bucket, root, key)) as older:
-            twin = older.find(version)
-        if twin is None:
-            return set()
-        with paths.opened(twin.fd):
-            return set(kept.needs(twin.fd))
+    if not done:
+        kept.keep_by_key(found.fd, record, key)
+    return done
 
 
 def _replace(

@@ -277,6 +277,19 @@ class History:
             return None
         return current
 
+    def rubbish(self, fd: int, status: os.stat_result) -> list[bytes]:
+        """As `Records.sidecars`, of the object, but for what an older version needs of which this is a copy.
+
+        Whoever puts one back by hand copies its attribute, and with that the name of its sidecar.
+        """
+        found = self._kept.sidecars(fd, status, self.key)
+        twin = self.find(self._kept.origin(fd)) if found else None
+        if twin is None:
+            return found
+        with paths.opened(twin.fd):
+            needed = [] if os.path.samestat(twin.status, status) else self._kept.needs(twin.fd)
+        return [path for path in found if path not in needed]
+
     def state(self) -> State | None:
         """What the directory has after any change that it had not before; None if there is none."""
         status = self.status()

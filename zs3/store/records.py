@@ -340,6 +340,15 @@ class Records:
         data = _attribute(fd)
         return [] if isinstance(data, int) else self._named(data)
 
+    def origin(self, fd: int) -> str:
+        """The version whose record is kept with an open file, valid or not: others may have copied it; "" for none."""
+        data = _attribute(fd)
+        if isinstance(data, int):
+            return ""
+        name = metadata.unpack_reference(data)
+        record = metadata.unpack(data) if name is None else _read_sidecar(_sidecar(self._any, name))
+        return "" if record is None else record.version
+
     def _named(self, data: bytes) -> list[bytes]:
         name = metadata.unpack_reference(data) or metadata.part_checksums_file(data)
         return [_sidecar(self._any, name)] if name else []

@@ -241,7 +241,7 @@ class Versions:
             self.older.keep(found, self._current.version, self.thaw, locking=self._locking)
         else:
             self._check_unlocked(found, bypass=False)
-            self._rubbish = self._records.sidecars(found.fd, found.status, self._key)
+            self._rubbish = self.older.rubbish(found.fd, found.status)
 
     def _keep_marker(self, marker: Version | None) -> None:
         """What is current next is not deleted any more: its delete marker becomes one of the older ones."""
@@ -331,7 +331,7 @@ class Versions:
             if marker is not None:
                 # Of a deletion before other programs put the object there.
                 self.older.rename(DELETED, Entry(marker.info.version, True).name)
-            rubbish = self._records.sidecars(found.fd, found.status, self._key)
+            rubbish = self.older.rubbish(found.fd, found.status)
             # It must not come back as an older one.
             if self.older.remove(Entry(version, False).name):
                 rubbish = []
