@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 
 from zs3.addresses import Networks
 from zs3.web import admission
-from zs3.web.admission import MOST_WAIT_S, Admission, Rate
+from zs3.web.admission import CONNECTIONS_PER_ADDRESS, MOST_WAIT_S, REQUESTS_PER_ADDRESS, Admission, Rate
 
 A, B = b"\xc0\0\2\1", b"\xc0\0\2\2"
 PAUSES = st.one_of(st.just(0.0), st.floats(0, 2), st.floats(0, 60))
@@ -30,8 +30,9 @@ def test_no_address_has_more_connections_than_it_may(sequence: list[tuple[bool, 
     there: Counter[bytes] = Counter()
     for comes, network in sequence:
         if comes:
-            assert counted.admits(network) == (there[network] < limit)
-            there[network] += counted.enter(network)
+            refusal = "" if there[network] < limit else CONNECTIONS_PER_ADDRESS
+            assert counted.refusal(network) == counted.enter(network) == refusal
+            there[network] += not refusal
         elif there[network]:
             counted.leave(network)
             there[network] -= 1
@@ -79,9 +80,9 @@ def test_requests_wait_for_their_turn_and_are_refused_where_that_is_too_far_off(
     counted = Admission(clock.seconds, requests=Rate(2, 3))
     counted.enter(A)  # counts as one
     assert [counted.turn(A) for _ in range(13)] == [0, 0, *(number / 2 for number in range(1, 11)), math.inf]
-    assert not counted.admits(A)
+    assert counted.refusal(A) == REQUESTS_PER_ADDRESS
     clock.advance(0.5)
-    assert counted.admits(A)
+    assert not counted.refusal(A)
     assert [counted.turn(A), counted.turn(A)] == [5.0, math.inf]
     clock.advance(3600)
     assert [counted.turn(A) for _ in range(4)] == [0, 0, 0, 0.5]
@@ -90,12 +91,12 @@ def test_requests_wait_for_their_turn_and_are_refused_where_that_is_too_far_off(
 def test_going_and_coming_again_forgives_nothing(clock: Clock) -> None:
     counted = Admission(clock.seconds, requests=Rate(1, 2))
     entered = 0
-    while counted.enter(A):
+    while not counted.enter(A):
         counted.leave(A)
         entered += 1
     assert entered == 2 + MOST_WAIT_S
     clock.advance(1)
-    assert counted.enter(A)
+    assert not counted.enter(A)
 
 
 def test_what_is_remembered_of_who_is_gone_has_a_bound(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,13 +106,13 @@ def test_what_is_remembered_of_who_is_gone_has_a_bound(clock: Clock, monkeypatch
     for number in range(100):
         network = counted.network(f"192.0.2.{number}")
         assert network is not None
-        assert counted.enter(network)
+        assert not counted.enter(network)
         counted.leave(network)
         assert len(counted._gone) <= 10
         assert len(counted._known) <= 10
     assert not counted._clients
     # The last ones are.
-    assert not counted.admits(network)
+    assert counted.refusal(network) == REQUESTS_PER_ADDRESS
 
 
 def test_a_client_that_waited_long_enough_is_not_remembered(clock: Clock) -> None:

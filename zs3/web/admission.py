@@ -108,19 +108,21 @@ class Admission:
             network = self._known[host] = None if host in self._unlimited else network_of(host)
             return network
 
-    def admits(self, network: bytes) -> bool:
-        """Whether one more connection may be made."""
+    def refusal(self, network: bytes) -> str:
+        """For which of `LIMITS` no more connection may be made; "" if one may."""
         client = self._clients.get(network) or self._gone.get(network)
         if client is None:
-            return True
+            return ""
         if self._connections and client.connections >= self._connections:
-            return False
-        return not self._per_second or self._wait(self._count(client) - 1) <= MOST_WAIT_S
+            return CONNECTIONS_PER_ADDRESS
+        if self._per_second and self._wait(self._count(client) - 1) > MOST_WAIT_S:
+            return REQUESTS_PER_ADDRESS
+        return ""
 
-    def enter(self, network: bytes) -> bool:
-        """There is one connection more, if it is admitted; then `leave` must be called when it is gone."""
-        if not self.admits(network):
-            return False
+    def enter(self, network: bytes) -> str:
+        """Count one connection more, of which `leave` must be told when it is gone; if it is refused, says for what."""
+        if limit := self.refusal(network):
+            return limit
         client = self._clients.get(network)
         if client is None:
             client = self._gone.pop(network, None) or _Client(0, self._burst, self._now())
@@ -128,7 +130,7 @@ class Admission:
         client.connections += 1
         if self._per_second:
             client.tokens = self._count(client) - 1
-        return True
+        return ""
 
     def leave(self, network: bytes) -> None:
         """A connection that was admitted is gone."""

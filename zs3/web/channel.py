@@ -27,7 +27,7 @@ from twisted.web.http import RESPONSES, _ChunkedTransferDecoder, _MalformedChunk
 from twisted.web.http_headers import Headers
 
 from zs3.errors import S3Error
-from zs3.web.admission import CONNECTIONS_PER_ADDRESS, MOST_WAIT_S, REQUESTS_PER_ADDRESS
+from zs3.web.admission import MOST_WAIT_S, REQUESTS_PER_ADDRESS
 from zs3.web.body import Body
 from zs3.web.http1 import MAX_HEAD, Head, header_lines, lines_of, name_as_sent, parse_head, salvage
 from zs3.web.limits import Deadline
@@ -127,11 +127,11 @@ class Channel(http.HTTPChannel):
         network = self.site.admission.network(host)
         if network is None:
             return
-        if self.site.admission.enter(network):
-            self._network = network
-        else:
-            self.site.refused(CONNECTIONS_PER_ADDRESS, host)
+        if limit := self.site.admission.enter(network):
+            self.site.refused(limit, host)
             self.abort()
+        else:
+            self._network = network
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._deadline.stop()

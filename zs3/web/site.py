@@ -15,7 +15,7 @@ from twisted.web import http, server
 from twisted.web.resource import IResource
 
 from zs3.web.accesslog import AccessLog, RequestLog
-from zs3.web.admission import CONNECTIONS, CONNECTIONS_PER_ADDRESS, Admission
+from zs3.web.admission import CONNECTIONS, Admission
 from zs3.web.channel import Channel
 from zs3.web.http1 import Head
 from zs3.web.limits import Limits
@@ -163,10 +163,10 @@ class Site(server.Site):
         """For who accepts connections: whether it is worth while to make one of it."""
         host = getattr(address, "host", None)
         network = self.admission.network(host)
-        if network is None or self.admission.admits(network):
-            return True
-        self.refused(CONNECTIONS_PER_ADDRESS, host)
-        return False
+        limit = "" if network is None else self.admission.refusal(network)
+        if limit:
+            self.refused(limit, host)
+        return not limit
 
     def refused(self, limit: str, host: object) -> None:
         """For the channel: take note that something was refused for one of `zs3.web.admission.LIMITS`."""
