@@ -20,7 +20,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proof.injection", description=__doc__)
     parser.add_argument("--directory", type=Path, help="where to make the data directory")
     parser.add_argument("--only", default="", help="operations whose names contain this")
+    parser.add_argument("--fault", action="append", choices=[*ERRORS, KILL], help="by default all of them")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="the K-th of N parts of the operations")
     options = parser.parse_args()
+    part, parts = map(int, options.part.split("/"))
     if not can_trace():
         print("strace cannot trace here")
         return 2
@@ -30,13 +33,13 @@ def main() -> int:
         home.mkdir()
         victim = Victim(home, Path(name) / "data")
         try:
-            for mutation in MUTATIONS:
+            for mutation in MUTATIONS[part - 1 :: parts]:
                 if options.only not in mutation.name:
                     continue
                 before = victim.injected
                 calls = victim.calls(mutation)
                 for call, number in calls:
-                    for fault in (*ERRORS, KILL):
+                    for fault in options.fault or (*ERRORS, KILL):
                         try:
                             victim.inject(mutation, call, number, fault)
                         except Wrong as wrong:
