@@ -734,6 +734,18 @@ def test_a_directory_that_was_pruned_before_it_was_synced_is_no_error(
     fired(other.store.stop())
 
 
+def test_an_upload_that_cannot_be_made_leaves_nothing(
+    client: Client, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its directory was there and could not be given its mode."""
+    client.put("other")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "chmod", failing(errno.EIO, os.chmod))
+        with pytest.raises(OSError, match="Input/output error"):
+            client.begin("key")
+    assert [path for path in data.glob(".zs3/tmp/*/*") if path.name != "owner"] == []
+
+
 # A disk that does not answer is not a disk where there is nothing
 
 

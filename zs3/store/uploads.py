@@ -272,7 +272,6 @@ def create(
     info = UploadInfo(upload_id, bucket.name, key, now_ns, attributes, checksum_algorithm, checksum_type, initiator)
     staging = bucket.staging()
     temporary = staging.path()
-    internals.make_scratch_directory(temporary)
     document = {
         "bucket": bucket.id,
         "key": key,
@@ -286,6 +285,7 @@ def create(
         "type": checksum_type,
     }
     try:
+        internals.make_scratch_directory(temporary)
         meta = os.path.join(temporary, b".meta")
         internals.write_file(meta, json.dumps(document).encode())
         os.rename(temporary, os.path.join(staging.uploads, upload_id.encode()))
