@@ -206,7 +206,10 @@ class Victim:
                 return False
             assert answer is not None
             check_answer(answer)
-            if not call.startswith("unlink"):
+            if call.startswith("unlink"):
+                # What could not be removed then is, at the next start.
+                self.restart()
+            else:
                 check_rubbish(self.data, restarted=False)
         self.injected += 1
         check(self.client, bucket, mutation, expected, answered=answer is not None and not failure(answer))
