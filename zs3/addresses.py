@@ -1,4 +1,4 @@
-"""The addresses of clients: which of them stand for one client, and networks of them.  Pure."""
+"""The addresses of hosts: which of them stand for one client, and networks of them.  Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import ipaddress
 from collections.abc import Iterable
 
 
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address, of which one that IPv6 maps is the IPv4 address; None for what is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def network_of(host: str | None) -> bytes | None:
     """What stands for the client at an address: the IPv4 address, or the /64 that an IPv6 one is in.
 
     None where there is no address, as on a Unix socket.
     """
-    try:
-        address = ipaddress.ip_address(host or "")
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.packed
-    return address.packed[:8] if address.ipv4_mapped is None else address.ipv4_mapped.packed
+    address = address_of(host or "")
+    # All four bytes of an IPv4 address.
+    return None if address is None else address.packed[:8]
 
 
 class Networks:
@@ -31,13 +37,8 @@ class Networks:
         self._networks = [_network(text) for text in texts]
 
     def __contains__(self, host: str) -> bool:
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
+        address = address_of(host)
+        return address is not None and any(address in network for network in self._networks)
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

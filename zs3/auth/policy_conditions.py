@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
+from zs3.addresses import address_of
 from zs3.auth.patterns import (
     Automaton,
     Token,
@@ -327,13 +328,8 @@ def _bool(values: tuple[str, ...], _: bool) -> _Test:
 @functools.lru_cache(maxsize=1024)
 def _address(text: str) -> tuple[int, int] | None:
     """Version and number of an address; of one of version 4 that is written as one of version 6, its own."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.version, int(address)
+    address = address_of(text.partition("%")[0])
+    return None if address is None else (address.version, int(address))
 
 
 def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -6,10 +6,10 @@ its own: the same host at another port, unless the administrator says where.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Sequence
 
+from zs3.addresses import address_of
 from zs3.web.request import Request
 
 #: A host as in a URL, and nothing that would mean something in a policy.
@@ -39,9 +39,8 @@ def is_private(request: Request) -> bool:
     host = getattr(request.client, "host", None)
     if host is None:
         return True  # a Unix socket
-    address = ipaddress.ip_address(host.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    address = address_of(host.partition("%")[0])
+    return address is not None and address.is_loopback
 
 
 class S3Origin:

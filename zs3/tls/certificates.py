@@ -10,10 +10,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from OpenSSL import SSL
@@ -21,6 +19,7 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from zs3.addresses import address_of
 from zs3.tls import files, pem
 from zs3.tls.contexts import make_context
 from zs3.tls.files import File, State
@@ -384,12 +383,8 @@ class CertificateDirectory(Certificates):
 
     def find_by_address(self, host: str) -> Served | None:
         """The certificate for an IP address; None if there is none."""
-        with suppress(ValueError):
-            address: Any = ip_address(host)
-            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-                address = address.ipv4_mapped
-            return self._table.addresses.get(address)
-        return None
+        address = address_of(host)
+        return None if address is None else self._table.addresses.get(address)
 
 
 def _read_again(path: str, state: State, known: _Known | None) -> _Known:
