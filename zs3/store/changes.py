@@ -185,9 +185,13 @@ def _opened(bucket: Bucket, key: str, version: str, kept: Records) -> Iterator[t
 
 def _rubbish(bucket: Bucket, found: Found, key: str, kept: Records) -> list[bytes]:
     """The sidecars that are needed no more once a file has another record, but for those that it has then as well."""
+    rubbish = kept.sidecars(found.fd, found.status, key)
+    if not rubbish:
+        # As for nearly all: then the older versions need not be looked at.
+        return rubbish
     with history.opened_root(bucket) as root:
         if root < 0:
-            return kept.sidecars(found.fd, found.status, key)
+            return rubbish
         with closing(History(bucket, root, key)) as older:
             return older.rubbish(found.fd, found.status)
 

@@ -257,7 +257,8 @@ class _Page:
                 if marker is None or there or not _is_behind(marker.version, True, marker.mtime_ns, bound):
                     marker, latest = None, latest and marker is None
             if shown is not None:
-                first = marker is not None or _has_younger(orders, shown.version)
+                # It is asked for where the page ends here, and costs something.
+                first = self._room == 1 and (marker is not None or _has_younger(orders, shown.version))
                 if not self._add(key, shown, first=first):
                     return True
             entries: Iterator[tuple[bytes, Entry | None]] = ((b"", parse_order(each)) for each in reversed(orders))
