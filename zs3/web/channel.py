@@ -448,6 +448,7 @@ class Channel(http.HTTPChannel):
         return True
 
     def _begin(self, head: Head) -> None:
+        self.persistent = head.persistent and not self._retiring
         if self._network is not None and self.site.admission.limits_requests:
             seconds = self.site.admission.turn(self._network)
             if seconds > 0:
@@ -462,14 +463,12 @@ class Channel(http.HTTPChannel):
         self._turn = None
         if refused:
             self.site.refused(REQUESTS_PER_ADDRESS, getattr(self.getPeer(), "host", None))
-            self.persistent = head.persistent and not self._retiring
             self.begin_request(head).turn_away(S3Error("SlowDown"))
         else:
             self._serve(head)
         self._advance()
 
     def _serve(self, head: Head) -> None:
-        self.persistent = head.persistent and not self._retiring
         if head.length != 0 or not self.site.serve_at_once(head, self):
             self.begin_request(head).process()
 
