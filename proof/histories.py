@@ -15,7 +15,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -47,6 +47,17 @@ class _Place:
         self.two = two
         self.bucket = two.new_bucket()
         assert two.clients[0]("PUT", f"/{self.bucket}").status == 200
+        self._seen: Counter[Path] = Counter()
+
+    def traces(self) -> str:
+        """What the daemons have logged of errors that nobody expected, since this was asked for the last time."""
+        found = []
+        for daemon in self.two.daemons:
+            events = re.split(r"^(?=\S)", daemon.log(), flags=re.MULTILINE)
+            traces = [each for each in events if "Traceback" in each or "Unhandled" in each]
+            found += traces[self._seen[daemon.home] :]
+            self._seen[daemon.home] = len(traces)
+        return "\n".join(found)
 
     def history(self, seed: int, done: Counter[str]) -> str:
         """Let clients make one, and look at it; what is wrong with it, "" for nothing."""
@@ -97,52 +108,37 @@ def _kill(worker: int) -> None:
         os.kill(worker, signal.SIGKILL)
 
 
-def _end(two: Two) -> None:
+def _end(place: _Place, done: Counter[str]) -> None:
     """As `Two.stop` does it, but that a worker was killed is logged as an error."""
-    for client, daemon in zip(two.clients, two.daemons, strict=True):
+    for client, daemon in zip(place.two.clients, place.two.daemons, strict=True):
         client.close()
         daemon.terminate()
         daemon.wait()
-
-
-class _Traces:
-    """What daemons have logged of errors that nobody expected."""
-
-    def __init__(self, places: Iterable[_Place]) -> None:
-        self._daemons = [daemon for place in places for daemon in place.two.daemons]
-        self._seen: Counter[str] = Counter()
-
-    def new(self) -> str:
-        """All since this was asked for the last time."""
-        found = []
-        for daemon in self._daemons:
-            blocks = re.split(r"^(?=\S)", daemon.log(), flags=re.MULTILINE)
-            traces = [each for each in blocks if "Traceback" in each or "Unhandled" in each]
-            found += traces[self._seen[daemon.home.name + str(daemon.data)] :]
-            self._seen[daemon.home.name + str(daemon.data)] = len(traces)
-        return "\n".join(found)
+    if unexpected := place.traces():
+        done["violations"] += 1
+        print(f"in the logs: {unexpected}", flush=True)
 
 
 @contextmanager
-def _places() -> Iterator[list[_Place]]:
+def _places(done: Counter[str]) -> Iterator[list[_Place]]:
     with ExitStack() as stack:
         places = []
         for arguments in _PLACES.values():
             two = Two(Path(stack.enter_context(tempfile.TemporaryDirectory())), *arguments)
             two.start()
-            stack.callback(_end, two)
             places.append(_Place(two))
+            stack.callback(_end, places[-1], done)
         yield places
 
 
 def _chunk(seeds: range) -> Counter[str]:
     done: Counter[str] = Counter()
-    with _places() as places:
-        traces = _Traces(places)
+    with _places(done) as places:
         for seed in seeds:
             done["histories"] += 1
+            place = places[seed % len(places)]
             try:
-                found = places[seed % len(places)].history(seed, done)
+                found = place.history(seed, done)
             except TooMany:
                 done["not judged"] += 1
                 continue
@@ -150,10 +146,7 @@ def _chunk(seeds: range) -> Counter[str]:
                 found = traceback.format_exc()
             if found:
                 done["violations"] += 1
-                print(f"seed {seed}: {found}\n{traces.new()}", flush=True)
-        if unexpected := traces.new():
-            done["violations"] += 1
-            print(f"in the logs: {unexpected}", flush=True)
+                print(f"seed {seed}: {found}\n{place.traces()}", flush=True)
     return done
 
 
