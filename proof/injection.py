@@ -16,14 +16,23 @@ from tests.faults import Wrong
 from tests.mutations import MUTATIONS
 
 
+def _part(text: str) -> tuple[int, int]:
+    part, parts = map(int, text.split("/"))
+    if not 1 <= part <= parts:
+        raise ValueError
+    return part, parts
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proof.injection", description=__doc__)
     parser.add_argument("--directory", type=Path, help="where to make the data directory")
     parser.add_argument("--only", default="", help="operations whose names contain this")
     parser.add_argument("--fault", action="append", choices=[*ERRORS, KILL], help="by default all of them")
-    parser.add_argument("--part", default="1/1", metavar="K/N", help="the K-th of N parts of the operations")
+    parser.add_argument(
+        "--part", type=_part, default=(1, 1), metavar="K/N", help="the K-th of N parts of the operations"
+    )
     options = parser.parse_args()
-    part, parts = map(int, options.part.split("/"))
+    part, parts = options.part
     if not can_trace():
         print("strace cannot trace here")
         return 2
@@ -37,7 +46,12 @@ def main() -> int:
                 if options.only not in mutation.name:
                     continue
                 before = victim.injected
-                calls = victim.calls(mutation)
+                try:
+                    calls = victim.calls(mutation)
+                except Wrong as wrong:
+                    violations.append(str(wrong))
+                    print(f"not done: {wrong}", flush=True)
+                    continue
                 for call, number in calls:
                     for fault in options.fault or (*ERRORS, KILL):
                         try:
