@@ -6,6 +6,10 @@ import ipaddress
 from collections.abc import Iterable
 
 
+#: Where IPv6 has the addresses of IPv4 (RFC 4291 section 2.5.5.2).
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
 def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An address, of which one that IPv6 maps is the IPv4 address; None for what is none."""
     try:
@@ -43,6 +47,10 @@ class Networks:
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from None
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        # No address is in it, see `address_of`.
+        raise ValueError(f"{text}: this is a network of IPv4, and is written as one")
+    return network

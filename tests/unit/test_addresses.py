@@ -26,7 +26,9 @@ def test_what_has_no_address_has_no_network(host):
     assert network_of(host) is None
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "192.0.2.1/24", "192.0.2.0/33", "fe80::1%eth0/64", "1"])
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "192.0.2.1/24", "192.0.2.0/33", "fe80::1%eth0/64", "1", "::ffff:192.0.2.0/120"]
+)
 def test_what_is_no_network_is_told(text):
     with pytest.raises(ValueError, match=f"^{text}: "):
         Networks([text])
