@@ -20,14 +20,12 @@ from pathlib import Path
 from tests.e2e.daemon import Daemon, Endpoint
 from tests.e2e.signed import Client
 from tests.load.crowd import percentile
-from tests.load.floods import FLOODS, flood
+from tests.load.floods import COUNTED, FLOODS, flood
 from tests.load.growth import MIB, Sample, cpu_seconds, sample
 
-#: Loopback is not limited otherwise.
-_COUNTED = ("--unlimited", "192.0.2.1")
 VARIANTS = {
-    "no limits": (*_COUNTED, "--address-connections", "0"),
-    "limits": (*_COUNTED, "--address-connections", "100", "--address-requests", "200"),
+    "no limits": (*COUNTED, "--address-connections", "0"),
+    "limits": (*COUNTED, "--address-connections", "100", "--address-requests", "200"),
 }
 #: Seconds between two requests of the honest client.
 _PAUSE_S = 0.02

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ def suspend(client: Client) -> None:
 
 def told(client: Client, **query: object) -> list[tuple[str, str, bool, bool]]:
     return [(info.key, info.version, info.is_delete_marker, latest) for info, latest in client.versions(**query)]
+
+
+def pages(client: Client, limit: int) -> Iterator[list[tuple[str, str, bool, bool]]]:
+    """What each page tells, which is asked for when it is wanted."""
+    marker, version, more = "", "", True
+    while more:
+        some, page = client.versions_page(limit=limit, key_marker=marker, version_marker=version)
+        assert len(some) == limit or not page.truncated
+        yield [(info.key, info.version, info.is_delete_marker, latest) for info, latest in some]
+        more, marker, version = page.truncated, page.next_key, page.next_version
+
+
+def remove_what_each_page_tells(client: Client, limit: int) -> None:
+    for page in pages(client, limit):
+        for key, version, *_ in page:
+            client.remove(key, version)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -299,15 +316,7 @@ def test_pages_of_versions_leave_nothing_out(versioned: Client) -> None:
     whole = told(versioned)
     assert [each[0] for each in whole] == ["a"] * 3 + ["a.b"] * 3 + ["a/b"] * 3 + ["a/c"] * 4 + ["b"] * 3 + ["c"]
     for limit in (1, 2, 3, 5, 16, 17, 18):
-        found, marker, version = [], "", ""
-        while True:
-            some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
-            found += [(info.key, info.version, info.is_delete_marker, latest) for info, latest in some]
-            if not page.truncated:
-                break
-            assert len(some) == limit
-            marker, version = page.next_key, page.next_version
-        assert found == whole
+        assert list(chain.from_iterable(pages(versioned, limit))) == whole
 
 
 def test_who_removes_what_each_page_tells_removes_all(versioned: Client) -> None:
@@ -317,12 +326,7 @@ def test_who_removes_what_each_page_tells_removes_all(versioned: Client) -> None
     versioned.configure(**{VERSIONING: ENABLED})
     versioned.put("key", b"three")
     for limit in (1, 2):
-        marker, version, more = "", "", True
-        while more:
-            some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
-            for info, _ in some:
-                versioned.remove("key", info.version)
-            more, marker, version = page.truncated, page.next_key, page.next_version
+        remove_what_each_page_tells(versioned, limit)
         assert told(versioned) == []
         versioned.put("key", b"one")
         versioned.delete("key")
@@ -447,18 +451,8 @@ def test_who_removes_what_each_page_tells_removes_what_is_younger_than_one_put_b
     whole = told(versioned)
     # What the copy took the place of is gone, and so is a marker that stood for it.
     assert len(whole) == len(bodies) - (not deleted) + (deleted and len(bodies) > 1)
-    found, marker, version, more = [], "", "", True
-    while more:
-        some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
-        found += [(info.key, info.version, info.is_delete_marker, latest) for info, latest in some]
-        more, marker, version = page.truncated, page.next_key, page.next_version
-    assert found == whole
-    marker, version, more = "", "", True
-    while more:
-        some, page = versioned.versions_page(limit=limit, key_marker=marker, version_marker=version)
-        for info, _ in some:
-            versioned.remove("key", info.version)
-        more, marker, version = page.truncated, page.next_key, page.next_version
+    assert list(chain.from_iterable(pages(versioned, limit))) == whole
+    remove_what_each_page_tells(versioned, limit)
     assert told(versioned) == []
 
 

@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.daemon import METRICS, PATIENCE, Daemon, Endpoint, running
-from tests.e2e.plainhttp import fetch
+from tests.e2e.daemon import METRICS, Daemon, Endpoint, running
+from tests.e2e.plainhttp import connect, fetch
 from tests.e2e.signed import Client, code
 from tests.e2e.workers import wait_until
-from tests.load.floods import flood
+from tests.load.floods import COUNTED, flood
 from tests.scrape import Scrape
 
-#: Loopback is not limited otherwise.
-COUNTED = ("--unlimited", "192.0.2.1")
 
-
-def connect(endpoint: Endpoint, source: str) -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", endpoint.port), PATIENCE, (source, 0))
-    if not endpoint.secure:
-        return made
-    context = ssl.create_default_context(cafile=str(endpoint.certificate))
-    try:
-        return context.wrap_socket(made, server_hostname="127.0.0.1")
-    except OSError:
-        made.close()
-        raise
-
-
-def admitted(endpoint: Endpoint, source: str) -> socket.socket | None:
+def admitted(endpoint: Endpoint, source: str) -> HTTPConnection | None:
     """A connection that has had an answer; None if it is closed before anything is said on it."""
+    made = connect(endpoint, source)
     try:
-        made = connect(endpoint, source)
-    except OSError:
+        made.request("GET", "/-/live")
+        made.getresponse().read()
+    except (OSError, HTTPException):
+        made.close()
         return None
-    try:
-        made.send(b"GET /-/live HTTP/1.1\r\nHost: h\r\n\r\n")
-        if made.recv(10_000):
-            return made
-    except OSError:
-        pass
-    made.close()
-    return None
+    return made
 
 
 def is_refused(endpoint: Endpoint, source: str) -> bool:
@@ -68,7 +48,7 @@ def test_an_address_has_no_more_connections_than_it_may(tmp_path: Path, workers:
         endpoint = daemon.tls if secure else daemon.plain
         held = 0
         while (made := admitted(endpoint, "127.0.0.2")) is not None:
-            connections.enter_context(made)
+            connections.enter_context(closing(made))
             held += 1
         # Each worker counts for itself, and which of them takes a connection is not known.
         assert 3 <= held <= 3 * int(workers)

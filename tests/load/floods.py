@@ -16,10 +16,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.e2e.daemon import Endpoint
-from tests.e2e.plainhttp import presigned_path
+from tests.e2e.plainhttp import head, presigned_path
 
 #: Where they come from.
 SOURCES = [f"127.0.0.{number}" for number in range(2, 6)]
+#: Options of a daemon for which these are addresses like others: loopback is not limited otherwise.
+COUNTED = ("--unlimited", "192.0.2.1")
 #: The most connections that are tried in a second, so that a daemon which refuses them is not asked without end.
 _TRIES = 2_000
 
@@ -82,18 +84,20 @@ def _dripping_heads(endpoint: Endpoint, number: int, tell: Any) -> None:
 def _dripping_bodies(endpoint: Endpoint, number: int, tell: Any) -> None:
     def begin(turn: int) -> socket.socket:
         made = _connect(endpoint, turn)
-        target = presigned_path(endpoint, "PUT", f"/bucket/slow-{turn % 100}")
-        made.send(f"PUT {target} HTTP/1.1\r\nHost: {endpoint.address}\r\nContent-Length: 1000000\r\n\r\n".encode())
+        made.send(_presigned(endpoint, "PUT", f"/bucket/slow-{turn % 100}", {"Content-Length": "1000000"}))
         return made
 
     _hold(begin, b"x", number, tell)
 
 
+def _presigned(endpoint: Endpoint, method: str, path: str, headers: dict[str, str]) -> bytes:
+    return head(method, presigned_path(endpoint, method, path), {"Host": endpoint.address} | headers)
+
+
 def _no_readers(endpoint: Endpoint, number: int, tell: Any) -> None:
     def begin(turn: int) -> socket.socket:
         made = _connect(endpoint, turn, receive=4096)
-        target = presigned_path(endpoint, "GET", "/bucket/large")
-        made.send(f"GET {target} HTTP/1.1\r\nHost: {endpoint.address}\r\n\r\n".encode())
+        made.send(_presigned(endpoint, "GET", "/bucket/large", {}))
         return made
 
     _hold(begin, b"", number, tell)
@@ -139,14 +143,13 @@ def _handshakes(endpoint: Endpoint, _number: int, tell: Any) -> None:
 
 def _requests(endpoint: Endpoint, number: int, tell: Any) -> None:
     """Requests that nobody signed, on connections that stay, each after the answer to the one before."""
-    request = f"GET /bucket/secret HTTP/1.1\r\nHost: {endpoint.address}\r\n\r\n".encode()
+    request = head("GET", "/bucket/secret", {"Host": endpoint.address})
     _ask(endpoint, number, tell, lambda: request)
 
 
 def _wrong_signatures(endpoint: Endpoint, number: int, tell: Any) -> None:
     def request() -> bytes:
-        target = presigned_path(endpoint, "GET", "/bucket/key") + "0"
-        return f"GET {target} HTTP/1.1\r\nHost: {endpoint.address}\r\n\r\n".encode()
+        return head("GET", presigned_path(endpoint, "GET", "/bucket/key") + "0", {"Host": endpoint.address})
 
     _ask(endpoint, number, tell, request)
 
